@@ -1,0 +1,79 @@
+# Info Lens. The two commands: `make serve` and `make test`. Each does all the set-up that it needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+STAMPS := $(VENV)/.info-lens
+CLIENT := $(STAMPS)/client
+DEV := $(STAMPS)/dev
+
+##@ Every day
+.PHONY: serve
+serve: $(CLIENT) ## Start Triton with the committed models (ARGS="--http-port 9000" adds options).
+	exec $(BIN)/python -m serving $(ARGS)
+
+.PHONY: test
+test: $(DEV) ## Lint, types and every test but the slow ones (ARGS="-k name" adds options).
+	echo "==> ruff, mypy"
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy
+	echo "==> committed configuration against the contract"
+	$(BIN)/python -m export configs --check
+	echo "==> pytest"
+	$(BIN)/python -m serving --set-up-only
+	exec $(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+.PHONY: test-slow
+test-slow: $(DEV) ## The tests that take minutes.
+	exec $(BIN)/python -m pytest -m slow $(ARGS)
+
+.PHONY: latency
+latency: $(DEV) ## Measure info_lens on this machine: latency at one client, throughput at 16 in flight.
+	exec $(BIN)/python -m benchmarks latency $(ARGS)
+
+##@ Upkeep
+.PHONY: format
+format: $(DEV) ## Format the code and mend what ruff can mend.
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format --quiet .
+
+.PHONY: configs
+configs: $(DEV) ## Write every config.pbtxt anew from the contract.
+	$(BIN)/python -m export configs
+
+.PHONY: lock
+lock: ## Resolve the pinned lists in requirements/ anew (takes minutes).
+	scripts/lock "$(PYTHON)"
+
+.PHONY: clean
+clean: ## Remove both environments and every cache.
+	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## Show this list.
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# A stamp is written last, so a set-up that was cut short starts again.
+$(VENV)/bin/python:
+	@"$(PYTHON)" -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v in ((3, 11), (3, 12)) else f"Info Lens needs Python 3.11 or 3.12, and $(PYTHON) is {v[0]}.{v[1]}: say PYTHON=python3.11")'
+	echo "==> making the environment $(VENV)"
+	"$(PYTHON)" -m venv $(VENV)
+
+$(CLIENT): requirements/client.txt pyproject.toml | $(VENV)/bin/python
+	@echo "==> installing the client (a few packages)"
+	$(PIP) -r requirements/client.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	mkdir -p $(STAMPS)
+	touch $@
+
+$(DEV): requirements/dev.txt $(CLIENT) | $(VENV)/bin/python
+	@echo "==> installing what tests, training and export need (torch among it: some minutes the first time)"
+	$(PIP) -r requirements/dev.txt
+	touch $@

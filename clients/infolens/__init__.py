@@ -1,0 +1,69 @@
+"""Info Lens: summary, category and veracity of a news article, from a Triton Inference Server.
+
+>>> from infolens import Client
+>>> with Client() as client:  # doctest: +SKIP
+...     report = client.analyze("The home side won the final ...", title="Late goal decides the cup")
+...     print(report.category.label)
+Sports
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+from ._retry import RetryPolicy
+from ._url import DEFAULT_URL
+from .aio import AsyncClient
+from .client import Client
+from .contract import CATEGORIES, VERACITIES, Task
+from .errors import (
+    ClientClosedError,
+    InferenceFailedError,
+    InfoLensError,
+    InvalidArticleError,
+    InvalidSettingError,
+    ModelUnavailableError,
+    RequestRejectedError,
+    RequestTimeoutError,
+    ServerError,
+    ServerOverloadedError,
+    ServerUnavailableError,
+    UnexpectedResponseError,
+)
+from .types import Article, Category, Reading, Report, ServerStatus, Summary, SummaryOptions, Veracity
+
+try:
+    __version__ = metadata.version("infolens")
+except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+    __version__ = "0+unknown"
+
+__all__ = [
+    "CATEGORIES",
+    "DEFAULT_URL",
+    "VERACITIES",
+    "Article",
+    "AsyncClient",
+    "Category",
+    "Client",
+    "ClientClosedError",
+    "InferenceFailedError",
+    "InfoLensError",
+    "InvalidArticleError",
+    "InvalidSettingError",
+    "ModelUnavailableError",
+    "Reading",
+    "Report",
+    "RequestRejectedError",
+    "RequestTimeoutError",
+    "RetryPolicy",
+    "ServerError",
+    "ServerOverloadedError",
+    "ServerStatus",
+    "ServerUnavailableError",
+    "Summary",
+    "SummaryOptions",
+    "Task",
+    "UnexpectedResponseError",
+    "Veracity",
+    "__version__",
+]

@@ -1,0 +1,38 @@
+"""How requests travel: one seam (`base`), and one module for each protocol, imported only when it is used."""
+
+from __future__ import annotations
+
+from infolens._url import ServerURL
+
+from .base import AsyncTransport, ConnectionSettings, InferRequest, Transport
+
+__all__ = [
+    "AsyncTransport",
+    "ConnectionSettings",
+    "InferRequest",
+    "Transport",
+    "make_async_transport",
+    "make_transport",
+]
+
+
+def make_transport(url: ServerURL, settings: ConnectionSettings) -> Transport:
+    """The blocking transport for a URL."""
+    if url.is_http:
+        from .http import HTTPTransport
+
+        return HTTPTransport(url, settings)
+    from .grpc import GRPCTransport
+
+    return GRPCTransport(url, settings)
+
+
+def make_async_transport(url: ServerURL, settings: ConnectionSettings) -> AsyncTransport:
+    """The asyncio transport for a URL."""
+    if url.is_http:
+        from .http_aio import AsyncHTTPTransport
+
+        return AsyncHTTPTransport(url, settings)
+    from .grpc import AsyncGRPCTransport
+
+    return AsyncGRPCTransport(url, settings)

@@ -1,0 +1,76 @@
+"""The seam where the network is: what a transport gets and gives back.
+
+The methods of the two protocols have different names, so that one class can be both; `infolens.testing.FakeTransport`
+is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from infolens.types import ServerStatus
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InferRequest:
+    """One inference request."""
+
+    model: str
+    inputs: Mapping[str, NDArray[Any]]
+    """Input tensors by name, batch dimension first; BYTES are arrays of objects."""
+    outputs: tuple[str, ...]
+    """The outputs that the server shall send back."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConnectionSettings:
+    """What a transport needs to know beside the address."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent with every request (gRPC calls it metadata), for example an authorization."""
+    root_certificates: Path | None = None
+    """A PEM file of the authorities to trust under TLS; None for those of the system."""
+
+
+class Transport(Protocol):
+    """A blocking transport. Its methods may be called from several threads at once."""
+
+    def infer(self, request: InferRequest, *, timeout_s: float) -> Mapping[str, NDArray[Any]]:
+        """Send a request and return the output tensors by name.
+
+        Raises:
+            ServerError: No answer came, or one that says why not.
+        """
+
+    def probe(self, models: Collection[str], *, timeout_s: float) -> ServerStatus:
+        """Ask the server how it is, and whether each of ``models`` is ready.
+
+        Raises:
+            ServerError: The server did not answer.
+        """
+
+    def close(self) -> None:
+        """Close the connections; what is still under way fails."""
+
+
+class AsyncTransport(Protocol):
+    """An asyncio transport; it belongs to the event loop in which it is first used."""
+
+    async def ainfer(self, request: InferRequest, *, timeout_s: float) -> Mapping[str, NDArray[Any]]:
+        """As `Transport.infer`."""
+
+    async def aprobe(self, models: Collection[str], *, timeout_s: float) -> ServerStatus:
+        """As `Transport.probe`."""
+
+    async def aclose(self) -> None:
+        """As `Transport.close`."""
+
+
+def timeout_us(timeout_s: float) -> int:
+    """The time-out as Triton's request parameter has it, so that the server drops what nobody waits for any more."""
+    return max(1, int(timeout_s * 1e6))

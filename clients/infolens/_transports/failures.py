@@ -1,0 +1,114 @@
+"""What a failed request means: one table from the protocols' status codes to the errors of infolens.
+
+gRPC and HTTP carry the same codes of Triton; its HTTP server translates them to the numbers beside the names.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from infolens.errors import (
+    InferenceFailedError,
+    ModelUnavailableError,
+    RequestRejectedError,
+    RequestTimeoutError,
+    ServerError,
+    ServerOverloadedError,
+    ServerUnavailableError,
+    UnexpectedResponseError,
+)
+
+
+@dataclass(frozen=True)
+class _Rule:
+    codes: frozenset[str]
+    """gRPC status names and HTTP status numbers."""
+    pattern: str
+    """What the server's message must contain, as a regular expression; the first rule that fits counts."""
+    error: type[ServerError]
+    advice: str
+
+
+def _codes(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_START: Final = "start the server, or name another with --server or INFOLENS_URL"
+
+_RULES: Final = (
+    _Rule(
+        _codes("UNAVAILABLE RESOURCE_EXHAUSTED 503 429"),
+        r"(?i)max(imum)? queue size|queue is full|too many requests",
+        ServerOverloadedError,
+        "the server's queue is full: send fewer requests at once, or try again later",
+    ),
+    _Rule(_codes("RESOURCE_EXHAUSTED 429"), "", ServerOverloadedError, "send fewer requests at once"),
+    _Rule(
+        _codes("UNAVAILABLE DEADLINE_EXCEEDED INTERNAL 503 500"),
+        r"(?i)timeout expired",
+        RequestTimeoutError,
+        "the request waited too long in the server's queue: send fewer at once, or raise timeout_s",
+    ),
+    _Rule(
+        _codes("UNAVAILABLE 403"),
+        r"(?i)protocol is restricted",
+        RequestRejectedError,
+        "this part of the server's API is restricted: pass the header that it expects",
+    ),
+    _Rule(
+        _codes("UNAVAILABLE NOT_FOUND INVALID_ARGUMENT 503 404 400"),
+        r"(?i)unknown model|no available versions|model .* is not ready",
+        ModelUnavailableError,
+        "see `infolens status` for the models that are ready",
+    ),
+    _Rule(_codes("DEADLINE_EXCEEDED 408 504"), "", RequestTimeoutError, "raise timeout_s, or ask for less"),
+    _Rule(_codes("UNAVAILABLE 502 503"), "", ServerUnavailableError, _START),
+    _Rule(_codes("UNAUTHENTICATED PERMISSION_DENIED 401 403"), "", RequestRejectedError, "pass credentials as headers"),
+    _Rule(_codes("INVALID_ARGUMENT OUT_OF_RANGE FAILED_PRECONDITION 400 413 422"), "", RequestRejectedError, ""),
+    _Rule(_codes("INTERNAL UNKNOWN ABORTED DATA_LOSS CANCELLED 500"), "", InferenceFailedError, "see the server's log"),
+    _Rule(
+        _codes("UNIMPLEMENTED NOT_FOUND 404 405"),
+        "",
+        UnexpectedResponseError,
+        "this does not look like a Triton server: check the address and the protocol (gRPC 8001, HTTP 8000)",
+    ),
+)
+
+_ENSEMBLE: Final = re.compile(r"^(in ensemble '[^']*', )+")
+
+
+def to_error(*, code: str, message: str, server: str, timeout_s: float) -> ServerError:
+    """The error for a failed request.
+
+    Args:
+        code: Name of a gRPC status, such as ``UNAVAILABLE``, or an HTTP status number.
+        message: What the server or the library said.
+        server: The server's URL.
+        timeout_s: The time-out that the request had.
+    """
+    message = " ".join(_ENSEMBLE.sub("", message).split()) or "it gave no reason"
+    for rule in _RULES:
+        if code in rule.codes and re.search(rule.pattern, message):
+            break
+    else:
+        return UnexpectedResponseError(f"{server} answered with status {code}: {message}")
+    advice = f"; {rule.advice}" if rule.advice else ""
+    if rule.error is ServerUnavailableError:
+        return ServerUnavailableError(f"cannot reach {server} ({message}){advice}")
+    if rule.error is RequestTimeoutError and not rule.pattern:
+        return no_answer(server, timeout_s)
+    if rule.error is RequestRejectedError:
+        return RequestRejectedError(f"{server} refused the request: {message}{advice}")
+    return rule.error(f"{server} did not answer: {message}{advice}")
+
+
+def no_answer(server: str, timeout_s: float) -> RequestTimeoutError:
+    """The error for a request whose time is up."""
+    return RequestTimeoutError(f"no answer from {server} within {timeout_s:.3g} s; raise timeout_s, or ask for less")
+
+
+def unreachable(server: str, reason: object) -> ServerUnavailableError:
+    """The error for a connection that could not be made, or broke."""
+    return ServerUnavailableError(f"cannot reach {server} ({reason}); {_START}")

@@ -1,0 +1,153 @@
+"""gRPC, blocking and asyncio, over ``tritonclient.grpc``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import tritonclient.grpc
+import tritonclient.grpc.aio
+from numpy.typing import NDArray
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+
+from infolens._url import ServerURL
+from infolens.errors import InvalidSettingError, ServerError, UnexpectedResponseError
+from infolens.types import ServerStatus
+
+from .base import ConnectionSettings, InferRequest, timeout_us
+from .failures import to_error
+
+
+def _client_arguments(url: ServerURL, settings: ConnectionSettings) -> dict[str, Any]:
+    options: list[tuple[str, int]] = [
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_receive_message_length", -1),
+        # gRPC waits a second before it connects again; our own retries are sooner than that.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 5_000),
+        # One client's failed connection must not make another's fail at once.
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
+    if url.is_loopback:
+        options.append(("grpc.enable_http_proxy", 0))
+    certificates = settings.root_certificates
+    if certificates is not None and not certificates.is_file():
+        raise InvalidSettingError(f"root_certificates must be a PEM file, but {certificates} is none")
+    return {
+        "url": url.address,
+        "ssl": url.is_encrypted,
+        "root_certificates": None if certificates is None else str(certificates),
+        "channel_args": options,
+    }
+
+
+def _infer_arguments(request: InferRequest, timeout_s: float) -> dict[str, Any]:
+    inputs = []
+    for name, array in request.inputs.items():
+        tensor = tritonclient.grpc.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
+        inputs.append(tensor.set_data_from_numpy(array))
+    return {
+        "model_name": request.model,
+        "inputs": inputs,
+        "outputs": [tritonclient.grpc.InferRequestedOutput(name) for name in request.outputs],
+        "timeout": timeout_us(timeout_s),
+        "client_timeout": timeout_s,
+    }
+
+
+def _arrays(result: Any, request: InferRequest) -> dict[str, NDArray[Any]]:
+    try:
+        arrays = {name: result.as_numpy(name) for name in request.outputs}
+    except (ValueError, InferenceServerException) as error:
+        raise UnexpectedResponseError(f"the answer of {request.model} cannot be read: {error}") from error
+    return {name: np.asarray(array) for name, array in arrays.items() if array is not None}
+
+
+class _Common:
+    def __init__(self, url: ServerURL, settings: ConnectionSettings) -> None:
+        self._url = url
+        self._arguments = _client_arguments(url, settings)
+        self._headers = {name.lower(): value for name, value in settings.headers.items()}
+
+    def _error(self, error: InferenceServerException, timeout_s: float) -> ServerError:
+        code = (error.status() or "UNKNOWN").removeprefix("StatusCode.")
+        return to_error(code=code, message=error.message() or "", server=str(self._url), timeout_s=timeout_s)
+
+
+class GRPCTransport(_Common):
+    """A blocking gRPC transport: one channel, which all threads share."""
+
+    def __init__(self, url: ServerURL, settings: ConnectionSettings) -> None:
+        super().__init__(url, settings)
+        self._client = tritonclient.grpc.InferenceServerClient(**self._arguments)
+
+    def infer(self, request: InferRequest, *, timeout_s: float) -> Mapping[str, NDArray[Any]]:
+        """See `Transport.infer`."""
+        try:
+            result = self._client.infer(**_infer_arguments(request, timeout_s), headers=self._headers)
+        except InferenceServerException as error:
+            raise self._error(error, timeout_s) from error
+        return _arrays(result, request)
+
+    def probe(self, models: Collection[str], *, timeout_s: float) -> ServerStatus:
+        """See `Transport.probe`."""
+        call: dict[str, Any] = {"headers": self._headers, "client_timeout": timeout_s}
+        try:
+            live = self._client.is_server_live(**call)
+            metadata = self._client.get_server_metadata(**call)
+            return ServerStatus(
+                live=live,
+                server_ready=self._client.is_server_ready(**call),
+                version=f"{metadata.name} {metadata.version}".strip(),
+                models={model: self._client.is_model_ready(model, **call) for model in models},
+            )
+        except InferenceServerException as error:
+            raise self._error(error, timeout_s) from error
+
+    def close(self) -> None:
+        """See `Transport.close`."""
+        self._client.close()
+
+
+class AsyncGRPCTransport(_Common):
+    """An asyncio gRPC transport; its channel is made at the first call, inside the running event loop."""
+
+    def __init__(self, url: ServerURL, settings: ConnectionSettings) -> None:
+        super().__init__(url, settings)
+        self._client: Any = None
+
+    def _connected(self) -> Any:
+        if self._client is None:
+            self._client = tritonclient.grpc.aio.InferenceServerClient(**self._arguments)
+        return self._client
+
+    async def ainfer(self, request: InferRequest, *, timeout_s: float) -> Mapping[str, NDArray[Any]]:
+        """See `Transport.infer`."""
+        try:
+            result = await self._connected().infer(**_infer_arguments(request, timeout_s), headers=self._headers)
+        except InferenceServerException as error:
+            raise self._error(error, timeout_s) from error
+        return _arrays(result, request)
+
+    async def aprobe(self, models: Collection[str], *, timeout_s: float) -> ServerStatus:
+        """See `Transport.probe`."""
+        client = self._connected()
+        call: dict[str, Any] = {"headers": self._headers, "client_timeout": timeout_s}
+        try:
+            live = await client.is_server_live(**call)
+            metadata = await client.get_server_metadata(**call)
+            return ServerStatus(
+                live=live,
+                server_ready=await client.is_server_ready(**call),
+                version=f"{metadata.name} {metadata.version}".strip(),
+                models={model: await client.is_model_ready(model, **call) for model in models},
+            )
+        except InferenceServerException as error:
+            raise self._error(error, timeout_s) from error
+
+    async def aclose(self) -> None:
+        """See `Transport.close`."""
+        if self._client is not None:
+            await self._client.close()

@@ -1,0 +1,207 @@
+"""The asyncio client: the methods of `infolens.Client`, to be awaited.
+
+>>> from infolens import AsyncClient
+>>> async with AsyncClient("http://127.0.0.1:8000") as client:  # doctest: +SKIP
+...     async for result in client.analyze_many(articles):
+...         print(result)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from numpy.typing import NDArray
+
+from ._calls import (
+    DEFAULT_IN_FLIGHT,
+    DEFAULT_TIMEOUT_S,
+    MODELS,
+    check_in_flight,
+    connection_settings,
+    present,
+    requests_for,
+    to_article,
+)
+from ._retry import Deadline, RetryPolicy, check_timeout
+from ._transports import AsyncTransport, InferRequest, make_async_transport
+from ._url import parse_url
+from ._wire import merge, parse_tasks, unpack
+from .contract import Task
+from .errors import ClientClosedError, InfoLensError, ServerError
+from .types import Article, Category, Report, ServerStatus, Summary, SummaryOptions, Veracity
+
+Item = Article | str | InfoLensError
+
+
+class AsyncClient:
+    """An asyncio client of an Info Lens server; it belongs to one event loop. Use it in an ``async with``.
+
+    Arguments and errors are those of `infolens.Client`.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        retries: RetryPolicy | None = None,
+        headers: Mapping[str, str] | None = None,
+        root_certificates: str | Path | None = None,
+        transport: AsyncTransport | None = None,
+    ) -> None:
+        self._timeout_s = check_timeout(timeout_s)
+        self._retries = retries or RetryPolicy()
+        self._transport = transport or make_async_transport(
+            parse_url(url), connection_settings(headers, root_certificates)
+        )
+        self._closed = False
+
+    async def analyze(
+        self,
+        article: Article | str,
+        *,
+        title: str | None = None,
+        tasks: Iterable[Task | str] | Task | str | None = None,
+        options: SummaryOptions | None = None,
+        timeout_s: float | None = None,
+    ) -> Report:
+        """As `Client.analyze`; when two tasks are asked for, their two requests are under way together."""
+        deadline = Deadline(self._timeout_s if timeout_s is None else timeout_s)
+        requests = requests_for(to_article(article, title), tasks, options)
+        if len(requests) == 1:
+            request, answered = requests[0]
+            return unpack(await self._infer(request, deadline), answered)
+        try:
+            async with asyncio.TaskGroup() as group:
+                running = [group.create_task(self._infer(request, deadline)) for request, _ in requests]
+        except* InfoLensError as errors:
+            first: BaseException = errors
+            while isinstance(first, BaseExceptionGroup):
+                first = first.exceptions[0]
+            failure = first
+        else:
+            return merge(unpack(task.result(), answered) for task, (_, answered) in zip(running, requests, strict=True))
+        raise failure
+
+    async def summarize(
+        self, article: Article | str, *, options: SummaryOptions | None = None, timeout_s: float | None = None
+    ) -> Summary:
+        """As `Client.summarize`."""
+        report = await self.analyze(article, tasks=Task.SUMMARY, options=options, timeout_s=timeout_s)
+        return present(report.summary, Task.SUMMARY)
+
+    async def classify(
+        self, article: Article | str, *, title: str | None = None, timeout_s: float | None = None
+    ) -> Category:
+        """As `Client.classify`."""
+        report = await self.analyze(article, title=title, tasks=Task.CATEGORY, timeout_s=timeout_s)
+        return present(report.category, Task.CATEGORY)
+
+    async def verify(
+        self, article: Article | str, *, title: str | None = None, timeout_s: float | None = None
+    ) -> Veracity:
+        """As `Client.verify`."""
+        report = await self.analyze(article, title=title, tasks=Task.VERACITY, timeout_s=timeout_s)
+        return present(report.veracity, Task.VERACITY)
+
+    async def analyze_many(
+        self,
+        articles: Iterable[Item] | AsyncIterable[Item],
+        *,
+        tasks: Iterable[Task | str] | Task | str | None = None,
+        options: SummaryOptions | None = None,
+        timeout_s: float | None = None,
+        in_flight: int = DEFAULT_IN_FLIGHT,
+    ) -> AsyncGenerator[Report | InfoLensError, None]:
+        """As `Client.analyze_many`; ``articles`` may be an async iterable as well."""
+        gate = asyncio.Semaphore(check_in_flight(in_flight))
+        chosen = parse_tasks(tasks)
+        if timeout_s is not None:
+            check_timeout(timeout_s)
+
+        async def analyze_one(item: Item) -> Report | InfoLensError:
+            if isinstance(item, InfoLensError):
+                return item
+            async with gate:
+                try:
+                    return await self.analyze(item, tasks=chosen, options=options, timeout_s=timeout_s)
+                except InfoLensError as error:
+                    return error
+
+        pending: deque[asyncio.Task[Report | InfoLensError]] = deque()
+        source = aiter(articles) if isinstance(articles, AsyncIterable) else _as_async(articles)
+        failure: Exception | None = None
+        exhausted = False
+        try:
+            while True:
+                while not exhausted and len(pending) < 2 * in_flight:
+                    try:
+                        pending.append(asyncio.create_task(analyze_one(await anext(source))))
+                    except StopAsyncIteration:
+                        exhausted = True
+                    except Exception as error:  # noqa: BLE001, RUF100 - the caller's own iterable failed: see below
+                        exhausted, failure = True, error
+                if not pending:
+                    break
+                yield await pending.popleft()
+            if failure is not None:
+                # What came before the failure has been answered; none of it is lost.
+                raise failure
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+    async def status(self, *, timeout_s: float | None = None) -> ServerStatus:
+        """As `Client.status`."""
+        deadline = Deadline(self._timeout_s if timeout_s is None else timeout_s)
+        self._check_open()
+        return await self._transport.aprobe(MODELS, timeout_s=deadline.remaining_s())
+
+    async def is_ready(self, *, timeout_s: float | None = None) -> bool:
+        """As `Client.is_ready`."""
+        try:
+            return (await self.status(timeout_s=timeout_s)).ready
+        except ServerError:
+            return False
+
+    async def aclose(self) -> None:
+        """As `Client.close`."""
+        if not self._closed:
+            self._closed = True
+            await self._transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientClosedError("this client is closed; make a new one")
+
+    async def _infer(self, request: InferRequest, deadline: Deadline) -> Mapping[str, NDArray[Any]]:
+        attempt = 0
+        while True:
+            self._check_open()
+            attempt += 1
+            try:
+                return await self._transport.ainfer(request, timeout_s=deadline.remaining_s())
+            except ServerError as error:
+                pause_s = self._retries.pause_s(error, attempt)
+                if pause_s is None or self._closed or not deadline.allows(pause_s):
+                    raise
+            await asyncio.sleep(pause_s)
+
+
+async def _as_async(items: Iterable[Item]) -> AsyncIterator[Item]:
+    for item in items:
+        yield item

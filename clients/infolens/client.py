@@ -1,0 +1,242 @@
+"""The blocking client.
+
+>>> from infolens import Client
+>>> with Client("grpc://127.0.0.1:8001") as client:  # doctest: +SKIP
+...     report = client.analyze(text, title=title)
+...     print(report.category.label, report.summary.text)
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from numpy.typing import NDArray
+
+from ._calls import (
+    DEFAULT_IN_FLIGHT,
+    DEFAULT_TIMEOUT_S,
+    MODELS,
+    check_in_flight,
+    connection_settings,
+    present,
+    requests_for,
+    to_article,
+)
+from ._retry import Deadline, RetryPolicy, check_timeout
+from ._transports import InferRequest, Transport, make_transport
+from ._url import parse_url
+from ._wire import merge, parse_tasks, unpack
+from .contract import Task
+from .errors import ClientClosedError, InfoLensError, ServerError
+from .types import Article, Category, Report, ServerStatus, Summary, SummaryOptions, Veracity
+
+_Item = Article | str | InfoLensError
+
+
+class Client:
+    """A client of an Info Lens server. It may be shared between threads; close it, or use it in a ``with``.
+
+    Args:
+        url: ``grpc://host:8001``, ``http://host:8000``, ``grpcs://host``, ``https://host``, or ``host:port`` for gRPC.
+            Without one the environment variable ``INFOLENS_URL`` counts, and then ``grpc://127.0.0.1:8001``.
+        timeout_s: Time-out of a call that brings none of its own, retries included.
+        retries: Which failures are tried again; see `RetryPolicy`.
+        headers: Sent with every request, for example ``{"authorization": "Bearer ..."}``.
+        root_certificates: PEM file of the authorities to trust under TLS, where the system's do not do.
+        transport: Where the requests go instead of a URL; `infolens.testing.FakeTransport` needs no network.
+
+    Raises:
+        InvalidSettingError: An argument is not valid. No connection is made before the first call.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        retries: RetryPolicy | None = None,
+        headers: Mapping[str, str] | None = None,
+        root_certificates: str | Path | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        self._timeout_s = check_timeout(timeout_s)
+        self._retries = retries or RetryPolicy()
+        self._transport = transport or make_transport(parse_url(url), connection_settings(headers, root_certificates))
+        self._closed = False
+
+    def analyze(
+        self,
+        article: Article | str,
+        *,
+        title: str | None = None,
+        tasks: Iterable[Task | str] | Task | str | None = None,
+        options: SummaryOptions | None = None,
+        timeout_s: float | None = None,
+    ) -> Report:
+        """Summary, category and veracity of an article, or some of them.
+
+        Args:
+            article: The article, or its text.
+            title: The headline, when ``article`` is a text.
+            tasks: Which answers are wanted, such as ``["summary", "category"]``; None for all three, in one request.
+            options: How the summary is written.
+            timeout_s: Time-out of the whole call, retries included; None for the client's.
+
+        Raises:
+            InvalidArticleError: The article cannot be analyzed.
+            InvalidSettingError: Another argument is not valid.
+            ServerError: The server gave no answer; see `infolens.errors`.
+        """
+        deadline = Deadline(self._timeout_s if timeout_s is None else timeout_s)
+        reports = [
+            unpack(self._infer(request, deadline), answered)
+            for request, answered in requests_for(to_article(article, title), tasks, options)
+        ]
+        return reports[0] if len(reports) == 1 else merge(reports)
+
+    def summarize(
+        self,
+        article: Article | str,
+        *,
+        options: SummaryOptions | None = None,
+        timeout_s: float | None = None,
+    ) -> Summary:
+        """The summary alone; arguments and errors as in `analyze`."""
+        report = self.analyze(article, tasks=Task.SUMMARY, options=options, timeout_s=timeout_s)
+        return present(report.summary, Task.SUMMARY)
+
+    def classify(self, article: Article | str, *, title: str | None = None, timeout_s: float | None = None) -> Category:
+        """The category alone; arguments and errors as in `analyze`."""
+        report = self.analyze(article, title=title, tasks=Task.CATEGORY, timeout_s=timeout_s)
+        return present(report.category, Task.CATEGORY)
+
+    def verify(self, article: Article | str, *, title: str | None = None, timeout_s: float | None = None) -> Veracity:
+        """The veracity alone; arguments and errors as in `analyze`."""
+        report = self.analyze(article, title=title, tasks=Task.VERACITY, timeout_s=timeout_s)
+        return present(report.veracity, Task.VERACITY)
+
+    def analyze_many(
+        self,
+        articles: Iterable[Article | str | InfoLensError],
+        *,
+        tasks: Iterable[Task | str] | Task | str | None = None,
+        options: SummaryOptions | None = None,
+        timeout_s: float | None = None,
+        in_flight: int = DEFAULT_IN_FLIGHT,
+    ) -> Generator[Report | InfoLensError, None, None]:
+        """Analyze many articles at once, and give the results in the order of the articles.
+
+        What goes wrong with an article comes as its `InfoLensError` in its place; the others are not touched by it.
+        An item that is an `InfoLensError` already is passed on, so that a reader of files can say what it could not
+        read. The articles are taken as they are needed: at most twice ``in_flight`` ahead of the results.
+
+        Args:
+            articles: Articles or their texts; may be endless.
+            tasks: As in `analyze`.
+            options: As in `analyze`.
+            timeout_s: Time-out for each article.
+            in_flight: How many articles are under way at once. The server batches them, so more is faster up to a
+                point; past it they only wait in the server's queue.
+
+        Raises:
+            InvalidSettingError: An argument is not valid.
+        """
+        check_in_flight(in_flight)
+        chosen = parse_tasks(tasks)
+        if timeout_s is not None:
+            check_timeout(timeout_s)
+
+        def analyze_one(item: Article | str | InfoLensError) -> Report | InfoLensError:
+            if isinstance(item, InfoLensError):
+                return item
+            try:
+                return self.analyze(item, tasks=chosen, options=options, timeout_s=timeout_s)
+            except InfoLensError as error:
+                return error
+
+        return _map_in_order(analyze_one, articles, in_flight)
+
+    def status(self, *, timeout_s: float | None = None) -> ServerStatus:
+        """The server's version, and whether it and each model are ready.
+
+        Raises:
+            ServerError: The server did not answer.
+        """
+        deadline = Deadline(self._timeout_s if timeout_s is None else timeout_s)
+        self._check_open()
+        return self._transport.probe(MODELS, timeout_s=deadline.remaining_s())
+
+    def is_ready(self, *, timeout_s: float | None = None) -> bool:
+        """Whether all three tasks can be answered now; False also when the server cannot be reached."""
+        try:
+            return self.status(timeout_s=timeout_s).ready
+        except ServerError:
+            return False
+
+    def close(self) -> None:
+        """Close the connections. Calls under way fail, later ones raise `ClientClosedError`; closing twice is fine."""
+        if not self._closed:
+            self._closed = True
+            self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientClosedError("this client is closed; make a new one")
+
+    def _infer(self, request: InferRequest, deadline: Deadline) -> Mapping[str, NDArray[Any]]:
+        attempt = 0
+        while True:
+            self._check_open()
+            attempt += 1
+            try:
+                return self._transport.infer(request, timeout_s=deadline.remaining_s())
+            except ServerError as error:
+                pause_s = self._retries.pause_s(error, attempt)
+                if pause_s is None or self._closed or not deadline.allows(pause_s):
+                    raise
+            time.sleep(pause_s)
+
+
+def _map_in_order(
+    function: Callable[[_Item], Report | InfoLensError], items: Iterable[_Item], in_flight: int
+) -> Generator[Report | InfoLensError, None, None]:
+    """``map`` over threads, in order, that takes at most ``2 * in_flight`` items ahead.
+
+    Twice, so that a slow item at the head of the line leaves no thread idle.
+    """
+    pending: deque[Future[Report | InfoLensError]] = deque()
+    source = iter(items)
+    exhausted = False
+    failure: Exception | None = None
+    executor = ThreadPoolExecutor(max_workers=in_flight, thread_name_prefix="infolens")
+    try:
+        while True:
+            while not exhausted and len(pending) < 2 * in_flight:
+                try:
+                    pending.append(executor.submit(function, next(source)))
+                except StopIteration:
+                    exhausted = True
+                except Exception as error:  # noqa: BLE001, RUF100 - the caller's own iterable failed: see below
+                    exhausted, failure = True, error
+            if not pending:
+                break
+            yield pending.popleft().result()
+        if failure is not None:
+            # What came before the failure has been answered; none of it is lost.
+            raise failure
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)

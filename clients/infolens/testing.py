@@ -1,0 +1,133 @@
+"""A transport without a network, for the tests of whoever uses infolens.
+
+>>> from infolens import Client
+>>> from infolens.testing import FakeTransport
+>>> client = Client(transport=FakeTransport())
+>>> client.classify("The striker scored twice in the final.").label
+'Business'
+>>> client = Client(transport=FakeTransport(fake_report(category="Sports")))
+>>> client.classify("The striker scored twice in the final.").label
+'Sports'
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ._transports.base import InferRequest
+from ._wire import pack_report, unpack_request
+from .contract import CATEGORIES, VERACITIES
+from .errors import InfoLensError, InvalidSettingError, ModelUnavailableError
+from .types import Article, Category, Reading, Report, ServerStatus, Summary, Veracity
+
+__all__ = ["FakeTransport", "InferRequest", "fake_report"]
+
+Answer = Report | InfoLensError
+
+
+def fake_report(
+    *,
+    summary: str = "A short summary.",
+    category: str = CATEGORIES[0],
+    veracity: str = VERACITIES[0],
+    probability: float = 0.9,
+    tokens: int = 100,
+    truncated_tokens: int = 0,
+) -> Report:
+    """A complete report; what ``probability`` leaves is spread evenly over the other labels.
+
+    Raises:
+        InvalidSettingError: A label is not in the contract, or a number is out of range.
+    """
+    if not 0 <= probability <= 1:
+        raise InvalidSettingError(f"probability lies between 0 and 1, not at {probability!r}")
+    reading = Reading(tokens=tokens, truncated_tokens=truncated_tokens)
+
+    def labelled(label: str, labels: tuple[str, ...]) -> dict[str, Any]:
+        if label not in labels:
+            raise InvalidSettingError(f"a label must be one of {', '.join(labels)}, not {label!r}")
+        rest = (1 - probability) / (len(labels) - 1)
+        return {
+            "label": label,
+            "probability": probability,
+            "probabilities": {name: probability if name == label else rest for name in labels},
+            "reading": reading,
+        }
+
+    return Report(
+        summary=Summary(text=summary, reading=reading),
+        category=Category(**labelled(category, CATEGORIES)),
+        veracity=Veracity(**labelled(veracity, VERACITIES)),
+    )
+
+
+class FakeTransport:
+    """Answers from memory, for `Client` and `AsyncClient` alike; may be used from several threads.
+
+    Args:
+        answer: A complete report for every article, an error to raise, or a function from the article to one of
+            them; None for `fake_report`.
+        status: What the server says about itself; None for a server on which everything is ready.
+    """
+
+    def __init__(
+        self, answer: Answer | Callable[[Article], Answer] | None = None, *, status: ServerStatus | None = None
+    ) -> None:
+        self._answer = answer if answer is not None else fake_report()
+        self._status = status
+        self._lock = threading.Lock()
+        self._requests: list[InferRequest] = []
+        self.timeouts_s: list[float] = []
+        """The time that was left for each request."""
+        self.closed = False
+        """Whether the client closed its transport."""
+
+    @property
+    def requests(self) -> list[InferRequest]:
+        """The requests so far, those that failed included."""
+        with self._lock:
+            return list(self._requests)
+
+    @property
+    def articles(self) -> list[Article]:
+        """The articles of the requests so far."""
+        return [unpack_request(request)[0] for request in self.requests]
+
+    def infer(self, request: InferRequest, *, timeout_s: float) -> Mapping[str, NDArray[Any]]:
+        """Answer a request as a server would: with the outputs that it asks for."""
+        with self._lock:
+            self._requests.append(request)
+            self.timeouts_s.append(timeout_s)
+        answer = self._answer(unpack_request(request)[0]) if callable(self._answer) else self._answer
+        if isinstance(answer, InfoLensError):
+            raise answer
+        arrays = pack_report(answer)
+        return {name: arrays[name] for name in request.outputs if name in arrays}
+
+    def probe(self, models: Collection[str], *, timeout_s: float) -> ServerStatus:  # noqa: ARG002
+        """Say that everything is ready, or what the fake was told to say."""
+        if isinstance(self._answer, InfoLensError) and not isinstance(self._answer, ModelUnavailableError):
+            raise self._answer
+        return self._status or ServerStatus(
+            live=True, server_ready=True, version="fake 0", models=dict.fromkeys(models, True)
+        )
+
+    def close(self) -> None:
+        """Note that the client was closed."""
+        self.closed = True
+
+    async def ainfer(self, request: InferRequest, *, timeout_s: float) -> Mapping[str, NDArray[Any]]:
+        """As `infer`."""
+        return self.infer(request, timeout_s=timeout_s)
+
+    async def aprobe(self, models: Collection[str], *, timeout_s: float) -> ServerStatus:
+        """As `probe`."""
+        return self.probe(models, timeout_s=timeout_s)
+
+    async def aclose(self) -> None:
+        """As `close`."""
+        self.close()

@@ -1,0 +1,247 @@
+"""The values that go in and come out: articles, options, answers, reports and the state of a server.
+
+All are frozen. `Article` and `SummaryOptions` check themselves when they are made, so whatever exists is valid.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+from .contract import MAX_ARTICLE_BYTES, SUMMARY_SETTINGS, SummarySetting, Task
+from .errors import InvalidArticleError, InvalidSettingError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Article:
+    """A news article.
+
+    Raises:
+        InvalidArticleError: The text is blank, title and text together are larger than `MAX_ARTICLE_BYTES`, or a part
+            is no text that UTF-8 can carry.
+    """
+
+    text: str
+    """The body. Line breaks are welcome; NUL and other control characters count as white space."""
+    title: str | None = None
+    """The headline, where there is one: the category and the verdict are better with it."""
+
+    def __post_init__(self) -> None:
+        size_bytes = _utf8_bytes("text", self.text)
+        if self.title is not None:
+            size_bytes += _utf8_bytes("title", self.title)
+        if _is_blank(self.text):
+            raise InvalidArticleError(
+                f"an article needs text, but this one has {len(self.text)} characters and all of them are blank; "
+                "pass the body of the article as its text"
+            )
+        if size_bytes > MAX_ARTICLE_BYTES:
+            raise InvalidArticleError(
+                f"an article may have at most {MAX_ARTICLE_BYTES:,} bytes of UTF-8, title included, but this one has "
+                f"{size_bytes:,}; shorten it: the models read only its beginning"
+            )
+
+
+def _utf8_bytes(name: str, value: object) -> int:
+    if not isinstance(value, str):
+        raise InvalidArticleError(
+            f"an article's {name} is a str, not {type(value).__name__}; decode bytes first, as in data.decode('utf-8')"
+        )
+    try:
+        return len(value.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidArticleError(
+            f"an article's {name} must be encodable as UTF-8, but character {error.start} is the lone surrogate "
+            f"{value[error.start]!a}; decode its source with the right encoding"
+        ) from error
+
+
+def _is_blank(text: str) -> bool:
+    return all(char.isspace() or unicodedata.category(char) == "Cc" for char in text)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SummaryOptions:
+    """How the summary is written; what is None is left to the server's defaults.
+
+    The ranges and defaults stand in `infolens.contract.SUMMARY_SETTINGS`; lengths count tokens, the start and end
+    tokens included.
+
+    Raises:
+        InvalidSettingError: A value is of the wrong type or out of range, or ``min_length`` exceeds ``max_length``.
+    """
+
+    min_length: int | None = None
+    """Least tokens of the summary."""
+    max_length: int | None = None
+    """Most tokens of the summary; it also bounds the time that the summary takes."""
+    num_beams: int | None = None
+    """Width of the beam search: 1 is greedy and fastest."""
+    length_penalty: float | None = None
+    """Above 0 favours longer summaries, below 0 shorter ones; one decimal is kept."""
+
+    def __post_init__(self) -> None:
+        for setting in SUMMARY_SETTINGS:
+            value = getattr(self, setting.name)
+            if value is not None:
+                _check_setting(setting, value)
+        defaults = {setting.name: setting.default for setting in SUMMARY_SETTINGS}
+        if self.min_length is None:
+            return  # the server's own least length follows a small max_length down
+        high = defaults["max_length"] if self.max_length is None else self.max_length
+        if self.min_length > high:
+            raise InvalidSettingError(
+                f"min_length may not exceed max_length, but min_length is {self.min_length} and "
+                f"max_length is {high:g}{_default_note(self.max_length)}; set both"
+            )
+
+    def given(self) -> dict[str, float]:
+        """The settings that are set, by name, in the order of the contract."""
+        values = {setting.name: getattr(self, setting.name) for setting in SUMMARY_SETTINGS}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def _default_note(value: float | None) -> str:
+    return " (the default)" if value is None else ""
+
+
+def _check_setting(setting: SummarySetting, value: object) -> None:
+    kind, kind_name = (int, "a whole number") if setting.dtype == "INT32" else ((int, float), "a number")
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise InvalidSettingError(
+            f"{setting.name} is {kind_name} from {setting.minimum:g} to {setting.maximum:g}, not {value!r}"
+        )
+    if not (math.isfinite(value) and setting.minimum <= value <= setting.maximum):
+        raise InvalidSettingError(
+            f"{setting.name} must lie between {setting.minimum:g} and {setting.maximum:g}, but is {value!r}; "
+            f"leave it out for the default, {setting.default:g}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """How much of the article a model read."""
+
+    tokens: int
+    """Tokens of the whole article for this model, special tokens included."""
+    truncated_tokens: int = 0
+    """How many of them, at the end of the article, the model did not read."""
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the model did not read the whole article."""
+        return self.truncated_tokens > 0
+
+    def to_dict(self) -> dict[str, int]:
+        """``{"tokens": 812, "truncated_tokens": 300}``."""
+        return {"tokens": self.tokens, "truncated_tokens": self.truncated_tokens}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """A few sentences that say what the article says."""
+
+    text: str
+    reading: Reading
+
+    def to_dict(self) -> dict[str, Any]:
+        """``{"text": "..."}``."""
+        return {"text": self.text}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Labelled:
+    label: str
+    """The most probable label."""
+    probability: float
+    """Its probability, 0 to 1."""
+    probabilities: Mapping[str, float]
+    """The probability of every label, in the order of the contract; they add up to 1."""
+    reading: Reading
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "probabilities", MappingProxyType(dict(self.probabilities)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A mapping proxy cannot be pickled; sending a report to another process must work all the same.
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return _rebuild, (type(self), {**values, "probabilities": dict(self.probabilities)})
+
+    def to_dict(self) -> dict[str, Any]:
+        """``{"label": "Sports", "probability": 0.93, "probabilities": {"Business": 0.01, ...}}``."""
+        return {"label": self.label, "probability": self.probability, "probabilities": dict(self.probabilities)}
+
+
+def _rebuild(cls: type[_Labelled], values: dict[str, Any]) -> _Labelled:
+    return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Category(_Labelled):
+    """Which of the ten categories of `infolens.contract.CATEGORIES` the article belongs to."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Veracity(_Labelled):
+    """Whether the article reads like real or fake news: a judgement of its wording, not a fact check."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """The answers for one article; a task that was not asked for is None."""
+
+    summary: Summary | None = None
+    category: Category | None = None
+    veracity: Veracity | None = None
+
+    @property
+    def readings(self) -> dict[Task, Reading]:
+        """How much of the article each model read, by task."""
+        answers = {Task.SUMMARY: self.summary, Task.CATEGORY: self.category, Task.VERACITY: self.veracity}
+        return {task: answer.reading for task, answer in answers.items() if answer is not None}
+
+    @property
+    def truncated(self) -> bool:
+        """Whether any of the models did not read the whole article."""
+        return any(reading.truncated for reading in self.readings.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON has it.
+
+        ``{"summary": {"text"}, "category": {"label", "probability", "probabilities"}, "veracity": {...},
+        "truncated": false, "readings": {"summary": {"tokens", "truncated_tokens"}, ...}}``; a task that was not asked
+        for has no key.
+        """
+        answers = {"summary": self.summary, "category": self.category, "veracity": self.veracity}
+        return {
+            **{name: answer.to_dict() for name, answer in answers.items() if answer is not None},
+            "truncated": self.truncated,
+            "readings": {task.value: reading.to_dict() for task, reading in self.readings.items()},
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerStatus:
+    """What a server says about itself."""
+
+    live: bool
+    """Whether the server answers."""
+    server_ready: bool
+    """Whether the server itself says that it is ready for inference."""
+    version: str
+    """Name and version, such as ``triton 2.51.0``; empty when the server does not say."""
+    models: Mapping[str, bool] = field(default_factory=dict)
+    """Whether each model of the contract is ready, by name."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether every task can be answered."""
+        return self.live and self.server_ready and all(self.models.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """``{"live": true, "ready": true, "version": "triton 2.51.0", "models": {"bart": true, ...}}``."""
+        return {"live": self.live, "ready": self.ready, "version": self.version, "models": dict(self.models)}

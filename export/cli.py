@@ -1,0 +1,124 @@
+"""The command line of the export room."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from infolens.contract import CONTRACTS, Task
+
+from .errors import ExportError
+from .graph import Precision
+from .repository import check_generated, write_generated
+
+_EPILOG = """examples:
+  python -m export summary  --checkpoint checkpoints/summary
+  python -m export category --checkpoint checkpoints/category --precision fp32
+  python -m export veracity --checkpoint checkpoints/veracity --replace
+  python -m export configs              write every config.pbtxt anew from the contract
+  python -m export configs --check      fail if one is out of step (for CI)
+
+Every export is compared with its checkpoint on the same articles, in padded batches of several lengths. If they do
+not agree, nothing is written and the exit code is 1.
+"""
+
+_MEGABYTE = 1_000_000
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of ``python -m export``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m export",
+        description="Turn checkpoints into served models, and keep the repository's configuration in step.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for task, contract in CONTRACTS.items():
+        command = commands.add_parser(task.value, help=f"export a checkpoint as the model {contract.model!r}")
+        command.add_argument(
+            "--checkpoint", required=True, metavar="DIR_OR_ID", help="folder of save_pretrained, or a hub id"
+        )
+        _add_repository(command)
+        command.add_argument(
+            "--precision",
+            type=Precision,
+            choices=list(Precision),
+            default=Precision.INT8,
+            help="number format of the weights; int8 keeps one scale per column (default: int8)",
+        )
+        command.add_argument(
+            "--max-tokens", type=int, metavar="N", help="longest input to serve (default: the checkpoint's limit)"
+        )
+        command.add_argument(
+            "--replace", action="store_true", help="overwrite the newest version instead of adding the next one"
+        )
+    configs = commands.add_parser("configs", help="generate every config.pbtxt, or check that they are in step")
+    _add_repository(configs)
+    configs.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file is out of step")
+    return parser
+
+
+def _add_repository(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--repository",
+        type=Path,
+        default=Path("model_repository"),
+        metavar="DIR",
+        help="model repository (default: model_repository)",
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = build_parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        if options.command == "configs":
+            return _configs(options)
+        return _export(options)
+    except ExportError as error:
+        print(f"export failed: {error}", file=sys.stderr)
+        return 1
+
+
+def _configs(options: argparse.Namespace) -> int:
+    if not options.check:
+        written = write_generated(options.repository)
+        print("\n".join(f"wrote {path}" for path in written) or "every generated file is in step")
+        return 0
+    stale = check_generated(options.repository)
+    for path in stale:
+        print(f"out of step: {path}", file=sys.stderr)
+    if stale:
+        print("run: python -m export configs", file=sys.stderr)
+        return 1
+    print("every generated file is in step")
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    # Here, so that `configs` and `--help` need neither torch nor transformers.
+    from .exporter import ExportOptions, export
+
+    task = Task(options.command)
+    outcome = export(
+        ExportOptions(
+            task=task,
+            checkpoint=options.checkpoint,
+            repository=options.repository,
+            precision=options.precision,
+            max_tokens=options.max_tokens,
+            replace=options.replace,
+        )
+    )
+    print(outcome.parity.table())
+    print(
+        f"{options.repository / CONTRACTS[task].model}: version {outcome.version}, {outcome.artefact.precision}, "
+        f"{outcome.model_bytes / _MEGABYTE:.1f} MB and a tokenizer of {outcome.tokenizer_bytes / _MEGABYTE:.1f} MB, "
+        f"reads {outcome.artefact.max_tokens} tokens"
+    )
+    return 0

@@ -1,0 +1,78 @@
+"""DistilBERT with its classification head as an ONNX graph of fused operators, softmax inside.
+
+Only the first token reaches the head, so the last layer asks for the first token alone: its queries and its
+feed-forward part shrink to one position.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import onnx
+
+from infolens.contract import ATTENTION_MASK, INPUT_IDS
+
+from .graph import Graph, Precision, Weights, model_of, value
+from .state import State
+
+_EPSILON: Final = 1e-12
+
+
+def build_distilbert(config: Any, state: State, precision: Precision) -> onnx.ModelProto:
+    """Write the graph.
+
+    Args:
+        config: ``transformers.DistilBertConfig`` of the checkpoint.
+        state: The weights of ``DistilBertForSequenceClassification``.
+        precision: Number format of the weights.
+
+    Returns:
+        A model: ``input_ids``, ``attention_mask`` INT32 (batch, length) -> ``probabilities`` FLOAT (batch, classes).
+    """
+    weights = Weights()
+    graph = Graph(weights, prefix="", precision=precision)
+    graph.read_shape(INPUT_IDS.name)
+    name = "distilbert.embeddings.position_embeddings.weight"
+    start, length = graph.ints([0]), graph.dimension(INPUT_IDS.name, 1)
+    positions = graph.one("Slice", weights.add(name, state[name]), start, length, start)
+    table = graph.store_embedding("embedding", state["distilbert.embeddings.word_embeddings.weight"])
+    tokens = graph.embedding(table, INPUT_IDS.name)
+    name = "distilbert.embeddings.LayerNorm"
+    x = graph.layer_norm(tokens, positions, name, state.norm(name, _EPSILON))
+    for i in range(config.n_layers):
+        x = _layer(graph, x, f"distilbert.transformer.layer.{i}", config, state, last=i == config.n_layers - 1)
+    pooled = graph.one("Squeeze", x, graph.ints([1]))
+    for name in ("pre_classifier", "classifier"):
+        pooled = graph.dense(pooled, name, state.weight(name), state.bias(name))
+        if name == "pre_classifier":
+            pooled = graph.one("Relu", pooled)
+    graph.one("Softmax", pooled, output="probabilities", axis=-1)
+    inputs = [value(tensor.name, "INT32", ["batch", "length"]) for tensor in (INPUT_IDS, ATTENTION_MASK)]
+    outputs = [value("probabilities", "FLOAT", ["batch", state["classifier.bias"].size])]
+    return model_of("distilbert", graph, inputs, outputs)
+
+
+def _layer(graph: Graph, x: str, layer: str, config: Any, state: State, *, last: bool) -> str:
+    """One transformer layer, (batch, length, width); the last one returns (batch, 1, width)."""
+    q, k, v = (f"{layer}.attention.{part}_lin" for part in "qkv")
+    if last:
+        residual = graph.token(x, 0)
+        query = graph.matmul(residual, q, state.weight(q), single=True)
+        pair = graph.add("Split", [graph.matmul(x, f"{k}+{v}", state.weight(k, v))], outputs=2, axis=-1)
+        parts = [query, *pair]
+    else:
+        residual = x
+        parts = graph.add("Split", [graph.matmul(x, f"{q}+{k}+{v}", state.weight(q, k, v))], outputs=3, axis=-1)
+    bias = graph.weights.add(f"{q}+{k}+{v}.bias", state.bias(q, k, v))
+    context = graph.attention([*parts, bias, ATTENTION_MASK.name], config.n_heads)[0]
+    x = _residual(graph, context, residual, f"{layer}.attention.out_lin", f"{layer}.sa_layer_norm", state, single=last)
+    name = f"{layer}.ffn.lin1"
+    inner = graph.matmul(x, name, state.weight(name), single=last)
+    inner = graph.activation(inner, config.activation, name, state.bias(name))
+    return _residual(graph, inner, x, f"{layer}.ffn.lin2", f"{layer}.output_layer_norm", state, single=last)
+
+
+def _residual(graph: Graph, x: str, skip: str, dense: str, norm: str, state: State, *, single: bool) -> str:
+    bias = graph.weights.add(f"{dense}.bias", state.bias(dense))
+    mixed = graph.matmul(x, dense, state.weight(dense), single=single)
+    return graph.layer_norm(mixed, skip, norm, state.norm(norm, _EPSILON), bias=bias)

@@ -1,0 +1,19 @@
+"""What can go wrong in an export; every message states the rule, the value and the way out."""
+
+from __future__ import annotations
+
+
+class ExportError(Exception):
+    """An export could not be made; the model repository is as it was before."""
+
+
+class CheckpointError(ExportError):
+    """The checkpoint is missing, incomplete or of another architecture."""
+
+
+class ParityError(ExportError):
+    """The exported model does not answer as the checkpoint does."""
+
+
+class RepositoryError(ExportError):
+    """The model repository cannot be written, or its configuration is out of step with the contract."""

@@ -1,0 +1,185 @@
+"""XLNet with its classification head as an ONNX graph, softmax inside.
+
+An attention score of XLNet is the sum of three: content, relative position and segment. Written out naively each is
+a tensor (batch, heads, length, length). Here the content and the segment are ONE product: the segment score of a
+query i and a key j is ``e0(i)`` where the two share a token type and ``e1(i)`` where they do not; ``e1(i)`` is the
+same for all keys, so softmax forgets it, and what is left, ``(e0 - e1)(i) * [type(i) = type(j)]``, is a dot product
+of one-hot types that is appended to the heads of queries and keys. The relative position is the bias of the fused
+attention. Only the last token (``<cls>``) reaches the head, so the last layer asks for that token alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from infolens.contract import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS
+
+from .graph import Graph, Precision, Weights, model_of, value
+from .state import State
+
+TOKEN_TYPES: Final = 4
+"""Token types of XLNet: first and second text, ``<cls>``, padding."""
+
+
+def build_xlnet(config: Any, state: State, precision: Precision, max_tokens: int) -> onnx.ModelProto:
+    """Write the graph.
+
+    Args:
+        config: ``transformers.XLNetConfig`` of the checkpoint.
+        state: The weights of ``XLNetForSequenceClassification``.
+        precision: Number format of the weights.
+        max_tokens: The longest input, which bounds the relative positions that are prepared at load.
+
+    Returns:
+        A model: ``input_ids``, ``attention_mask``, ``token_type_ids`` INT32 (batch, length), padded on the left ->
+        ``probabilities`` FLOAT (batch, classes).
+    """
+    return _XLNet(config, state, precision, max_tokens).build()
+
+
+class _XLNet:
+    def __init__(self, config: Any, state: State, precision: Precision, max_tokens: int) -> None:
+        self.config = config
+        self.state = state
+        self.max_tokens = max_tokens
+        self.heads: int = config.n_head
+        self.head_size: int = config.d_head
+        self.inner = self.heads * self.head_size
+        self.scale = self.head_size**-0.5
+        self.weights = Weights()
+        self.graph = Graph(self.weights, prefix="", precision=precision)
+
+    def positions(self) -> str:
+        """Sinusoids of all distances from ``max_tokens`` down to ``1 - max_tokens``: (2 * max_tokens, width).
+
+        They are computed from constants, which the session folds at load: the file stays small.
+        """
+        graph, number = self.graph, self.weights.constant
+        bounds = [number(float(bound), np.float32) for bound in (self.max_tokens, -self.max_tokens, -1)]
+        distances = graph.one("Range", *bounds)
+        if self.config.clamp_len > 0:
+            limits = [number(float(limit), np.float32) for limit in (-self.config.clamp_len, self.config.clamp_len)]
+            distances = graph.one("Clip", distances, *limits)
+        steps = np.arange(0, self.config.d_model, 2, dtype=np.float32) / self.config.d_model
+        frequencies = self.weights.add("frequencies", (1 / np.power(np.float32(10000), steps))[None, :])
+        angles = graph.one("Mul", graph.one("Unsqueeze", distances, graph.ints([1])), frequencies)
+        return graph.one("Concat", graph.one("Sin", angles), graph.one("Cos", angles), axis=-1)
+
+    def position_keys(self, layer: str, start: str, end: str) -> str:
+        """Rows ``start`` to ``end`` of the position keys of a layer: (heads, head size, rows)."""
+        graph = self.graph
+        weight = self.weights.add(f"{layer}.r", self.projection(f"{layer}.r"))
+        keys = graph.one("MatMul", self.sinusoids, weight)
+        keys = graph.one("Transpose", graph.reshape(keys, [-1, self.heads, self.head_size]), perm=[1, 2, 0])
+        return graph.one("Slice", keys, start, end, graph.ints([2]))
+
+    def projection(self, name: str) -> npt.NDArray[np.float32]:
+        """A weight of the attention as a matrix (width, heads * head size)."""
+        return self.state[name].reshape(self.config.d_model, self.inner)
+
+    def vector(self, tensor: str, layer: str, name: str) -> str:
+        """Add one of the attention's biases, scaled as the queries are; returns (batch, length, heads, head size)."""
+        stored = self.weights.add(f"{layer}.{name}", self.state[f"{layer}.{name}"].reshape(-1) * self.scale)
+        summed = self.graph.one("Add", tensor, stored)
+        return self.graph.reshape(summed, [0, 0, self.heads, self.head_size])
+
+    def layer(self, x: str, i: int) -> str:
+        """One layer, (batch, length, width); the last one returns (batch, 1, width)."""
+        graph, last = self.graph, i == self.config.n_layer - 1
+        layer = f"transformer.layer.{i}.rel_attn"
+        residual = graph.token(x, -1) if last else x
+        types = graph.token(self.types, -1) if last else self.types
+        segments = (self.state[f"{layer}.seg_embed"][0] - self.state[f"{layer}.seg_embed"][1]) * self.scale
+        query_weight = self.projection(f"{layer}.q")
+        by_head = query_weight.reshape(-1, self.heads, self.head_size)
+        # The queries and, for each head, what a shared token type adds to the score.
+        query_weight = np.concatenate([query_weight * self.scale, np.einsum("dnh,nh->dn", by_head, segments)], axis=1)
+        pair_weight = np.concatenate([self.projection(f"{layer}.k"), self.projection(f"{layer}.v")], axis=1)
+        both = graph.matmul(residual, f"{layer}.query", query_weight.astype(np.float32), single=last)
+        query, same = graph.add("Split", [both, graph.ints([self.inner, self.heads])], outputs=2, axis=-1)
+        key, values = graph.add("Split", [graph.matmul(x, f"{layer}.pair", pair_weight)], outputs=2, axis=-1)
+        same_bias = np.einsum("nh,nh->n", self.state[f"{layer}.r_s_bias"], segments).astype(np.float32)
+        same = graph.one("Unsqueeze", graph.bias(same, f"{layer}.same", same_bias), graph.ints([-1]))
+        same = graph.one("Mul", same, graph.one("Unsqueeze", types, graph.ints([2])))
+        content = graph.one("Concat", self.vector(query, layer, "r_w_bias"), same, axis=-1)
+        content = graph.reshape(content, [0, 0, -1])
+        key = graph.one("Concat", graph.reshape(key, [0, 0, self.heads, self.head_size]), self.key_types, axis=-1)
+        key = graph.reshape(key, [0, 0, -1])
+        by_position = graph.one("Transpose", self.vector(query, layer, "r_r_bias"), perm=[0, 2, 1, 3])
+        bias = self.position_scores(by_position, layer, last=last)
+        inputs = [content, key, values, "", ATTENTION_MASK.name, bias]
+        context = graph.attention(inputs, self.heads, scale=1.0)[0]
+        mixed = graph.matmul(context, f"{layer}.o", self.projection(f"{layer}.o").T, single=last)
+        x = self.norm(mixed, residual, f"{layer}.layer_norm")
+        return self.feed_forward(x, f"transformer.layer.{i}.ff", single=last)
+
+    def position_scores(self, query: str, layer: str, *, last: bool) -> str:
+        """Scores of the relative positions: (batch, heads, queries, length)."""
+        graph = self.graph
+        if last:  # The last query sees the distances length - 1 down to 0.
+            keys = self.position_keys(layer, self.after_first, graph.ints([self.max_tokens + 1]))
+            return graph.one("MatMul", query, keys)
+        scores = graph.one("MatMul", query, self.position_keys(layer, self.first, self.end))
+        # The relative shift of Transformer-XL: row i moves left by length - i.
+        shifted = graph.one("Reshape", scores, self.tall)  # (batch, heads, 2 * length, length)
+        shifted = graph.one("Slice", shifted, graph.ints([1]), graph.ints([np.iinfo(np.int64).max]), graph.ints([2]))
+        shifted = graph.one("Reshape", shifted, self.wide)  # (batch, heads, length, 2 * length - 1)
+        return graph.one("Slice", shifted, graph.ints([0]), self.length, graph.ints([3]))
+
+    def feed_forward(self, x: str, name: str, *, single: bool) -> str:
+        graph, state = self.graph, self.state
+        first, second = f"{name}.layer_1", f"{name}.layer_2"
+        inner = graph.matmul(x, first, state.weight(first), single=single)
+        inner = graph.activation(inner, self.config.ff_activation, first, state.bias(first))
+        bias = self.weights.add(f"{second}.bias", state.bias(second))
+        outer = graph.matmul(inner, second, state.weight(second), single=single)
+        return self.norm(outer, x, f"{name}.layer_norm", bias=bias)
+
+    def norm(self, x: str, skip: str, name: str, *, bias: str = "") -> str:
+        parameters = self.state.norm(name, self.config.layer_norm_eps)
+        return self.graph.layer_norm(x, skip, name, parameters, bias=bias)
+
+    def shapes(self) -> None:
+        """What depends on the length of the batch alone."""
+        graph = self.graph
+        graph.read_shape(INPUT_IDS.name)
+        self.length = graph.dimension(INPUT_IDS.name, 1)
+        double = graph.one("Add", self.length, self.length)
+        limit = graph.ints([self.max_tokens])
+        self.first = graph.one("Sub", limit, self.length)
+        self.after_first = graph.one("Add", self.first, graph.ints([1]))
+        self.end = graph.one("Add", limit, self.length)
+        kept = graph.ints([0, 0])
+        self.tall = graph.one("Concat", kept, double, self.length, axis=0)
+        self.wide = graph.one("Concat", kept, self.length, graph.one("Sub", double, graph.ints([1])), axis=0)
+        known = self.weights.constant(np.arange(TOKEN_TYPES), np.int32)
+        types = graph.one("Unsqueeze", TOKEN_TYPE_IDS.name, graph.ints([-1]))
+        self.types = graph.one("Cast", graph.one("Equal", types, known), to=onnx.TensorProto.FLOAT)
+        ones = self.weights.constant(np.ones((self.heads, 1)), np.float32)
+        self.key_types = graph.one("Mul", graph.one("Unsqueeze", self.types, graph.ints([2])), ones)
+
+    def build(self) -> onnx.ModelProto:
+        graph, state = self.graph, self.state
+        self.shapes()
+        self.sinusoids = self.positions()
+        x = graph.embedding(
+            graph.store_embedding("embedding", state["transformer.word_embedding.weight"]), INPUT_IDS.name
+        )
+        for i in range(self.config.n_layer):
+            x = self.layer(x, i)
+        pooled = graph.one("Squeeze", x, graph.ints([1]))
+        if self.config.summary_use_proj:
+            name = "sequence_summary.summary"
+            pooled = graph.dense(pooled, name, state.weight(name), state.bias(name))
+        if self.config.summary_activation == "tanh":
+            pooled = graph.one("Tanh", pooled)
+        logits = graph.dense(pooled, "logits_proj", state.weight("logits_proj"), state.bias("logits_proj"))
+        graph.one("Softmax", logits, output="probabilities", axis=-1)
+        tensors = (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS)
+        inputs = [value(tensor.name, "INT32", ["batch", "length"]) for tensor in tensors]
+        outputs = [value("probabilities", "FLOAT", ["batch", state["logits_proj.bias"].size])]
+        return model_of("xlnet", graph, inputs, outputs)

@@ -1,0 +1,83 @@
+"""Triton backend ``detokenizer``: token ids in, text out, with a Hugging Face ``tokenizer.json``.
+
+The configuration has one integer input [n, L] and one BYTES output [n, 1]. Special tokens are skipped. The parameter
+``tokenizer_file`` (``string_value``, default ``tokenizer.json``) lies beside the version's artefacts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import triton_python_backend_utils as pb_utils
+from tokenizers import Tokenizer
+
+
+class BadInputError(ValueError):
+    """The ids of one request are not ids of this tokenizer."""
+
+
+class Detokenizer:
+    """A ``tokenizer.json`` that reads ids: the whole backend, without Triton."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise ValueError(f"no tokenizer at {path}: export the model again")
+        self._tokenizer: Tokenizer = Tokenizer.from_file(str(path))
+        self._size = self._tokenizer.get_vocab_size()
+
+    def __call__(self, requests: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[np.object_] | BadInputError]:
+        """Decode a batch of requests of ids [n, L].
+
+        Returns:
+            For each request, in order, its texts [n, 1] in UTF-8 or the error that it gets.
+        """
+        good: list[list[int]] = []
+        errors: dict[int, BadInputError] = {}
+        for index, ids in enumerate(requests):
+            wrong = ids[(ids < 0) | (ids >= self._size)]
+            if wrong.size:
+                errors[index] = BadInputError(f"token id {wrong.flat[0]} is not within 0 and {self._size - 1}")
+            else:
+                good.extend(ids.tolist())
+        texts = iter(self._tokenizer.decode_batch(good, skip_special_tokens=True))
+        answers: list[npt.NDArray[np.object_] | BadInputError] = []
+        for index, ids in enumerate(requests):
+            if index in errors:
+                answers.append(errors[index])
+                continue
+            answer = np.empty((len(ids), 1), np.object_)
+            for row in range(len(ids)):
+                answer[row, 0] = next(texts).strip().encode()
+            answers.append(answer)
+        return answers
+
+
+class TritonPythonModel:
+    """The interface that Triton's Python backend calls."""
+
+    def initialize(self, args: Mapping[str, str]) -> None:
+        """Load the tokenizer; a failure here is a model that does not load."""
+        if int(np.__version__.split(".")[0]) >= 2:
+            raise RuntimeError(f"numpy {np.__version__} empties every output; the runtime needs numpy below 2")
+        config = json.loads(args["model_config"])
+        if len(config["input"]) != 1 or len(config["output"]) != 1:
+            raise ValueError("the detokenizer backend has one input (token ids) and one output (text)")
+        self._input = config["input"][0]["name"]
+        self._output = config["output"][0]["name"]
+        file = config.get("parameters", {}).get("tokenizer_file", {}).get("string_value", "tokenizer.json")
+        self._detokenizer = Detokenizer(Path(args["model_repository"], args["model_version"], file))
+
+    def execute(self, requests: Sequence[Any]) -> list[Any]:
+        """Answer a batch of requests, each with its texts or its own error."""
+        ids = [pb_utils.get_input_tensor_by_name(request, self._input).as_numpy() for request in requests]
+        return [self._response(answer) for answer in self._detokenizer(ids)]
+
+    def _response(self, answer: npt.NDArray[np.object_] | BadInputError) -> Any:
+        if isinstance(answer, BadInputError):
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(answer), pb_utils.TritonError.INVALID_ARG))
+        return pb_utils.InferenceResponse([pb_utils.Tensor(self._output, answer)])

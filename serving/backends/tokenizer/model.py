@@ -1,0 +1,328 @@
+"""Triton backend ``tokenizer``: articles in, token ids out, with a Hugging Face ``tokenizer.json``.
+
+All requests of a batch are tokenized together, and each one is padded to the smallest length bucket that holds it, so
+that the dynamic batcher of the next model finds requests of equal shape. A bad article is an error of its own request.
+
+Parameters of ``config.pbtxt`` (``string_value`` each):
+
+* ``reads``: the inputs that are joined with a line break, such as ``title,text``. Required. Other BYTES inputs are
+  checked all the same: an ensemble is to fail in its first step, since Triton never lets go of a request of which one
+  branch fails while another runs.
+* ``max_tokens``: the most tokens that the model reads, special tokens included. Required.
+* ``buckets``: ascending lengths to pad to, such as ``64,128,256``; the last is ``max_tokens``. Default: ``max_tokens``.
+* ``tokenizer_file``: beside the version's artefacts. Default: ``tokenizer.json``.
+* ``max_article_bytes``: a larger article is refused. Default: 262144.
+* ``padding_side``, ``pad_id``, ``pad_type_id``: default to the ``padding`` block of ``tokenizer.json``.
+* ``setting.<name>``: JSON ``{"minimum", "maximum", "default", "steps_per_unit"}`` of a setting of the next model. The
+  input ``<name>`` carries its value; the output ``<name>`` is a ``UINT8`` tensor of ``(value - minimum) *
+  steps_per_unit + 1`` elements, since the dynamic batcher never mixes requests of unequal shape.
+
+Outputs, those of them that the configuration lists: ``input_ids``, ``attention_mask``, ``token_type_ids`` [n, L],
+``tokens``, ``truncated_tokens`` [n, 1], ``article`` (BYTES [n, 1], the text as it was tokenized, cleaned), and the
+settings [n, length].
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import triton_python_backend_utils as pb_utils
+from tokenizers import Encoding, Tokenizer
+
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff]")
+INTEGERS: dict[str, type[np.generic]] = {"TYPE_INT32": np.int32, "TYPE_INT64": np.int64}
+TOKEN_OUTPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+class BadInputError(ValueError):
+    """What the caller sent breaks a rule; the message is the answer to the request."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """A number of the request that travels on as the length of a dummy tensor."""
+
+    name: str
+    minimum: float
+    maximum: float
+    default: float
+    steps_per_unit: int = 1
+
+    def encode(self, value: float) -> int:
+        """The number of dummy elements that stands for ``value``; at least 1."""
+        return 1 + round((value - self.minimum) * self.steps_per_unit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the configuration asks of the backend."""
+
+    reads: tuple[str, ...]
+    checks: tuple[str, ...]
+    """The other BYTES inputs: checked, so that an ensemble fails in its first step, but not read."""
+    required: frozenset[str]
+    """Those of ``reads`` that may be neither absent nor blank."""
+    max_tokens: int
+    buckets: tuple[int, ...]
+    max_article_bytes: int
+    pad_id: int
+    pad_type_id: int
+    pad_left: bool
+    settings: tuple[Setting, ...]
+    outputs: Mapping[str, type[np.generic]]
+    """The integer outputs of the configuration with their types; the settings are not among them."""
+    gives_article: bool
+    """Whether ``article`` is an output."""
+
+    def bucket(self, length: int) -> int:
+        """The smallest bucket that holds ``length`` tokens."""
+        return next(bucket for bucket in self.buckets if bucket >= length)
+
+
+def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -> Options:
+    """Read the model's configuration.
+
+    Args:
+        config: The model configuration, as Triton hands it over in JSON.
+        padding: The ``padding`` block of ``tokenizer.json``, if it has one.
+
+    Raises:
+        ValueError: A parameter is missing or out of its range.
+    """
+    parameters = {key: value["string_value"].strip() for key, value in config.get("parameters", {}).items()}
+    known = {"reads", "max_tokens", "buckets", "tokenizer_file", "max_article_bytes"}
+    known |= {"padding_side", "pad_id", "pad_type_id"}
+    if unknown := sorted(key for key in parameters if key not in known and not key.startswith("setting.")):
+        raise ValueError(f"unknown parameters {unknown}; known are {sorted(known)} and setting.<name>")
+    inputs = {tensor["name"]: tensor for tensor in config["input"]}
+    reads = tuple(name.strip() for name in _needed(parameters, "reads").split(","))
+    if missing := [name for name in reads if name not in inputs]:
+        raise ValueError(f"parameter reads names {missing}, but the inputs are {sorted(inputs)}")
+    max_tokens = int(_needed(parameters, "max_tokens"))
+    buckets = tuple(int(bucket) for bucket in parameters.get("buckets", str(max_tokens)).split(","))
+    if buckets[0] < 1 or list(buckets) != sorted(set(buckets)) or buckets[-1] != max_tokens:
+        raise ValueError(f"parameter buckets must ascend and end with max_tokens ({max_tokens}), not {buckets}")
+
+    padding = padding or {}
+    side = parameters.get("padding_side", str(padding.get("direction", "right"))).lower()
+    if side not in {"left", "right"}:
+        raise ValueError(f"parameter padding_side is left or right, not {side!r}")
+    if "pad_id" not in parameters and "pad_id" not in padding:
+        raise ValueError("tokenizer.json has no padding block: give the parameter pad_id")
+
+    settings = tuple(
+        Setting(name=key.removeprefix("setting."), **json.loads(value))
+        for key, value in parameters.items()
+        if key.startswith("setting.")
+    )
+    outputs = {tensor["name"]: tensor["data_type"] for tensor in config["output"]}
+    for setting in settings:
+        if setting.name not in inputs or outputs.pop(setting.name, None) != "TYPE_UINT8":
+            raise ValueError(f"setting {setting.name} needs an input and a TYPE_UINT8 output of that name")
+    gives_article = outputs.pop("article", None) is not None
+    for name, data_type in outputs.items():
+        if name not in {*TOKEN_OUTPUTS, "tokens", "truncated_tokens"} or data_type not in INTEGERS:
+            raise ValueError(f"output {name} {data_type} is not an output of the tokenizer backend or no integer")
+    return Options(
+        reads=reads,
+        checks=tuple(
+            name for name, tensor in inputs.items() if tensor["data_type"] == "TYPE_STRING" and name not in reads
+        ),
+        required=frozenset(name for name in reads if not inputs[name].get("optional", False)),
+        max_tokens=max_tokens,
+        buckets=buckets,
+        max_article_bytes=int(parameters.get("max_article_bytes", "262144")),
+        pad_id=int(parameters.get("pad_id", padding.get("pad_id", 0))),
+        pad_type_id=int(parameters.get("pad_type_id", padding.get("pad_type_id", 0))),
+        pad_left=side == "left",
+        settings=settings,
+        outputs={name: INTEGERS[data_type] for name, data_type in outputs.items()},
+        gives_article=gives_article,
+    )
+
+
+def _needed(parameters: Mapping[str, str], key: str) -> str:
+    if not parameters.get(key):
+        raise ValueError(f"the tokenizer backend needs the parameter {key}")
+    return parameters[key]
+
+
+def join_article(parts: Mapping[str, bytes | None], options: Options) -> str:
+    """The text that is tokenized: the parts that are not blank, joined with a line break.
+
+    Raises:
+        BadInputError: Too large, not UTF-8, or a required part is blank.
+    """
+    size_bytes = sum(len(part) for part in parts.values() if part is not None)
+    if size_bytes > options.max_article_bytes:
+        raise BadInputError(
+            f"the article is too large: {size_bytes} bytes of UTF-8, the limit is {options.max_article_bytes}; "
+            "send its beginning (what the models read stands there)"
+        )
+    kept = []
+    for name in (*options.checks, *options.reads):
+        part = parts.get(name)
+        try:
+            text = "" if part is None else CONTROL.sub(" ", part.decode("utf-8")).strip()
+        except UnicodeDecodeError as error:
+            raise BadInputError(f"{name} is not UTF-8: byte {error.start} cannot be decoded; send UTF-8 text") from None
+        if text and name in options.reads:
+            kept.append(text)
+        elif not text and name in options.required:
+            raise BadInputError(f"{name} is blank: send the article's text, at least one visible character")
+    return "\n".join(kept)
+
+
+def choose_settings(given: Mapping[str, npt.NDArray[Any] | None], settings: Sequence[Setting]) -> dict[str, float]:
+    """The settings of one request: what it carries, else the defaults.
+
+    Args:
+        given: The request's input of each setting, [n, 1], or None where it left it out.
+        settings: The settings that the model has.
+
+    Raises:
+        BadInputError: Out of range, unlike for the rows of one request, or ``min_length`` above ``max_length``.
+    """
+    chosen: dict[str, float] = {}
+    for setting in settings:
+        array = given.get(setting.name)
+        if array is None or array.size == 0:
+            chosen[setting.name] = setting.default
+            continue
+        values = {float(value) for value in array.ravel()}
+        if len(values) > 1:
+            raise BadInputError(
+                f"{setting.name} differs within one request ({sorted(values)}): send one request for each value"
+            )
+        value = values.pop()
+        if not setting.minimum <= value <= setting.maximum:
+            raise BadInputError(
+                f"{setting.name} must lie between {setting.minimum:g} and {setting.maximum:g}, not {value:g}"
+            )
+        chosen[setting.name] = value
+    low, high = chosen.get("min_length"), chosen.get("max_length")
+    if low is not None and high is not None and low > high:
+        if given.get("min_length") is not None:
+            raise BadInputError(f"min_length ({low:g}) must not be above max_length ({high:g}): change one of them")
+        chosen["min_length"] = high
+    return chosen
+
+
+def to_arrays(encodings: Sequence[Encoding], options: Options, special_tokens: int) -> dict[str, npt.NDArray[Any]]:
+    """The integer outputs of one request of n articles, padded to the bucket of the longest one."""
+    length = options.bucket(max(len(encoding.ids) for encoding in encodings))
+    shape = (len(encodings), length)
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "input_ids": np.full(shape, options.pad_id, options.outputs.get("input_ids", np.int32)),
+        "attention_mask": np.zeros(shape, options.outputs.get("attention_mask", np.int32)),
+        "token_type_ids": np.full(shape, options.pad_type_id, options.outputs.get("token_type_ids", np.int32)),
+        "tokens": np.zeros((len(encodings), 1), options.outputs.get("tokens", np.int32)),
+        "truncated_tokens": np.zeros((len(encodings), 1), options.outputs.get("truncated_tokens", np.int32)),
+    }
+    for row, encoding in enumerate(encodings):
+        kept = len(encoding.ids)
+        columns = slice(length - kept, length) if options.pad_left else slice(0, kept)
+        arrays["input_ids"][row, columns] = encoding.ids
+        arrays["attention_mask"][row, columns] = 1
+        arrays["token_type_ids"][row, columns] = encoding.type_ids
+        # Each overflowing piece carries the special tokens of its own.
+        cut = sum(len(piece.ids) - special_tokens for piece in encoding.overflowing)
+        arrays["tokens"][row] = kept + cut
+        arrays["truncated_tokens"][row] = cut
+    return {name: arrays[name] for name in options.outputs}
+
+
+class ArticleTokenizer:
+    """A ``tokenizer.json`` with the options of a model: the whole backend, without Triton."""
+
+    def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
+        if not path.is_file():
+            raise ValueError(f"no tokenizer at {path}: export the model again")
+        self._tokenizer: Tokenizer = Tokenizer.from_file(str(path))
+        self.options = read_options(config, self._tokenizer.padding)
+        self._special_tokens = self._tokenizer.num_special_tokens_to_add(False)
+        if self.options.max_tokens <= self._special_tokens:
+            raise ValueError(f"max_tokens must be above the {self._special_tokens} special tokens")
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(self.options.max_tokens)
+        # "</s>" within an article is text: nobody ends an article early by writing it.
+        self._tokenizer.encode_special_tokens = True
+
+    def __call__(
+        self, requests: Sequence[Mapping[str, npt.NDArray[Any] | None]]
+    ) -> list[dict[str, npt.NDArray[Any]] | BadInputError]:
+        """Tokenize a batch of requests.
+
+        Args:
+            requests: The inputs of each request by name: texts as arrays [n, 1] of bytes, settings [n, 1].
+
+        Returns:
+            For each request, in order, its outputs by name or the error that it gets.
+        """
+        options = self.options
+        prepared: list[tuple[list[str], dict[str, float]] | BadInputError] = []
+        for request in requests:
+            try:
+                settings = choose_settings(request, options.settings)
+                names = (*options.checks, *options.reads)
+                columns = {name: array.ravel() for name in names if (array := request.get(name)) is not None}
+                rows = {len(column) for column in columns.values()}
+                if len(rows) != 1:
+                    raise BadInputError(f"the inputs {options.reads} need one row for each article")
+                texts = [
+                    join_article({name: column[row] for name, column in columns.items()}, options)
+                    for row in range(rows.pop())
+                ]
+                prepared.append((texts, settings))
+            except BadInputError as error:
+                prepared.append(error)
+
+        texts = [text for item in prepared if not isinstance(item, BadInputError) for text in item[0]]
+        encodings = iter(self._tokenizer.encode_batch_fast(texts))
+        answers: list[dict[str, npt.NDArray[Any]] | BadInputError] = []
+        for item in prepared:
+            if isinstance(item, BadInputError):
+                answers.append(item)
+                continue
+            mine = [next(encodings) for _ in item[0]]
+            outputs = to_arrays(mine, options, self._special_tokens)
+            if options.gives_article:
+                outputs["article"] = np.array([[text.encode()] for text in item[0]], np.object_)
+            for setting in options.settings:
+                outputs[setting.name] = np.zeros((len(mine), setting.encode(item[1][setting.name])), np.uint8)
+            answers.append(outputs)
+        return answers
+
+
+class TritonPythonModel:
+    """The interface that Triton's Python backend calls."""
+
+    def initialize(self, args: Mapping[str, str]) -> None:
+        """Load the tokenizer; a failure here is a model that does not load."""
+        if int(np.__version__.split(".")[0]) >= 2:
+            raise RuntimeError(f"numpy {np.__version__} empties every output; the runtime needs numpy below 2")
+        config = json.loads(args["model_config"])
+        file = config.get("parameters", {}).get("tokenizer_file", {}).get("string_value", "tokenizer.json")
+        self._tokenizer = ArticleTokenizer(Path(args["model_repository"], args["model_version"], file), config)
+        self._names = [tensor["name"] for tensor in config["input"]]
+
+    def execute(self, requests: Sequence[Any]) -> list[Any]:
+        """Answer a batch of requests, each with its outputs or its own error."""
+        inputs = []
+        for request in requests:
+            tensors = {name: pb_utils.get_input_tensor_by_name(request, name) for name in self._names}
+            inputs.append({name: None if t is None else t.as_numpy() for name, t in tensors.items()})
+        return [_response(answer) for answer in self._tokenizer(inputs)]
+
+
+def _response(answer: dict[str, npt.NDArray[Any]] | BadInputError) -> Any:
+    if isinstance(answer, BadInputError):
+        return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(answer), pb_utils.TritonError.INVALID_ARG))
+    return pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in answer.items()])

@@ -1,0 +1,160 @@
+"""``python -m serving``: Triton on this machine, with one command."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from .assembly import assemble
+from .errors import ServingError, StartError
+from .launcher import ServerOptions, TritonServer, write_ready_file
+from .runtime import CACHE, ROOT, ensure_runtime
+
+EPILOG = """\
+examples:
+  python -m serving                                    serve model_repository/ on 127.0.0.1:8000 (HTTP) and :8001 (gRPC)
+  python -m serving --http-port 0 --grpc-port 0 --metrics-port 0 --ready-file ready.json
+                                                       on free ports; ready.json says which once all models are ready
+  python -m serving --repository my_models --config-name large
+                                                       other models, with <model>/configs/large.pbtxt where there is one
+  python -m serving --set-up-only                      make the runtime environment and leave
+
+The first start makes a virtual environment for Triton in .cache/triton (about 300 MB) with the machine's pip settings.
+Model repository, shared memory, trace and logging APIs answer only requests that carry the header infolens-admin-key:
+its value is a new one at each start (in the ready file), or the environment variable INFOLENS_ADMIN_KEY.
+
+exit codes: 0 ended by Ctrl-C or SIGTERM, 1 could not start or serve, 2 wrong usage, 130 broken off during the
+set-up; when Triton ends by itself, its own exit code
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    args = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # SIGTERM ends the launcher as Ctrl-C does: through the same `finally` blocks.
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
+    options = ServerOptions(
+        repository=args.repository,
+        config_name=args.config_name,
+        host=args.host,
+        http_port=args.http_port,
+        grpc_port=args.grpc_port,
+        metrics_port=args.metrics_port,
+        admin_key=os.environ.get("INFOLENS_ADMIN_KEY") or secrets.token_urlsafe(24),
+        log_file=args.log_file,
+        cache=args.cache,
+        ready_timeout_s=args.ready_timeout,
+        verbose=args.verbose,
+    )
+    try:
+        if args.set_up_only:
+            print(f"Triton's runtime environment is {ensure_and_assemble(options)}", file=sys.stderr)
+            return 0
+        return _serve(options, args.ready_file)
+    except (ServingError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def ensure_and_assemble(options: ServerOptions) -> Path:
+    """Make all that a start needs but the server itself; the folder of the runtime environment."""
+    runtime = ensure_runtime(options.cache)
+    assemble(runtime, options.cache)
+    return runtime.folder
+
+
+def _serve(options: ServerOptions, ready_file: Path | None) -> int:
+    server = TritonServer(options)
+    try:
+        try:
+            server.start()
+        except StartError:
+            print("\n".join(["the end of Triton's log:", *server.last_lines()]), file=sys.stderr)
+            raise
+        if ready_file is not None:
+            write_ready_file(ready_file, server)
+        print(_welcome(server), file=sys.stderr, flush=True)
+        code = server.wait()
+        print(f"error: Triton ended with exit code {code} (log: {server.log_file})", file=sys.stderr)
+        return code if code > 0 else 1
+    except KeyboardInterrupt:
+        # From here on a signal must not break off what ends the server.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        print("stopping Triton (requests in flight may finish)", file=sys.stderr)
+        return 0
+    finally:
+        server.stop()
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
+
+
+def _welcome(server: TritonServer) -> str:
+    option = (
+        "" if server.options.http_port == 8000 and server.options.grpc_port == 8001 else f" --server {server.grpc_url}"
+    )
+    body = '{"inputs": [{"name": "text", "shape": [1, 1], "datatype": "BYTES", "data": ["..."]}]}'
+    return "\n".join(
+        [
+            f"Triton is ready with {len(server.models)} models: {', '.join(server.models)}",
+            f"  HTTP     {server.http_url}",
+            f"  gRPC     {server.grpc_url}",
+            f"  metrics  {server.metrics_url}",
+            f"  log      {server.log_file}",
+            "try it from another shell:",
+            f"  .venv/bin/infolens analyze{option} tests/articles/sports.txt",
+            f"  curl -s {server.http_url}/v2/models/info_lens/infer -d '{body}'",
+            "Ctrl-C stops it",
+        ]
+    )
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a signal handler's form)
+    raise KeyboardInterrupt
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"a port lies between 0 and 65535, not {port}")
+    return port
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m serving",
+        description="Serve the model repository with NVIDIA Triton Inference Server on this machine.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "--repository",
+        type=Path,
+        default=ROOT / "model_repository",
+        metavar="DIR",
+        help="the models (model_repository)",
+    )
+    add("--config-name", metavar="NAME", help="use <model>/configs/NAME.pbtxt where a model has it")
+    add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1: this machine alone)")
+    add("--http-port", type=_port, default=8000, metavar="PORT", help="8000; 0 picks a free port")
+    add("--grpc-port", type=_port, default=8001, metavar="PORT", help="8001; 0 picks a free port")
+    add("--metrics-port", type=_port, default=8002, metavar="PORT", help="8002; 0 picks a free port")
+    add("--ready-file", type=Path, metavar="FILE", help="write the URLs as JSON once ready; removed at the end")
+    add("--log-file", type=Path, metavar="FILE", help="Triton's log (.cache/logs/triton-PORT.log)")
+    add("--ready-timeout", type=float, default=300.0, metavar="S", help="seconds that loading may take (300)")
+    add("--cache", type=Path, default=CACHE, metavar="DIR", help="where the runtime environment lives (.cache)")
+    add("--verbose", action="store_true", help="Triton's log tells every request")
+    add("--set-up-only", action="store_true", help="make the runtime environment and leave")
+    return parser

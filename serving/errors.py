@@ -1,0 +1,30 @@
+"""Errors of the serving room.
+
+ServingError
+├── RuntimeSetupError   the runtime environment cannot be made here
+├── RepositoryError     the model repository lacks something
+├── PortError           a port is taken
+└── StartError          Triton ended, or did not become ready
+"""
+
+from __future__ import annotations
+
+
+class ServingError(Exception):
+    """The server cannot be brought up; the message says why and what to do."""
+
+
+class RuntimeSetupError(ServingError):
+    """Triton's runtime environment cannot be made on this machine."""
+
+
+class RepositoryError(ServingError):
+    """The model repository is not there, or a model in it is not complete."""
+
+
+class PortError(ServingError):
+    """Something listens already on a port that the server needs."""
+
+
+class StartError(ServingError):
+    """Triton ended while it started, or was not ready in time."""

@@ -1,0 +1,58 @@
+"""What can be known of a model repository before Triton is started: that it is there and complete."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from .errors import RepositoryError
+
+
+def check_repository(repository: Path, config_name: str | None = None) -> list[str]:
+    """The names of the models of a repository.
+
+    Args:
+        repository: The folder that holds a folder for each model.
+        config_name: Name of the configuration that models may have for one kind of machine, in
+            ``<model>/configs/<config_name>.pbtxt``; a model without it uses its ``config.pbtxt``.
+
+    Raises:
+        RepositoryError: There is no model, a model lacks its version or its ONNX file, or none knows ``config_name``.
+    """
+    if not repository.is_dir():
+        raise RepositoryError(f"no model repository at {repository}: name the folder that holds it with --repository")
+    models = sorted(path.parent for path in repository.glob("*/config.pbtxt"))
+    if not models:
+        raise RepositoryError(
+            f"no model in {repository} (no <model>/config.pbtxt): export one, see `python -m export --help`"
+        )
+    configs = {model: model / "config.pbtxt" for model in models}
+    if config_name is not None:
+        own = {model: model / "configs" / f"{config_name}.pbtxt" for model in models}
+        if not any(path.is_file() for path in own.values()):
+            raise RepositoryError(f"no model in {repository} has a configs/{config_name}.pbtxt")
+        configs |= {model: path for model, path in own.items() if path.is_file()}
+    for model, config in configs.items():
+        _check_model(model, config.read_text(encoding="utf-8"))
+    return [model.name for model in models]
+
+
+def _check_model(model: Path, config: str) -> None:
+    versions = sorted((path for path in model.iterdir() if path.is_dir() and path.name.isdecimal()), key=_number)
+    if not versions:
+        raise RepositoryError(f"model {model.name} has no version: {model}/1 is missing")
+    if _text_field(config, "backend") == "onnxruntime":
+        file = _text_field(config, "default_model_filename") or "model.onnx"
+        if not any((version / file).exists() for version in versions):
+            raise RepositoryError(
+                f"model {model.name} has no {file} in {versions[-1]}: export it, see `python -m export --help`"
+            )
+
+
+def _text_field(config: str, name: str) -> str | None:
+    match = re.search(rf'^\s*{name}\s*:\s*"([^"]*)"', config, re.MULTILINE)
+    return match[1] if match else None
+
+
+def _number(version: Path) -> int:
+    return int(version.name)

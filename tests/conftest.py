@@ -1,0 +1,60 @@
+"""The real server for the tests that need it: started once per run, on free ports, with the committed models."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from serving.launcher import ServerOptions, TritonServer
+from serving.runtime import ROOT
+
+REPOSITORY = ROOT / "model_repository"
+ONNX_MODELS = ("bart", "distilbert", "xlnet")
+
+
+def _stand_in_for_triton() -> None:
+    """Triton's stub brings this module along; outside of it the backends' logic needs no more than these names."""
+    module = types.ModuleType("triton_python_backend_utils")
+
+    class TritonError:
+        INVALID_ARG, INTERNAL, CANCELLED = "INVALID_ARG", "INTERNAL", "CANCELLED"
+
+        def __init__(self, message: str, code: str) -> None:
+            self.message, self.code = message, code
+
+    class Tensor:
+        def __init__(self, name: str, array: object) -> None:
+            self._name, self._array = name, array
+
+        def name(self) -> str:
+            return self._name
+
+        def as_numpy(self) -> object:
+            return self._array
+
+    class InferenceResponse:
+        def __init__(self, tensors: tuple[Tensor, ...] = (), error: TritonError | None = None) -> None:
+            self.tensors, self.error = list(tensors), error
+
+    members = {"TritonError": TritonError, "Tensor": Tensor, "InferenceResponse": InferenceResponse}
+    vars(module).update(members, get_input_tensor_by_name=lambda request, name: request.inputs.get(name))
+    sys.modules.setdefault("triton_python_backend_utils", module)
+
+
+_stand_in_for_triton()
+
+
+@pytest.fixture(scope="session")
+def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+    """The server of ``model_repository``: ``triton.http_url``, ``triton.grpc_url``, ``triton.metrics_url``."""
+    missing = [name for name in ONNX_MODELS if not list(REPOSITORY.glob(f"{name}/*/model.onnx"))]
+    if missing:
+        pytest.skip(f"model_repository has no exported model for {', '.join(missing)}")
+    log_file: Path = tmp_path_factory.mktemp("triton") / "triton.log"
+    options = ServerOptions(http_port=0, grpc_port=0, metrics_port=0, log_file=log_file)
+    with TritonServer(options) as server:
+        yield server

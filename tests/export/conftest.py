@@ -1,0 +1,140 @@
+"""Tiny checkpoints with random weights, one for each task, as the training room would write them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    BartTokenizerFast,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    DistilBertTokenizerFast,
+    XLNetConfig,
+    XLNetForSequenceClassification,
+    XLNetTokenizerFast,
+)
+
+from export.articles import ARTICLES
+from infolens.contract import CATEGORIES, VERACITIES, Task
+
+
+def _labels(labels: tuple[str, ...]) -> dict[str, Any]:
+    return {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+
+
+def _train(tokenizer: Tokenizer, trainer: Any, template: str) -> Tokenizer:
+    """Train on the built-in articles; ``template`` places the special tokens."""
+    tokenizer.train_from_iterator(ARTICLES, trainer)
+    special = {part.split(":")[0] for part in template.split() if not part.startswith("$")}
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=template, special_tokens=[(token, tokenizer.token_to_id(token)) for token in sorted(special)]
+    )
+    return tokenizer
+
+
+def _byte_level_bpe() -> BartTokenizerFast:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=500, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    trained = _train(tokenizer, trainer, "<s> $A </s>")
+    return BartTokenizerFast(tokenizer_object=trained, model_max_length=160)
+
+
+def _word_piece() -> DistilBertTokenizerFast:
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    trainer = trainers.WordPieceTrainer(vocab_size=500, special_tokens=special, show_progress=False)
+    trained = _train(tokenizer, trainer, "[CLS] $A [SEP]")
+    return DistilBertTokenizerFast(tokenizer_object=trained, model_max_length=160)
+
+
+def _unigram() -> XLNetTokenizerFast:
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    special = ["<unk>", "<s>", "</s>", "<cls>", "<sep>", "<pad>", "<mask>", "<eod>", "<eop>"]
+    trainer = trainers.UnigramTrainer(vocab_size=400, special_tokens=special, unk_token="<unk>", show_progress=False)
+    trained = _train(tokenizer, trainer, "$A <sep> <cls>:2")
+    return XLNetTokenizerFast(tokenizer_object=trained, model_max_length=160)
+
+
+def _bart(size: int) -> BartForConditionalGeneration:
+    config = BartConfig(
+        vocab_size=size,
+        d_model=32,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=4,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        max_position_embeddings=256,
+        init_std=0.4,
+        bos_token_id=0,
+        pad_token_id=1,
+        eos_token_id=2,
+        decoder_start_token_id=2,
+        forced_bos_token_id=0,
+        forced_eos_token_id=2,
+    )
+    model = BartForConditionalGeneration(config)
+    with torch.no_grad():  # Random weights hardly ever choose to end a summary; some should.
+        model.final_logits_bias[0, 2] = 3.0
+    return model
+
+
+def _distilbert(size: int) -> DistilBertForSequenceClassification:
+    config = DistilBertConfig(
+        vocab_size=size,
+        dim=32,
+        n_layers=2,
+        n_heads=2,
+        hidden_dim=64,
+        max_position_embeddings=160,
+        initializer_range=0.2,
+        **_labels(CATEGORIES),
+    )
+    return DistilBertForSequenceClassification(config)
+
+
+def _xlnet(size: int) -> XLNetForSequenceClassification:
+    config = XLNetConfig(
+        vocab_size=size, d_model=32, n_layer=2, n_head=2, d_inner=64, initializer_range=0.2, **_labels(VERACITIES)
+    )
+    return XLNetForSequenceClassification(config)
+
+
+_MAKERS: dict[Task, tuple[Callable[[], Any], Callable[[int], Any]]] = {
+    Task.SUMMARY: (_byte_level_bpe, _bart),
+    Task.CATEGORY: (_word_piece, _distilbert),
+    Task.VERACITY: (_unigram, _xlnet),
+}
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[Task, Path]:
+    """A folder with a checkpoint for each task."""
+    folders = {}
+    for task, (make_tokenizer, make_model) in _MAKERS.items():
+        torch.manual_seed(0)
+        tokenizer = make_tokenizer()
+        folder = tmp_path_factory.mktemp(task.value) / "checkpoint"
+        make_model(len(tokenizer)).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        folders[task] = folder
+    return folders

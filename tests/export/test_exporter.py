@@ -1,0 +1,183 @@
+"""Exports of tiny checkpoints from end to end, each compared with transformers; and what must be refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from tokenizers import Tokenizer
+
+from export.articles import ARTICLES
+from export.checkpoint import load_checkpoint
+from export.cli import main
+from export.errors import CheckpointError, ParityError
+from export.exporter import ExportOptions, Outcome, build, export
+from export.graph import Precision, quantize_columns
+from export.parity import Tolerances, check_parity, token_f1, with_settings
+from export.tokenization import encode, padding_of, serving_tokenizer
+from infolens.contract import CONTRACTS, SUMMARY_SETTINGS, Task
+
+# The weights are random: their answers are nearly ties, which int8 may decide otherwise.
+Exported = tuple[Path, dict[Task, Outcome]]
+RANDOM = Tolerances(token_f1_int8=0.1, agreement_int8=0.5)
+
+pytestmark = pytest.mark.filterwarnings("ignore:Moving the following attributes")
+
+
+@pytest.fixture(scope="module")
+def exported(checkpoints: dict[Task, Path], tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    repository = tmp_path_factory.mktemp("exported") / "model_repository"
+    outcomes = {
+        task: export(ExportOptions(task=task, checkpoint=str(folder), repository=repository, tolerances=RANDOM))
+        for task, folder in checkpoints.items()
+    }
+    return repository, outcomes
+
+
+@pytest.mark.parametrize("task", list(Task))
+def test_export_has_parity_and_the_contracts_tensors(exported: Exported, task: Task) -> None:
+    repository, outcomes = exported
+    contract, parity = CONTRACTS[task], outcomes[task].parity.figures()
+    if task is Task.SUMMARY:
+        assert parity["fp32_same_summaries"] == 1
+        assert parity["int8_alone_or_in_a_batch"] == 1
+    else:
+        assert parity["fp32_largest_difference"] < 1e-4
+        assert parity["int8_alone_or_in_a_batch"] < 1e-6
+    session = ort.InferenceSession(repository / contract.model / "1" / "model.onnx", providers=["CPUExecutionProvider"])
+    types = {"INT32": "tensor(int32)", "UINT8": "tensor(uint8)", "FP32": "tensor(float)"}
+    found = {tensor.name: tensor.type for tensor in (*session.get_inputs(), *session.get_outputs())}
+    assert found == {t.name: types[t.dtype] for t in (*contract.model_inputs, *contract.model_outputs)}
+    artefact = json.loads((repository / contract.model / "1" / "artefact.json").read_text())
+    assert (artefact["precision"], artefact["max_tokens"], artefact["checkpoint"]) == ("int8", 160, "checkpoint")
+
+
+def test_repository_is_complete_and_in_step(exported: Exported) -> None:
+    repository, _ = exported
+    assert main(["configs", "--check", "--repository", str(repository)]) == 0
+    assert {"info_lens", "summarize", "classify", "verify"} <= {path.name for path in repository.iterdir()}
+    for contract in CONTRACTS.values():
+        tokenizer = json.loads((repository / contract.tokenizer / "1" / "tokenizer.json").read_text())
+        assert tokenizer["padding"] is None
+        assert tokenizer["truncation"] is None
+
+
+def test_settings_travel_as_lengths(checkpoints: dict[Task, Path]) -> None:
+    checkpoint = load_checkpoint(Task.SUMMARY, str(checkpoints[Task.SUMMARY]))
+    graph = build(checkpoint, Precision.FP32).SerializeToString()
+    session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    tokenizer, padding = serving_tokenizer(checkpoint), padding_of(checkpoint)
+    batch = encode(tokenizer, ARTICLES[:4], padding, max_tokens=160, with_types=False)
+    for values in ({"max_length": 9.0, "min_length": 0.0}, {"max_length": 30.0, "min_length": 30.0, "num_beams": 1.0}):
+        settings = {setting.name: values.get(setting.name, setting.default) for setting in SUMMARY_SETTINGS}
+        sequences = session.run(None, with_settings(batch, settings))[0]
+        assert sequences.shape == (4, values["max_length"])
+        lengths = (sequences != padding.pad_id).sum(axis=1)
+        assert (lengths >= values["min_length"]).all()
+        ends = sequences[np.arange(4), lengths - 1]
+        assert (ends == checkpoint.generation.eos_token_id).all()
+
+
+def test_the_tied_embedding_is_stored_once(exported: Exported) -> None:
+    repository, outcomes = exported
+    model = onnx.load(repository / "bart" / "1" / "model.onnx")
+    shape = {outcomes[Task.SUMMARY].artefact.vocabulary, 32}
+    assert [t.name for t in model.graph.initializer if set(t.dims) == shape] == ["embedding.weight_int8"]
+
+
+@pytest.mark.parametrize("task", [Task.CATEGORY, Task.SUMMARY])
+def test_failed_parity_leaves_the_repository_untouched(
+    checkpoints: dict[Task, Path], tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(checkpoint: object, precision: Precision) -> onnx.ModelProto:
+        model = build(checkpoint, precision)  # type: ignore[arg-type]
+        name = "classifier.bias" if task is Task.CATEGORY else "logits.bias"
+        tensor = next(t for t in model.graph.initializer if t.name == name)
+        values = onnx.numpy_helper.to_array(tensor) + np.linspace(-9, 9, tensor.dims[-1], dtype=np.float32)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values, name))
+        return model
+
+    monkeypatch.setattr("export.exporter.build", broken)
+    repository = tmp_path / "model_repository"
+    code = main([task.value, "--checkpoint", str(checkpoints[task]), "--repository", str(repository)])
+    assert code == 1
+    assert not repository.exists()
+    with pytest.raises(ParityError, match="FAILED"):
+        export(ExportOptions(task=task, checkpoint=str(checkpoints[task]), repository=repository))
+
+
+def test_a_tokenizer_without_special_tokens_is_refused(
+    checkpoints: dict[Task, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = load_checkpoint(Task.CATEGORY, str(checkpoints[Task.CATEGORY]))
+    document = json.loads(checkpoint.tokenizer.backend_tokenizer.to_str())
+    bare = Tokenizer.from_str(json.dumps({**document, "post_processor": None}))
+    monkeypatch.setattr(checkpoint.tokenizer, "_tokenizer", bare)
+    with pytest.raises(ParityError, match="special tokens"):
+        check_parity(checkpoint, {}, serving_tokenizer(checkpoint), padding_of(checkpoint))
+
+
+def test_wrong_architecture_names_both(checkpoints: dict[Task, Path]) -> None:
+    with pytest.raises(CheckpointError, match=r"veracity task is served by 'xlnet'.*'distilbert'"):
+        load_checkpoint(Task.VERACITY, str(checkpoints[Task.CATEGORY]))
+
+
+def test_missing_folder_and_missing_tokenizer_are_named(checkpoints: dict[Task, Path], tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no checkpoint folder"):
+        load_checkpoint(Task.SUMMARY, str(tmp_path / "nowhere"))
+    with pytest.raises(CheckpointError, match=r"no config\.json"):
+        load_checkpoint(Task.SUMMARY, str(tmp_path))
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(checkpoints[Task.SUMMARY], folder, ignore=shutil.ignore_patterns("tok*", "vocab*", "merges*"))
+    with pytest.raises(CheckpointError, match="has no tokenizer"):
+        load_checkpoint(Task.SUMMARY, str(folder))
+
+
+def test_labels_must_be_the_contracts(checkpoints: dict[Task, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(checkpoints[Task.VERACITY], folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"] = {"0": "fake", "1": "real"}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=r"\['real', 'fake'\]; they are \['fake', 'real'\]"):
+        load_checkpoint(Task.VERACITY, str(folder))
+
+
+def test_max_tokens_beyond_the_model_is_refused(checkpoints: dict[Task, Path]) -> None:
+    assert load_checkpoint(Task.CATEGORY, str(checkpoints[Task.CATEGORY]), max_tokens=100).max_tokens == 100
+    with pytest.raises(CheckpointError, match=r"limit \(160\), not 161"):
+        load_checkpoint(Task.CATEGORY, str(checkpoints[Task.CATEGORY]), max_tokens=161)
+
+
+def test_left_padding_keeps_class_token_last(checkpoints: dict[Task, Path]) -> None:
+    checkpoint = load_checkpoint(Task.VERACITY, str(checkpoints[Task.VERACITY]))
+    batch = encode(
+        serving_tokenizer(checkpoint), ["Rain.", *ARTICLES], padding_of(checkpoint), max_tokens=160, with_types=True
+    )
+    assert batch["input_ids"].shape == (1 + len(ARTICLES), 160)
+    tokenizer = checkpoint.tokenizer
+    assert (batch["input_ids"][:, -2:] == [tokenizer.sep_token_id, tokenizer.cls_token_id]).all()
+    assert (batch["token_type_ids"][:, -1] == 2).all()
+    padded = batch["attention_mask"] == 0
+    assert padded[0, 0]
+    assert (batch["token_type_ids"][padded] == 3).all()
+
+
+def test_quantized_columns_are_close_and_zero_columns_stay_zero() -> None:
+    weight = np.random.default_rng(0).standard_normal((50, 20)).astype(np.float32)
+    weight[:, 3] = 0
+    quantized, scales = quantize_columns(weight)
+    assert quantized.dtype == np.int8
+    assert np.abs(quantized * scales - weight).max() <= scales.max() / 2 + 1e-6
+    assert not quantized[:, 3].any()
+
+
+def test_token_f1() -> None:
+    assert token_f1([1, 2, 3], [1, 2, 3]) == 1
+    assert token_f1([1, 1, 2], [1, 3, 4]) == pytest.approx(1 / 3)
+    assert token_f1([], []) == 1

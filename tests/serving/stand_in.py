@@ -1,0 +1,307 @@
+"""A tiny model repository of the real one's form: tokenizer -> ONNX model -> text or labels, and an ensemble of both.
+
+The ONNX graphs are a few nodes each, so that tests of the server and its backends need no exported model:
+
+* ``echo`` looks its ids up in a table (ids outside of it fail), and tells with how many rows it ran and which settings
+  it got (the lengths of its dummy tensors);
+* ``vote`` gives the probabilities of two classes: the share of known tokens decides.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+WORDS = ("<s>", "<pad>", "</s>", "<unk>", "a", "goal", "in", "the", "last", "minute", "won", "match")
+SETTINGS = {
+    "num_beams": {"minimum": 1, "maximum": 8, "default": 4, "steps_per_unit": 1},
+    "length_penalty": {"minimum": -2, "maximum": 2, "default": 1, "steps_per_unit": 10},
+}
+BUCKETS = (8, 16)
+LABELS = ("real", "fake")
+
+
+def write_tokenizer(path: Path, *, left: bool = False) -> None:
+    """A word-level ``tokenizer.json`` that puts ``<s>`` before and ``</s>`` after the text."""
+    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="<unk>"))
+    tokenizer.add_special_tokens(list(WORDS[:4]))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>:2" if left else "<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    tokenizer.enable_padding(direction="left" if left else "right", pad_id=1, pad_token="<pad>", pad_type_id=3 * left)
+    tokenizer.save(str(path))
+
+
+def write_echo(path: Path) -> None:
+    """``echo``: ids [B, L] and dummies [B, n] -> sequences [B, L], rows [B, 1], settings [B, 2], all INT32."""
+    table = numpy_helper.from_array(np.arange(len(WORDS), dtype=np.int32), "table")
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["sequences"]),
+        helper.make_node("Slice", ["input_ids", "zero", "one", "one"], ["column"]),
+        helper.make_node("Mul", ["column", "no"], ["blank"]),
+        helper.make_node("Shape", ["input_ids"], ["batch"], start=0, end=1),
+        helper.make_node("Cast", ["batch"], ["batch32"], to=TensorProto.INT32),
+        helper.make_node("Add", ["blank", "batch32"], ["rows"]),
+    ]
+    parts = []
+    for name in SETTINGS:
+        nodes += [
+            helper.make_node("Shape", [name], [f"{name}_shape"], start=1, end=2),
+            helper.make_node("Cast", [f"{name}_shape"], [f"{name}_32"], to=TensorProto.INT32),
+            helper.make_node("Add", ["blank", f"{name}_32"], [f"{name}_column"]),
+        ]
+        parts.append(f"{name}_column")
+    nodes.append(helper.make_node("Concat", parts, ["settings"], axis=1))
+    graph = helper.make_graph(
+        nodes,
+        "echo",
+        [
+            helper.make_tensor_value_info("input_ids", TensorProto.INT32, ["B", "L"]),
+            helper.make_tensor_value_info("attention_mask", TensorProto.INT32, ["B", "L"]),
+            *(helper.make_tensor_value_info(name, TensorProto.UINT8, ["B", f"{name}_n"]) for name in SETTINGS),
+        ],
+        [
+            helper.make_tensor_value_info("sequences", TensorProto.INT32, ["B", "L"]),
+            helper.make_tensor_value_info("rows", TensorProto.INT32, ["B", 1]),
+            helper.make_tensor_value_info("settings", TensorProto.INT32, ["B", len(SETTINGS)]),
+        ],
+        [
+            table,
+            numpy_helper.from_array(np.array([0, 0], np.int64), "zero"),
+            numpy_helper.from_array(np.array([np.iinfo(np.int32).max, 1], np.int64), "one_end"),
+            numpy_helper.from_array(np.array([0], np.int32), "no"),
+        ],
+    )
+    # Slice takes the first column of every row: starts [0, 0], ends [max, 1].
+    graph.node[1].input[2] = "one_end"
+    del graph.node[1].input[3:]
+    _save(graph, path)
+
+
+def write_vote(path: Path) -> None:
+    """``vote``: ids, mask and types [B, L] -> probabilities [B, 2]; the first class is the share of known tokens."""
+    nodes = [
+        helper.make_node("Greater", ["input_ids", "unknown"], ["known"]),
+        helper.make_node("Cast", ["known"], ["known_float"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["known_float", "mask"], ["counted"]),
+        helper.make_node("ReduceSum", ["counted", "axis"], ["sum"], keepdims=1),
+        helper.make_node("ReduceSum", ["mask", "axis"], ["tokens"], keepdims=1),
+        helper.make_node("Max", ["tokens", "least"], ["tokens_or_one"]),
+        helper.make_node("Div", ["sum", "tokens_or_one"], ["share"]),
+        helper.make_node("Sub", ["least", "share"], ["rest"]),
+        helper.make_node("Concat", ["share", "rest"], ["probabilities"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "vote",
+        [
+            helper.make_tensor_value_info(name, TensorProto.INT32, ["B", "L"])
+            for name in ("input_ids", "attention_mask", "token_type_ids")
+        ],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["B", 2])],
+        [
+            numpy_helper.from_array(np.array(3, np.int32), "unknown"),
+            numpy_helper.from_array(np.array([1], np.int64), "axis"),
+            numpy_helper.from_array(np.array(1, np.float32), "least"),
+        ],
+    )
+    _save(graph, path)
+
+
+def _save(graph: onnx.GraphProto, path: Path) -> None:
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def tensor(name: str, data_type: str, dims: str = "-1", *, more: str = "") -> str:
+    return f'{{ name: "{name}" data_type: TYPE_{data_type} dims: [ {dims} ] {more} }}'
+
+
+def parameter(key: str, value: object) -> str:
+    text = json.dumps(str(value))
+    return f'parameters {{ key: "{key}" value {{ string_value: {text} }} }}'
+
+
+def write_model(
+    repository: Path, name: str, backend: str, inputs: list[str], outputs: list[str], *more: str, batch: int = 8
+) -> Path:
+    """Write ``config.pbtxt``; returns the folder of version 1."""
+    version = repository / name / "1"
+    version.mkdir(parents=True)
+    lines = [
+        f'name: "{name}"',
+        f'backend: "{backend}"' if backend != "ensemble" else 'platform: "ensemble"',
+        f"max_batch_size: {batch}",
+        f"input [ {', '.join(inputs)} ]",
+        f"output [ {', '.join(outputs)} ]",
+        *more,
+    ]
+    if backend != "ensemble":
+        lines.append("instance_group [ { kind: KIND_CPU count: 1 } ]")
+    (repository / name / "config.pbtxt").write_text("\n".join(lines) + "\n")
+    return version
+
+
+def step(model: str, inputs: dict[str, str], outputs: dict[str, str]) -> str:
+    maps = [f'input_map {{ key: "{key}" value: "{value}" }}' for key, value in inputs.items()]
+    maps += [f'output_map {{ key: "{key}" value: "{value}" }}' for key, value in outputs.items()]
+    return f'{{ model_name: "{model}" model_version: -1 {" ".join(maps)} }}'
+
+
+BATCHING = "dynamic_batching { }"
+WAITING = (
+    "dynamic_batching { preferred_batch_size: [ 8 ] max_queue_delay_microseconds: 100000 "
+    "default_queue_policy { max_queue_size: 32 } }"
+)
+"""A queue that waits for others, so that a test's requests surely meet, and that refuses what is too much."""
+
+
+def build(repository: Path) -> Path:
+    """Write the whole repository."""
+    title = tensor("title", "STRING", "1", more="optional: true")
+    text = tensor("text", "STRING", "1")
+    settings = [
+        tensor("num_beams", "INT32", "1", more="optional: true"),
+        tensor("length_penalty", "FP32", "1", more="optional: true"),
+    ]
+    ids = [tensor("input_ids", "INT32"), tensor("attention_mask", "INT32")]
+    counts = [tensor("tokens", "INT32", "1"), tensor("truncated_tokens", "INT32", "1")]
+    dummies = [tensor(name, "UINT8") for name in SETTINGS]
+    common = [parameter("max_tokens", BUCKETS[-1]), parameter("buckets", ",".join(map(str, BUCKETS))), BATCHING]
+
+    version = write_model(
+        repository,
+        "echo_tokenizer",
+        "tokenizer",
+        [text, *settings],
+        [*ids, *counts, *dummies],
+        *common,
+        parameter("reads", "text"),
+        parameter("max_article_bytes", 1000),
+        *(parameter(f"setting.{name}", json.dumps(values)) for name, values in SETTINGS.items()),
+    )
+    write_tokenizer(version / "tokenizer.json")
+    warmup = " ".join(
+        f'inputs {{ key: "{name}" value {{ data_type: TYPE_{kind} dims: [ {dims} ] zero_data: true }} }}'
+        for name, kind, dims in (
+            ("input_ids", "INT32", 8),
+            ("attention_mask", "INT32", 8),
+            ("num_beams", "UINT8", 4),
+            ("length_penalty", "UINT8", 31),
+        )
+    )
+    version = write_model(
+        repository,
+        "echo",
+        "onnxruntime",
+        [*ids, *dummies],
+        [tensor("sequences", "INT32"), tensor("rows", "INT32", "1"), tensor("settings", "INT32", str(len(SETTINGS)))],
+        parameter("intra_op_thread_count", 1),
+        parameter("session.intra_op.allow_spinning", 0),
+        "optimization { graph { level: 1 } }",
+        WAITING,
+        f'model_warmup [ {{ name: "bucket" batch_size: 2 {warmup} }} ]',
+    )
+    write_echo(version / "model.onnx")
+    version = write_model(
+        repository,
+        "echo_text",
+        "detokenizer",
+        [tensor("sequences", "INT32")],
+        [tensor("summary", "STRING", "1")],
+        BATCHING,
+    )
+    write_tokenizer(version / "tokenizer.json")
+
+    version = write_model(
+        repository,
+        "vote_tokenizer",
+        "tokenizer",
+        [title, text],
+        [*ids, tensor("token_type_ids", "INT32"), *counts],
+        *common,
+        parameter("reads", "title,text"),
+    )
+    write_tokenizer(version / "tokenizer.json", left=True)
+    version = write_model(
+        repository,
+        "vote",
+        "onnxruntime",
+        [*ids, tensor("token_type_ids", "INT32")],
+        [tensor("probabilities", "FP32", "2")],
+        BATCHING,
+    )
+    write_vote(version / "model.onnx")
+    version = write_model(
+        repository,
+        "vote_labels",
+        "labels",
+        [tensor("probabilities", "FP32", "2")],
+        [
+            tensor("veracity", "STRING", "1"),
+            tensor("veracity_probability", "FP32", "1"),
+            tensor("veracity_probabilities", "FP32", "2", more='label_filename: "labels.txt"'),
+        ],
+        BATCHING,
+    )
+    (version.parent / "labels.txt").write_text("\n".join(LABELS) + "\n")
+
+    dummy_tensors = {name: f"echo_{name}" for name in SETTINGS}
+    tokenized = {"input_ids": "echo_ids", "attention_mask": "echo_mask", **dummy_tensors}
+    counted = {"tokens": "summary_tokens", "truncated_tokens": "summary_truncated_tokens"}
+    echo_inputs = {key: tokenized[key] for key in ("input_ids", "attention_mask", *SETTINGS)}
+    summarize = [
+        step("echo_tokenizer", {"text": "text", **{name: name for name in SETTINGS}}, {**tokenized, **counted}),
+        step("echo", echo_inputs, {"sequences": "echo_sequences", "rows": "rows", "settings": "settings"}),
+        step("echo_text", {"sequences": "echo_sequences"}, {"summary": "summary"}),
+    ]
+    summary_outputs = [
+        tensor("summary", "STRING", "1"),
+        tensor("rows", "INT32", "1"),
+        tensor("settings", "INT32", str(len(SETTINGS))),
+        tensor("summary_tokens", "INT32", "1"),
+        tensor("summary_truncated_tokens", "INT32", "1"),
+    ]
+    steps = f"ensemble_scheduling {{ step [ {', '.join(summarize)} ] }}"
+    write_model(repository, "summarize", "ensemble", [text, *settings], summary_outputs, steps)
+
+    votes = {"input_ids": "vote_ids", "attention_mask": "vote_mask", "token_type_ids": "vote_types"}
+    answers = {name: name for name in ("veracity", "veracity_probability", "veracity_probabilities")}
+    verify = [
+        step("vote_tokenizer", {"title": "title", "text": "text"}, votes),
+        step("vote", votes, {"probabilities": "vote_probabilities"}),
+        step("vote_labels", {"probabilities": "vote_probabilities"}, answers),
+    ]
+    verify_outputs = [
+        tensor("veracity", "STRING", "1"),
+        tensor("veracity_probability", "FP32", "1"),
+        tensor("veracity_probabilities", "FP32", "2", more='label_filename: "labels.txt"'),
+    ]
+    steps = f"ensemble_scheduling {{ step [ {', '.join(verify)} ] }}"
+    version = write_model(repository, "verify", "ensemble", [title, text], verify_outputs, steps)
+    (version.parent / "labels.txt").write_text("\n".join(LABELS) + "\n")
+
+    summary_names = ["summary", "rows", "settings", "summary_tokens", "summary_truncated_tokens"]
+    branches = {
+        "summarize": {"inputs": ["text", *SETTINGS], "outputs": summary_names},
+        "verify": {"inputs": ["title", "text"], "outputs": list(answers)},
+    }
+    version = write_model(
+        repository,
+        "info_lens",
+        "fan_out",
+        [title, text, *settings],
+        [*summary_outputs, *verify_outputs],
+        *(parameter(f"branch.{name}", json.dumps(names)) for name, names in branches.items()),
+        parameter("max_in_flight", 32),
+    )
+    (version.parent / "labels.txt").write_text("\n".join(LABELS) + "\n")
+    return repository

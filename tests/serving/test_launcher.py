@@ -1,0 +1,201 @@
+"""Starting and ending the server: what goes wrong is told in one line, and nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving.errors import PortError, RepositoryError, StartError
+from serving.launcher import ServerOptions, TritonServer, failure_reason, pick_ports
+from serving.repository import check_repository
+from serving.runtime import ROOT
+from tests.serving.conftest import free_ports
+from tests.serving.stand_in import BATCHING, tensor, write_model, write_vote
+
+DEADLINE_S = 120
+FREE_PORTS = ("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
+
+
+def one_model(repository: Path) -> Path:
+    """A repository with the one model ``vote``."""
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    version = write_model(
+        repository,
+        "vote",
+        "onnxruntime",
+        [tensor(name, "INT32") for name in names],
+        [tensor("probabilities", "FP32", "2")],
+        BATCHING,
+    )
+    write_vote(version / "model.onnx")
+    return version
+
+
+@contextmanager
+def launched(repository: Path, folder: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """``python -m serving`` as a user starts it, ready."""
+    ready = folder / "ready.json"
+    words = ["--repository", str(repository), "--ready-file", str(ready), "--log-file", str(folder / "log"), *more]
+    launcher = subprocess.Popen(
+        [sys.executable, "-m", "serving", *FREE_PORTS, *words],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        until(lambda: ready.exists() or launcher.poll() is not None)
+        assert ready.exists(), launcher.communicate()[1]
+        yield launcher, json.loads(ready.read_text())
+    finally:
+        launcher.kill()
+        launcher.communicate()
+
+
+def until(condition: Any) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)
+
+
+def group(pgid: int) -> list[int]:
+    """The processes of a process group that are alive."""
+    alive = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[2]) == pgid and fields[0] != "Z":
+            alive.append(int(stat.parent.name))
+    return alive
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_everything(tmp_path: Path, number: signal.Signals) -> None:
+    one_model(tmp_path / "models")
+    with launched(tmp_path / "models", tmp_path) as (launcher, ready):
+        assert len(group(ready["server_pid"])) > 1
+        launcher.send_signal(number)
+        output = launcher.communicate(timeout=DEADLINE_S)[1]
+        assert launcher.returncode == 0, output
+        assert group(ready["server_pid"]) == []
+        assert not (tmp_path / "ready.json").exists()
+        assert "curl -s" in output
+        assert "infolens analyze" in output
+
+
+@pytest.mark.server
+def test_a_killed_launcher_leaves_no_server(tmp_path: Path) -> None:
+    one_model(tmp_path / "models")
+    with launched(tmp_path / "models", tmp_path) as (launcher, ready):
+        launcher.kill()
+        launcher.wait()
+        until(lambda: not group(ready["server_pid"]))
+
+
+@pytest.mark.server
+def test_a_killed_server_ends_the_launcher_with_an_error(tmp_path: Path) -> None:
+    one_model(tmp_path / "models")
+    with launched(tmp_path / "models", tmp_path) as (launcher, ready):
+        os.kill(ready["server_pid"], signal.SIGKILL)
+        output = launcher.communicate(timeout=DEADLINE_S)[1]
+        assert launcher.returncode == 1
+        assert "error: Triton ended with exit code -9" in output
+        assert group(ready["server_pid"]) == []
+
+
+@pytest.mark.server
+def test_ready_file_is_private_and_carries_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFOLENS_ADMIN_KEY", "a key of mine")
+    one_model(tmp_path / "models")
+    with launched(tmp_path / "models", tmp_path) as (_, ready):
+        assert ready["admin_key"] == "a key of mine"
+        assert (tmp_path / "ready.json").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.server
+def test_broken_model_is_told_with_tritons_reason(tmp_path: Path) -> None:
+    (one_model(tmp_path / "models") / "model.onnx").write_bytes(b"not a model")
+    server = TritonServer(free_ports(tmp_path / "models", tmp_path / "log"))
+    with pytest.raises(StartError, match=r"model vote cannot be loaded: .*model\.onnx is damaged or not an ONNX model"):
+        server.start()
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("probabilities", "answers", "the model has no output answers"),
+        ("TYPE_FP32", "TYPE_FP64", "output probabilities is TYPE_FP32 in the model, but TYPE_FP64"),
+        (
+            "max_batch_size: 8",
+            'max_batch_size: 8 parameters { key: "execution_mode" value { string_value: "7" } }',
+            "execution_mode is one of",
+        ),
+        ("max_batch_size: 8", "max_batch_size: eight", "failed to read text proto|Expected integer"),
+    ],
+)
+def test_wrong_configuration_is_told(tmp_path: Path, old: str, new: str, message: str) -> None:
+    one_model(tmp_path / "models")
+    config = tmp_path / "models" / "vote" / "config.pbtxt"
+    config.write_text(config.read_text().replace(old, new))
+    with pytest.raises(StartError, match=message):
+        TritonServer(free_ports(tmp_path / "models", tmp_path / "log")).start()
+
+
+def test_taken_port_is_named_with_the_way_out() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(PortError, match=rf"port {port} for grpc .*--grpc-port \(0 picks a free one\)"):
+            pick_ports(ServerOptions(http_port=0, grpc_port=port, metrics_port=0))
+
+
+def test_free_ports_differ() -> None:
+    assert len(set(pick_ports(ServerOptions(http_port=0, grpc_port=0, metrics_port=0)).values())) == 3
+
+
+def test_incomplete_repositories_are_told(tmp_path: Path) -> None:
+    with pytest.raises(RepositoryError, match="no model repository at"):
+        check_repository(tmp_path / "nowhere")
+    with pytest.raises(RepositoryError, match="no model in"):
+        check_repository(tmp_path)
+    version = one_model(tmp_path)
+    assert check_repository(tmp_path) == ["vote"]
+    with pytest.raises(RepositoryError, match=r"configs/large\.pbtxt"):
+        check_repository(tmp_path, "large")
+    (version / "model.onnx").unlink()
+    with pytest.raises(RepositoryError, match=r"model vote has no model\.onnx in .*: export it"):
+        check_repository(tmp_path)
+    shutil.rmtree(version)
+    with pytest.raises(RepositoryError, match="model vote has no version"):
+        check_repository(tmp_path)
+
+
+def test_failure_is_one_line_with_an_exit_code(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "serving", "--repository", str(tmp_path)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: no model in")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_reason_falls_back_to_the_last_line() -> None:
+    assert failure_reason("one\ntwo\n\n") == "two"
+    assert failure_reason("") == "it said nothing"

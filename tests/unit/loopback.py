@@ -1,0 +1,182 @@
+"""Loopback servers that speak Triton's two protocols and answer with what a `FakeTransport` says.
+
+They are no Triton: they exist to test how the transports encode, decode and fail.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
+
+from infolens import RequestRejectedError, ServerOverloadedError
+from infolens.testing import FakeTransport, InferRequest
+
+_TYPES: dict[str, Any] = {"INT32": np.int32, "FP32": np.float32}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _array(dtype: str, shape: list[int], data: bytes) -> NDArray[Any]:
+    if dtype == "BYTES":
+        return np.asarray(deserialize_bytes_tensor(data)).reshape(shape)
+    return np.frombuffer(data, dtype=_TYPES[dtype]).reshape(shape)
+
+
+def _dtype(array: NDArray[Any]) -> str:
+    return "BYTES" if array.dtype == object else {"int32": "INT32", "float32": "FP32"}[array.dtype.name]
+
+
+def _raw(array: NDArray[Any]) -> bytes:
+    return bytes(serialize_byte_tensor(array).item()) if array.dtype == object else array.tobytes()
+
+
+@contextlib.contextmanager
+def http_server(fake: FakeTransport, *, hold: threading.Event | None = None, drop: bool = False) -> Iterator[str]:
+    """Serve over HTTP until the block ends.
+
+    With ``hold``, inference waits for that event; with ``drop``, every connection is closed after one answer, without
+    a word about it in the answer.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: Any) -> None:
+            """Keep the test's output clean."""
+
+        def _answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+            self.send_response(status)
+            for name, value in {**(headers or {}), "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+            self.close_connection = drop
+
+        def do_GET(self) -> None:
+            if self.path == "/v2":
+                self._answer(200, b'{"name": "triton", "version": "9.9", "extensions": []}')
+            else:
+                self._answer(200 if fake.probe([], timeout_s=1).ready else 400, b"")
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            split = int(self.headers["Inference-Header-Content-Length"])
+            header, raw = json.loads(body[:split]), body[split:]
+            inputs = {}
+            for tensor in header["inputs"]:
+                size = tensor["parameters"]["binary_data_size"]
+                inputs[tensor["name"]] = _array(tensor["datatype"], tensor["shape"], raw[:size])
+                raw = raw[size:]
+            if hold is not None:
+                hold.wait(10)
+            request = InferRequest(
+                model=self.path.split("/")[3], inputs=inputs, outputs=tuple(o["name"] for o in header["outputs"])
+            )
+            try:
+                arrays = fake.infer(request, timeout_s=header["parameters"]["timeout"] / 1e6)
+            except RequestRejectedError as error:
+                self._answer(400, json.dumps({"error": f"in ensemble 'info_lens', {error}"}).encode())
+                return
+            except ServerOverloadedError:
+                self._answer(503, b'{"error": "Exceeds maximum queue size"}')
+                return
+            blobs = {name: _raw(array) for name, array in arrays.items()}
+            outputs = [
+                {
+                    "name": name,
+                    "datatype": _dtype(array),
+                    "shape": list(array.shape),
+                    "parameters": {"binary_data_size": len(blobs[name])},
+                }
+                for name, array in arrays.items()
+            ]
+            head = json.dumps({"model_name": request.model, "outputs": outputs}).encode()
+            self._answer(200, head + b"".join(blobs.values()), {"Inference-Header-Content-Length": str(len(head))})
+
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: Any) -> None:
+            """A client that went away is what some tests are about."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        if hold is not None:
+            hold.set()
+        server.shutdown()
+        thread.join()
+        server.socket.close()
+
+
+class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
+    def __init__(self, fake: FakeTransport, hold: threading.Event | None) -> None:
+        self._fake = fake
+        self._hold = hold
+
+    def ServerLive(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return service_pb2.ServerLiveResponse(live=True)
+
+    def ServerReady(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return service_pb2.ServerReadyResponse(ready=True)
+
+    def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return service_pb2.ModelReadyResponse(ready=self._fake.probe([], timeout_s=1).ready)
+
+    def ServerMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return service_pb2.ServerMetadataResponse(name="triton", version="9.9")
+
+    def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if self._hold is not None:
+            self._hold.wait(10)
+        inputs = {
+            tensor.name: _array(tensor.datatype, list(tensor.shape), raw)
+            for tensor, raw in zip(request.inputs, request.raw_input_contents, strict=True)
+        }
+        infer = InferRequest(model=request.model_name, inputs=inputs, outputs=tuple(o.name for o in request.outputs))
+        try:
+            arrays = self._fake.infer(infer, timeout_s=request.parameters["timeout"].int64_param / 1e6)
+        except RequestRejectedError as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"in ensemble 'info_lens', {error}")
+        except ServerOverloadedError:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
+        response = service_pb2.ModelInferResponse(model_name=request.model_name)
+        for name, array in arrays.items():
+            response.outputs.add(name=name, datatype=_dtype(array), shape=array.shape)
+            response.raw_output_contents.append(_raw(array))
+        return response
+
+
+@contextlib.contextmanager
+def grpc_server(
+    fake: FakeTransport, *, hold: threading.Event | None = None, address: str = "127.0.0.1:0"
+) -> Iterator[str]:
+    """Serve over gRPC until the block ends; with ``hold``, inference waits for that event."""
+    with ThreadPoolExecutor(8) as executor:
+        server = grpc.server(executor)
+        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(_Servicer(fake, hold), server)
+        port = server.add_insecure_port(address)
+        server.start()
+        try:
+            yield f"grpc://127.0.0.1:{port}"
+        finally:
+            if hold is not None:
+                hold.set()
+            server.stop(None).wait()

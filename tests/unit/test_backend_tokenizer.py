@@ -1,0 +1,205 @@
+"""The tokenizer backend's logic, without Triton."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from serving.backends.tokenizer.model import (
+    ArticleTokenizer,
+    BadInputError,
+    Setting,
+    TritonPythonModel,
+    choose_settings,
+    join_article,
+    read_options,
+)
+from tests.serving.stand_in import write_tokenizer
+
+PADDING = {"direction": "right", "pad_id": 1, "pad_type_id": 0}
+SETTINGS = (
+    Setting(name="min_length", minimum=0, maximum=50, default=16),
+    Setting(name="max_length", minimum=4, maximum=50, default=32),
+    Setting(name="length_penalty", minimum=-2, maximum=2, default=1, steps_per_unit=10),
+)
+
+
+def config(**changes: str) -> dict[str, Any]:
+    parameters = {"reads": "title,text", "max_tokens": "16", "buckets": "8,16"} | changes
+    return {
+        "input": [
+            {"name": "title", "data_type": "TYPE_STRING", "optional": True},
+            {"name": "text", "data_type": "TYPE_STRING"},
+        ],
+        "output": [
+            {"name": "input_ids", "data_type": "TYPE_INT64"},
+            {"name": "attention_mask", "data_type": "TYPE_INT32"},
+            {"name": "token_type_ids", "data_type": "TYPE_INT32"},
+            {"name": "tokens", "data_type": "TYPE_INT32"},
+            {"name": "truncated_tokens", "data_type": "TYPE_INT32"},
+            {"name": "article", "data_type": "TYPE_STRING"},
+        ],
+        "parameters": {key: {"string_value": value} for key, value in parameters.items()},
+    }
+
+
+def column(*texts: bytes) -> Any:
+    array = np.empty((len(texts), 1), np.object_)
+    array[:, 0] = texts
+    return array
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    write_tokenizer(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def tokenizer(path: Path) -> ArticleTokenizer:
+    return ArticleTokenizer(path, config())
+
+
+def ask(tokenizer: ArticleTokenizer, text: bytes, title: bytes | None = None) -> dict[str, Any]:
+    answer = tokenizer([{"text": column(text), "title": None if title is None else column(title)}])[0]
+    assert isinstance(answer, dict), answer
+    return answer
+
+
+def test_pads_to_the_smallest_bucket_in_the_types_of_the_configuration(tokenizer: ArticleTokenizer) -> None:
+    answer = ask(tokenizer, b"a goal")
+    assert answer["input_ids"].tolist() == [[0, 4, 5, 2, 1, 1, 1, 1]]
+    assert answer["attention_mask"].tolist() == [[1, 1, 1, 1, 0, 0, 0, 0]]
+    assert (answer["input_ids"].dtype, answer["attention_mask"].dtype) == (np.int64, np.int32)
+    assert ask(tokenizer, b"goal " * 7)["input_ids"].shape == (1, 16)
+
+
+def test_truncation_keeps_the_beginning_and_the_special_tokens_and_counts_the_rest(tokenizer: ArticleTokenizer) -> None:
+    answer = ask(tokenizer, b"a " + b"goal " * 99)
+    assert answer["input_ids"].tolist() == [[0, 4, *[5] * 13, 2]]
+    assert answer["tokens"].tolist() == [[102]]
+    assert answer["truncated_tokens"].tolist() == [[86]]
+
+
+def test_title_and_text_are_joined_and_cleaned(tokenizer: ArticleTokenizer) -> None:
+    assert ask(tokenizer, b"  a\x00goal\x1b ", b" won ")["article"].item() == b"won\na goal"
+    assert ask(tokenizer, b"a goal", b" \x07 ")["article"].item() == b"a goal"
+    assert ask(tokenizer, b"a goal")["article"].item() == b"a goal"
+
+
+def test_a_special_token_in_an_article_is_text(tokenizer: ArticleTokenizer) -> None:
+    ids = ask(tokenizer, b"a </s> goal")["input_ids"][0].tolist()
+    assert ids.count(2) == 1
+    assert ids.index(5) < ids.index(2)
+
+
+def test_alone_and_in_a_batch_is_the_same(tokenizer: ArticleTokenizer) -> None:
+    texts = [b"a goal", b"goal " * 12, b"the last minute", b"x " * 300]
+    together = tokenizer([{"text": column(text), "title": None} for text in texts])
+    for text, answer in zip(texts, together, strict=True):
+        assert isinstance(answer, dict)
+        for name, array in ask(tokenizer, text).items():
+            np.testing.assert_array_equal(answer[name], array)
+
+
+def test_a_bad_article_is_an_error_of_its_own_request(tokenizer: ArticleTokenizer) -> None:
+    bodies = [b"a goal", b" ", b"\xff", b"won"]
+    answers = tokenizer([{"text": column(body), "title": None} for body in bodies])
+    assert [isinstance(answer, BadInputError) for answer in answers] == [False, True, True, False]
+    assert isinstance(answers[3], dict)
+    assert answers[3]["article"].item() == b"won"
+    assert all(isinstance(answer, BadInputError) for answer in tokenizer([{"text": column(b""), "title": None}]))
+
+
+def test_an_input_that_is_not_read_is_checked_all_the_same(path: Path) -> None:
+    tokenizer = ArticleTokenizer(path, config(reads="text"))
+    assert ask(tokenizer, b"a goal", b"won")["article"].item() == b"a goal"
+    answer = tokenizer([{"text": column(b"a goal"), "title": column(b"\xff")}])[0]
+    assert "title is not UTF-8" in str(answer)
+
+
+def test_rows_of_one_request_share_the_bucket_of_the_longest(tokenizer: ArticleTokenizer) -> None:
+    answer = tokenizer([{"text": column(b"a goal", b"goal " * 9), "title": column(b"", b"won")}])[0]
+    assert isinstance(answer, dict)
+    assert answer["input_ids"].shape == (2, 16)
+    assert answer["tokens"].tolist() == [[4], [12]]
+
+
+def test_configuration_overrides_the_padding_of_the_file(path: Path) -> None:
+    answer = ask(ArticleTokenizer(path, config(padding_side="left", pad_id="3", pad_type_id="9")), b"a goal")
+    assert answer["input_ids"].tolist() == [[3, 3, 3, 3, 0, 4, 5, 2]]
+    assert answer["token_type_ids"].tolist() == [[9, 9, 9, 9, 0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"reads": "headline"}, r"reads names \['headline'\]"),
+        ({"reads": ""}, "needs the parameter reads"),
+        ({"buckets": "16,8"}, "must ascend and end with max_tokens"),
+        ({"buckets": "8,12"}, "must ascend and end with max_tokens"),
+        ({"padding_side": "top"}, "left or right"),
+        ({"max_token": "4"}, "unknown parameters"),
+        ({"setting.num_beams": json.dumps({"minimum": 1, "maximum": 8, "default": 4})}, "setting num_beams needs"),
+    ],
+)
+def test_a_wrong_configuration_is_told(changes: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_options(config(**changes), PADDING)
+
+
+def test_pad_id_must_be_known() -> None:
+    with pytest.raises(ValueError, match="give the parameter pad_id"):
+        read_options(config(), None)
+
+
+def test_size_limit_counts_title_and_text() -> None:
+    options = read_options(config(max_article_bytes="10"), PADDING)
+    assert join_article({"title": b"12345", "text": b"12345"}, options) == "12345\n12345"
+    with pytest.raises(BadInputError, match="11 bytes of UTF-8, the limit is 10"):
+        join_article({"title": b"12345", "text": b"123456"}, options)
+
+
+def chosen(**given: float) -> dict[str, float]:
+    return choose_settings({name: np.array([[value]]) for name, value in given.items()}, SETTINGS)
+
+
+def test_settings_default_and_travel_as_lengths() -> None:
+    assert chosen() == {"min_length": 16, "max_length": 32, "length_penalty": 1}
+    assert chosen(length_penalty=-0.5)["length_penalty"] == -0.5
+    assert SETTINGS[2].encode(-0.5) == 16
+    assert SETTINGS[0].encode(0) == 1
+
+
+def test_a_low_max_length_takes_the_default_min_length_down() -> None:
+    assert chosen(max_length=8) == {"min_length": 8, "max_length": 8, "length_penalty": 1}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"min_length": 51}, "min_length must lie between 0 and 50, not 51"),
+        ({"length_penalty": float("inf")}, "length_penalty must lie between -2 and 2, not inf"),
+        ({"min_length": 20, "max_length": 10}, r"min_length \(20\) must not be above max_length \(10\)"),
+        ({"min_length": 40}, r"min_length \(40\) must not be above max_length \(32\)"),
+    ],
+)
+def test_bad_settings_are_told(given: dict[str, float], message: str) -> None:
+    with pytest.raises(BadInputError, match=message):
+        chosen(**given)
+
+
+def test_rows_of_one_request_share_their_settings() -> None:
+    with pytest.raises(BadInputError, match="max_length differs within one request"):
+        choose_settings({"max_length": np.array([[8], [9]])}, SETTINGS)
+
+
+def test_numpy_2_is_refused_at_load_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(np, "__version__", "2.1.0")
+    with pytest.raises(RuntimeError, match=r"numpy 2\.1\.0 empties every output"):
+        TritonPythonModel().initialize({})

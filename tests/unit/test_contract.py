@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from infolens.contract import CONTRACTS, LENGTH_BUCKETS, SUMMARY_SETTINGS, SummarySetting, Task, buckets_up_to
+
+
+@pytest.mark.parametrize("setting", SUMMARY_SETTINGS, ids=lambda setting: setting.name)
+def test_setting_survives_its_coding_as_a_length(setting: SummarySetting) -> None:
+    steps = round((setting.maximum - setting.minimum) * setting.steps_per_unit)
+    for step in range(steps + 1):
+        value = setting.minimum + step / setting.steps_per_unit
+        length = setting.encode(value)
+        assert length == step + 1
+        assert setting.decode(length) == pytest.approx(value)
+    assert setting.minimum <= setting.default <= setting.maximum
+
+
+@pytest.mark.parametrize("limit", [1, 64, 100, 512, 1024, 4000])
+def test_buckets_rise_and_end_at_the_limit(limit: int) -> None:
+    buckets = buckets_up_to(limit)
+    assert list(buckets) == sorted(set(buckets))
+    assert buckets[-1] == limit
+    assert set(buckets[:-1]) <= set(LENGTH_BUCKETS)
+
+
+def test_a_limit_below_one_token_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1 token"):
+        buckets_up_to(0)
+
+
+def test_names_are_unique_over_the_whole_repository() -> None:
+    models = [n for c in CONTRACTS.values() for n in (c.tokenizer, c.model, c.postprocessor, c.ensemble)]
+    outputs = [tensor.name for contract in CONTRACTS.values() for tensor in contract.ensemble_outputs]
+    assert len(models) == len(set(models))
+    assert len(outputs) == len(set(outputs))
+
+
+def test_every_task_has_its_contract() -> None:
+    assert set(CONTRACTS) == set(Task)
+    for task, contract in CONTRACTS.items():
+        assert contract.task is task
+        assert {tensor.name for tensor in contract.inputs} >= set(contract.reads)

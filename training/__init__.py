@@ -1,0 +1,1 @@
+"""From labelled articles to a fine-tuned checkpoint with its metrics: ``python -m training --help``."""

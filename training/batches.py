@@ -1,0 +1,107 @@
+"""Token ids to batches: joining title and text, augmentation, batches of like length, padding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+Ids = NDArray[np.int32]
+
+
+def joined(frame: pd.DataFrame) -> list[str]:
+    """What a classifier reads of each row: title and text, joined by a line break as the server does it."""
+    return [
+        "\n".join(part for part in pair if part.strip()) for pair in zip(frame["title"], frame["text"], strict=True)
+    ]
+
+
+def encode(tokenizer: Any, texts: Sequence[str], *, limit: int = 4096) -> list[Ids]:
+    """Token ids of texts, without special tokens, at most ``limit`` each."""
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    result: list[Ids] = []
+    for start in range(0, len(texts), 1000):
+        encodings = backend.encode_batch(list(texts[start : start + 1000]), add_special_tokens=False)
+        result += [np.asarray(encoding.ids[:limit], dtype=np.int32) for encoding in encodings]
+    return result
+
+
+def special_tokens(tokenizer: Any) -> int:
+    """How many special tokens the tokenizer adds to one text."""
+    return int(tokenizer.num_special_tokens_to_add(pair=False))
+
+
+def crop(ids: Ids, length: int, rng: np.random.Generator) -> Ids:
+    """The beginning (every second time) or a random window of ``length`` tokens."""
+    if len(ids) <= length:
+        return ids
+    start = 0 if rng.random() < 0.5 else int(rng.integers(0, len(ids) - length + 1))
+    return ids[start : start + length]
+
+
+def drop_tokens(ids: Ids, fraction: float, rng: np.random.Generator) -> Ids:
+    """The ids without a random ``fraction`` of them; at least one stays."""
+    if fraction <= 0 or len(ids) < 4:
+        return ids
+    kept = ids[rng.random(len(ids)) >= fraction]
+    return kept if len(kept) else ids[:1]
+
+
+def join_same_class(items: list[Ids], labels: Sequence[int], fraction: float, rng: np.random.Generator) -> list[Ids]:
+    """Follow a random ``fraction`` of the items by another one or two of the same class, so that inputs grow longer."""
+    if fraction <= 0:
+        return items
+    by_class: dict[int, NDArray[np.int64]] = {c: np.flatnonzero(np.asarray(labels) == c) for c in set(labels)}
+    result = list(items)
+    for index in np.flatnonzero(rng.random(len(items)) < fraction).tolist():
+        more = rng.choice(by_class[labels[index]], size=int(rng.integers(1, 3)))
+        result[index] = np.concatenate([items[index], *(items[other] for other in more)])
+    return result
+
+
+def length_sorted(
+    lengths: Sequence[int], *, batch: int, rng: np.random.Generator | None = None, pool: int = 40
+) -> Iterator[NDArray[np.int64]]:
+    """Batches of indexes of like length: sorted within shuffled pools, in random order; without ``rng`` just sorted."""
+    lengths_array = np.asarray(lengths)
+    if rng is None:
+        order = np.argsort(lengths_array, kind="stable")
+        yield from (order[start : start + batch] for start in range(0, len(order), batch))
+        return
+    order = rng.permutation(len(lengths_array))
+    batches = []
+    for start in range(0, len(order), batch * pool):
+        part = order[start : start + batch * pool]
+        part = part[np.argsort(lengths_array[part], kind="stable")]
+        batches += [part[i : i + batch] for i in range(0, len(part), batch)]
+    yield from (batches[i] for i in rng.permutation(len(batches)))
+
+
+def collate(tokenizer: Any, items: Sequence[Ids], *, types: bool) -> dict[str, torch.Tensor]:
+    """Pad items with their special tokens on the tokenizer's side.
+
+    Returns:
+        ``input_ids`` and ``attention_mask``, int64 (B, L), and ``token_type_ids`` where ``types`` asks for it.
+    """
+    rows = [tokenizer.build_inputs_with_special_tokens(item.tolist()) for item in items]
+    longest = max(map(len, rows))
+    left = tokenizer.padding_side == "left"
+    ids = np.full((len(rows), longest), tokenizer.pad_token_id, dtype=np.int64)
+    mask = np.zeros((len(rows), longest), dtype=np.int64)
+    kinds = np.full((len(rows), longest), tokenizer.pad_token_type_id, dtype=np.int64)
+    for i, row in enumerate(rows):
+        place = slice(longest - len(row), longest) if left else slice(0, len(row))
+        ids[i, place] = row
+        mask[i, place] = 1
+        if types:
+            kinds[i, place] = tokenizer.create_token_type_ids_from_sequences(items[i].tolist())
+    result = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+    if types:
+        result["token_type_ids"] = torch.from_numpy(kinds)
+    return result

@@ -1,0 +1,96 @@
+"""Prepare a small classifier that is trained from scratch: its tokenizer, its warm embeddings, its weights.
+
+What takes minutes is kept in the work folder, so that a run that was stopped begins again where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from infolens.contract import Task
+
+from .architectures import build_starter, train_tokenizer
+from .batches import encode
+from .classifier_config import ClassifierConfig
+from .embeddings import cooccurrence_embeddings
+
+logger = logging.getLogger(__name__)
+
+_SAMPLE = 60_000
+"""Texts that the tokenizer learns from, and..."""
+_SAMPLE_CHARACTERS = 1_500
+"""...how much of each."""
+_EMBEDDING_TOKENS = 512
+"""How much of each text the co-occurrence counts read."""
+
+
+def key_of(texts: Iterable[str], *parts: object) -> str:
+    """A key that changes with any text and any of the further ``parts``."""
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=16)
+    for text in texts:
+        digest.update(text.encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def prepare_starter(
+    task: Task, texts: Sequence[str], more_text: Sequence[str], config: ClassifierConfig, work: Path
+) -> tuple[Any, Any]:
+    """Build the starter of a task: ``(model, tokenizer)``.
+
+    Args:
+        task: ``CATEGORY`` or ``VERACITY``.
+        texts: The training split.
+        more_text: Text without labels.
+        config: Sizes, dropout and seed.
+        work: Folder that keeps the tokenizer and the embeddings, in ``prepared/``.
+    """
+    tokenizer, vectors = _prepared(task, [*texts, *more_text], config, work / "prepared")
+    model = build_starter(
+        task,
+        tokenizer,
+        layers=config.layers,
+        width=config.width,
+        heads=config.heads,
+        dropout=config.dropout,
+        max_length=max(512, config.max_tokens),
+    )
+    with torch.no_grad():
+        model.get_input_embeddings().weight.copy_(torch.from_numpy(vectors))
+        if task is Task.CATEGORY:  # positions that are seldom trained must not drown the tokens
+            model.distilbert.embeddings.position_embeddings.weight.normal_(std=0.005)
+    return model, tokenizer
+
+
+def _prepared(task: Task, every: Sequence[str], config: ClassifierConfig, folder: Path) -> tuple[Any, Any]:
+    key = key_of(every, task, config.vocabulary, config.width, config.seed)
+    if (folder / "key").exists() and (folder / "key").read_text(encoding="utf-8") == key:
+        from transformers import AutoTokenizer
+
+        logger.info("tokenizer and embeddings: from %s", folder)
+        return AutoTokenizer.from_pretrained(folder), np.load(folder / "embeddings.npy")
+    sample = np.random.default_rng(config.seed).permutation(len(every))[:_SAMPLE]
+    logger.info("training the tokenizer: %d tokens", config.vocabulary)
+    tokenizer = train_tokenizer(
+        task,
+        [every[i][:_SAMPLE_CHARACTERS] for i in sample],
+        vocabulary=config.vocabulary,
+        max_length=config.max_tokens,
+    )
+    logger.info("starting the embeddings from %d texts", len(every))
+    documents = encode(tokenizer, every, limit=_EMBEDDING_TOKENS)
+    vectors = cooccurrence_embeddings(documents, vocabulary=len(tokenizer), width=config.width, seed=config.seed)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    tokenizer.save_pretrained(folder)
+    np.save(folder / "embeddings.npy", vectors)
+    (folder / "key").write_text(key, encoding="utf-8")  # last: it says that the rest is whole
+    return tokenizer, vectors
