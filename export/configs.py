@@ -44,13 +44,13 @@ def model_configs(task: Task, artefact: Artefact, deployment: Deployment = DEPLO
 def all_configs(artefacts: Mapping[Task, Artefact], deployment: Deployment = DEPLOYMENT) -> dict[str, pb.ModelConfig]:
     """The configurations of a repository that holds the given tasks.
 
-    The ensemble of all tasks is there when all tasks are: Triton refuses an ensemble whose models are missing.
+    The model of all tasks is there when all tasks are.
     """
     configs: dict[str, pb.ModelConfig] = {}
     for task, artefact in artefacts.items():
         configs |= model_configs(task, artefact, deployment)
     if set(artefacts) == set(Task):
-        configs[ENSEMBLE] = ensemble_config(ENSEMBLE, CONTRACTS.values(), deployment)
+        configs[ENSEMBLE] = fan_out_config(deployment)
     return configs
 
 
@@ -181,6 +181,34 @@ def ensemble_config(
     )
     steps = [step for contract in contracts for step in _steps(contract)]
     config.ensemble_scheduling.step.extend(steps)
+    return config
+
+
+def fan_out_config(deployment: Deployment = DEPLOYMENT) -> pb.ModelConfig:
+    """The model that asks the ensembles of all tasks in parallel.
+
+    It is no ensemble: one with parallel branches crashes Triton 2.51 when a branch fails or a caller leaves.
+    """
+    contracts = list(CONTRACTS.values())
+    inputs = {tensor.name: tensor for contract in contracts for tensor in contract.inputs}
+    config = pb.ModelConfig(
+        name=ENSEMBLE,
+        backend="fan_out",
+        max_batch_size=deployment.ensemble_batch_size,
+        input=[_input(tensor) for tensor in inputs.values()],
+        output=[_output(tensor) for contract in contracts for tensor in contract.ensemble_outputs],
+        instance_group=[pb.ModelInstanceGroup(count=1, kind=pb.ModelInstanceGroup.KIND_CPU)],
+    )
+    branches = {
+        f"branch.{contract.ensemble}": json.dumps(
+            {
+                "inputs": [tensor.name for tensor in contract.inputs],
+                "outputs": [tensor.name for tensor in contract.ensemble_outputs],
+            }
+        )
+        for contract in contracts
+    }
+    _set_parameters(config, {**branches, "max_in_flight": str(deployment.queue_size)})
     return config
 
 

@@ -26,13 +26,13 @@ class Deployment:
 
     models: dict[Task, ModelDeployment] = field(
         default_factory=lambda: {
-            Task.SUMMARY: ModelDeployment(max_batch_size=8, instances=2),
+            Task.SUMMARY: ModelDeployment(max_batch_size=4, instances=3),
             Task.CATEGORY: ModelDeployment(max_batch_size=16),
             Task.VERACITY: ModelDeployment(max_batch_size=16),
         }
     )
     """By task."""
-    ensemble_batch_size: int = 8
+    ensemble_batch_size: int = 4
     """Most articles in one request; no model's batch may be smaller."""
     text_batch_size: int = 32
     """Most articles that a tokenizer, detokenizer or label model handles at once."""

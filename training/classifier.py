@@ -30,9 +30,10 @@ from infolens.contract import CONTRACTS, Task
 from .architectures import STARTER, load_base
 from .baseline import fit_baseline, out_of_fold
 from .batches import encode, joined
+from .calibration import decision_offset, shifted
 from .classifier_config import ClassifierConfig
 from .data import OUT_OF_DOMAIN
-from .errors import TrainingError
+from .errors import SettingError, TrainingError
 from .evaluation import evaluate
 from .loop import Trainer
 from .starter import key_of, prepare_starter
@@ -63,16 +64,20 @@ def fit(
         What ``metrics.json`` holds.
 
     Raises:
-        TrainingError: The output folder is taken, or the base does not fit.
+        TrainingError: The output folder is taken, the base does not fit, or ``balance`` is set for many classes.
     """
     if out.exists():
         raise TrainingError(f"{out}: is there already; name another folder with --out, or move it away")
+    labels = CONTRACTS[task].labels
+    if config.balance and len(labels) != 2:
+        raise SettingError(
+            f"balance shifts a decision between two classes; {task.value} has {len(labels)}: leave it out"
+        )
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     work = out.with_name(out.name + ".partial")
     work.mkdir(parents=True, exist_ok=True)
-    labels = CONTRACTS[task].labels
     texts = {split: joined(frame) for split, frame in splits.items()}
     classes = {
         split: np.asarray([labels.index(label) for label in frame["label"]], dtype=np.int64)
@@ -94,6 +99,10 @@ def fit(
     if teacher is not None:
         targets = (1 - config.teacher) * targets + config.teacher * teacher
     history = trainer.fit(ids["train"], classes["train"], targets, ids["validation"], classes["validation"], work)
+    offset = 0.0
+    if config.balance:
+        offset = decision_offset(trainer.predict(ids["validation"], config.max_tokens), classes["validation"])
+        trainer.shift_decision(offset)
 
     measured = {
         split: _figures(trainer.predict(ids[split], config.max_tokens), classes[split], labels, splits[split])
@@ -104,6 +113,7 @@ def fit(
         "base": base,
         "parameters": sum(p.numel() for p in model.parameters()),
         "max_tokens": config.max_tokens,
+        "decision_offset": offset,
         **measured,
         "baseline": baseline,
         "validation": history,
@@ -147,18 +157,25 @@ def _baseline(
 ) -> tuple[dict[str, Any], NDArray[np.float32] | None]:
     """The baseline's metrics per split and, where a teacher is asked for, its out-of-fold probabilities."""
     cache = work / "teacher.npz"
-    key = key_of(itertools.chain.from_iterable(texts.values()), *(part.tolist() for part in classes.values()))
+    every_text = itertools.chain.from_iterable(texts.values())
+    key = key_of(every_text, config.balance, *(part.tolist() for part in classes.values()))
     if config.teacher and cache.exists():
         with np.load(cache, allow_pickle=False) as saved:
             if str(saved["key"]) == key:
                 return json.loads(str(saved["metrics"])), saved["teacher"]
     logger.info("fitting the baseline")
     model = fit_baseline(texts["train"], classes["train"].tolist())
-    metrics = {}
-    for split in _measured(splits):
-        probabilities = np.zeros((len(texts[split]), len(labels)), dtype=np.float32)
-        probabilities[:, model.classes_] = model.predict_proba(texts[split])
-        metrics[split] = _figures(probabilities, classes[split], labels, splits[split])
+    predicted = {}
+    for split in ("validation", *_measured(splits)):
+        predicted[split] = np.zeros((len(texts[split]), len(labels)), dtype=np.float32)
+        predicted[split][:, model.classes_] = model.predict_proba(texts[split])
+    offset = decision_offset(predicted["validation"], classes["validation"]) if config.balance else 0.0
+    metrics = {
+        split: _figures(
+            shifted(predicted[split], offset) if offset else predicted[split], classes[split], labels, splits[split]
+        )
+        for split in _measured(splits)
+    }
     if not config.teacher:
         return metrics, None
     logger.info("baseline as teacher: out-of-fold probabilities")

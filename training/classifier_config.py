@@ -37,6 +37,8 @@ class ClassifierConfig:
     """Label smoothing."""
     teacher: float = 0.0
     """Weight of the baseline's out-of-fold probabilities in the targets."""
+    balance: bool = False
+    """Shift a two-class decision by what the validation split asks for (see `calibration`); the baseline's too."""
     average: float = 0.999
     """Decay of the moving average of the weights; 0 for none."""
     vocabulary: int = 16_000
@@ -69,25 +71,26 @@ STARTERS: Final = {
     Task.CATEGORY: ClassifierConfig(
         max_tokens=128,
         train_tokens=128,
-        epochs=8,
+        epochs=5,
         batch=128,
         learning_rate=1e-3,
         dropout=0.2,
         token_dropout=0.1,
-        join=0.15,
+        join=0.1,
         teacher=0.3,
     ),
     Task.VERACITY: ClassifierConfig(
-        max_tokens=512,
-        train_tokens=192,
-        long_epochs=1,
-        epochs=8,
+        max_tokens=256,
+        train_tokens=144,
+        epochs=6,
         batch=32,
         learning_rate=1e-3,
         dropout=0.2,
         token_dropout=0.1,
         teacher=0.5,
+        balance=True,
         layers=2,
+        heads=2,
     ),
 }
 """The defaults for the preset ``starter``."""

@@ -78,9 +78,7 @@ def _write_positions(weight: torch.Tensor, part: slice, offset: int) -> None:
 
 
 @torch.no_grad()
-def _look_back(
-    attention: Any, *, head: int, steps: int, code: torch.Tensor, lay: _Layout, to: slice
-) -> None:
+def _look_back(attention: Any, *, head: int, steps: int, code: torch.Tensor, lay: _Layout, to: slice) -> None:
     """Make one head attend ``steps`` tokens back and write ``code @ content`` of that token into the part ``to``.
 
     The dot product of two position vectors depends on their distance alone; turning each pair of the query by
@@ -109,9 +107,7 @@ def _look_back(
 
 
 @torch.no_grad()
-def _match_and_copy(
-    attention: Any, *, code: torch.Tensor, lay: _Layout, generator: torch.Generator
-) -> None:
+def _match_and_copy(attention: Any, *, code: torch.Tensor, lay: _Layout, generator: torch.Generator) -> None:
     """Make a cross attention find the decoder's last two tokens in the article and read what follows them there."""
     size = attention.head_dim
     half = size // 2

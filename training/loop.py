@@ -114,6 +114,12 @@ class Trainer:
             self._restore(best)
         return history
 
+    def shift_decision(self, offset: float) -> None:
+        """Add ``offset`` to the logit of the second class, in the bias of the model's last layer."""
+        head = self.model.logits_proj if self.types else self.model.classifier
+        with torch.no_grad():
+            head.bias[1] += offset
+
     def save(self, folder: Path) -> None:
         """Write the model and its tokenizer as a checkpoint folder."""
         self.model.save_pretrained(folder)

@@ -12,10 +12,10 @@ from training.architectures import load_base
 from training.batches import collate, crop, drop_tokens, join_same_class, joined, length_sorted
 from training.classifier import fit, smooth_targets
 from training.classifier_config import ClassifierConfig
-from training.errors import BaseModelError, TrainingError
+from training.errors import BaseModelError, SettingError, TrainingError
 
 SMALL = ClassifierConfig(
-    max_tokens=32, train_tokens=32, epochs=12, batch=16, learning_rate=5e-3, teacher=0.3, vocabulary=300, layers=1,
+    max_tokens=32, train_tokens=32, epochs=12, batch=8, learning_rate=2e-3, teacher=0.3, vocabulary=300, layers=1,
     width=32, heads=2, dropout=0.0, average=0.9, threads=1,
 )  # fmt: skip
 TELLING = {
@@ -31,7 +31,7 @@ def _toy(task: Task, labels: tuple[str, str]) -> dict[str, pd.DataFrame]:
     splits = {}
     for split, count in (("train", 160), ("validation", 32), ("test", 32), ("out_of_domain", 12)):
         rows = [labels[i % 2] for i in range(count)]
-        noise = ["".join(rng.choice(list("abcdefgh"), size=6)) for _ in range(count)]
+        noise = rng.choice(["Today", "Yesterday", "Again", "Here", "Once more"], size=count).tolist()
         splits[split] = pd.DataFrame(
             {
                 "title": ["", "A title"] * (count // 2),
@@ -52,7 +52,8 @@ def _toy(task: Task, labels: tuple[str, str]) -> dict[str, pd.DataFrame]:
 )
 def test_a_starter_learns_a_separable_problem(tmp_path: Path, task: Task, labels: tuple[str, str], kind: str) -> None:
     out = tmp_path / "checkpoint"
-    fit(_toy(task, labels), task=task, base="starter", out=out, config=SMALL, more_text=["More text of the town."])
+    config = dataclasses.replace(SMALL, balance=task is Task.VERACITY)
+    fit(_toy(task, labels), task=task, base="starter", out=out, config=config, more_text=["More text of the town."])
 
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["test"]["accuracy"] >= 0.9
@@ -87,6 +88,12 @@ def test_a_checkpoint_is_a_base_and_the_same_seed_gives_the_same_model(tmp_path:
         load_base(Task.VERACITY, str(tmp_path / "one"), dropout=0.1)
     with pytest.raises(TrainingError, match=r"is there already; name another folder with --out"):
         fit(splits, task=Task.CATEGORY, base="starter", out=tmp_path / "one", config=config)
+
+
+def test_balance_is_for_two_classes(tmp_path: Path) -> None:
+    config = dataclasses.replace(SMALL, balance=True)
+    with pytest.raises(SettingError, match=r"between two classes; category has 10: leave it out"):
+        fit({}, task=Task.CATEGORY, base="starter", out=tmp_path / "out", config=config)
 
 
 def test_a_base_that_is_not_there(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from training.calibration import decision_offset, shifted
 from training.evaluation import calibration_error, evaluate, macro_f1
 
 
@@ -28,3 +29,22 @@ def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
     sure_and_right = np.array([[1.0, 0.0]] * 4)
     assert calibration_error(sure_and_right, np.zeros(4, dtype=np.int64)) == 0
     assert calibration_error(sure_and_right, np.ones(4, dtype=np.int64)) == 1
+
+
+def test_an_offset_mends_a_model_that_calls_one_class_too_seldom() -> None:
+    rng = np.random.default_rng(0)
+    labels = (rng.random(2000) < 0.4).astype(np.int64)
+    logits = rng.normal(loc=np.where(labels == 1, 1.0, -1.0)) - 0.8  # the second class is held back
+    second = 1 / (1 + np.exp(-logits))
+    probabilities = np.stack([1 - second, second], axis=1)
+    offset = decision_offset(probabilities, labels)
+    assert 0.3 < offset <= 1.0
+    mended = shifted(probabilities, offset)
+    np.testing.assert_allclose(mended.sum(axis=1), 1, rtol=1e-6)
+    assert macro_f1(mended.argmax(axis=1), labels) > macro_f1(probabilities.argmax(axis=1), labels) + 0.01
+
+
+def test_an_offset_that_changes_nothing_is_none_at_all() -> None:
+    assert decision_offset(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0, 1])) == pytest.approx(0)
+    with pytest.raises(ValueError, match="between two classes, not 3"):
+        decision_offset(np.ones((1, 3)) / 3, np.array([0]))

@@ -79,5 +79,7 @@ class TritonPythonModel:
 
     def _response(self, answer: npt.NDArray[np.object_] | BadInputError) -> Any:
         if isinstance(answer, BadInputError):
-            return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(answer), pb_utils.TritonError.INVALID_ARG))
+            return pb_utils.InferenceResponse(
+                error=pb_utils.TritonError(f"bad input: {answer}", pb_utils.TritonError.INVALID_ARG)
+            )
         return pb_utils.InferenceResponse([pb_utils.Tensor(self._output, answer)])

@@ -1,15 +1,15 @@
 """Triton backend ``fan_out``: one request in, several models asked in parallel, all their outputs in one answer.
 
-An ensemble can do this too, but in Triton before 2.60 an ensemble with parallel branches loses the answer or crashes the
-server when one branch fails (a full queue, a time-out, a caller who has left) while another one runs. Here a branch that
-fails is a value like any other: the answer is its error. Requests do not wait for one another: each one answers through
-its response sender when its last branch is done.
+An ensemble can do this too, but one with parallel branches loses answers or crashes Triton 2.51 when a branch fails (a
+full queue, a time-out, a caller who has left) while another one runs. Here a branch that fails is a value like any
+other: the answer is its error. Requests do not wait for one another: each one answers through its response sender when
+its last branch is done.
 
 Parameters of ``config.pbtxt`` (``string_value`` each):
 
-* ``branch.<model>``: JSON ``{"inputs": [...], "outputs": [...]}``, the names that the model takes of this model's inputs
-  and gives of this model's outputs. An optional input goes on when the request has it; a branch is left out when the
-  request wants none of its outputs.
+* ``branch.<model>``: JSON ``{"inputs": [...], "outputs": [...]}``, what the model takes of the inputs and gives of the
+  outputs. An optional input goes on when the request has it; a branch is left out when the request wants none of its
+  outputs.
 * ``max_in_flight``: requests beyond this number are refused at once. Default: 64.
 """
 
@@ -39,7 +39,7 @@ def read_branches(config: Mapping[str, Any]) -> tuple[Branch, ...]:
     """The branches of a model configuration.
 
     Raises:
-        ValueError: There is none, or a branch names a tensor that the model has not, or outputs are not given just once.
+        ValueError: A branch names a tensor that the model has not, or an output does not come from just one branch.
     """
     branches = []
     for key, value in sorted(config.get("parameters", {}).items()):
@@ -138,12 +138,13 @@ def _merge(results: Sequence[Sequence[Any] | Exception]) -> Sequence[Any] | Exce
     return outputs
 
 
-class BranchError(Exception):
-    """A branch answered with an error; ``error`` is Triton's."""
-
-    def __init__(self, error: Any) -> None:
-        super().__init__(error.message())
-        self.error = error
+def error_code(message: str) -> str:
+    """The name of the code of a branch's error: Triton hands on only its words when a backend asks a model."""
+    if "bad input: " in message:
+        return "INVALID_ARG"
+    if any(words in message for words in ("Exceeds maximum queue size", "Request timeout expired")):
+        return "UNAVAILABLE"
+    return "INTERNAL"
 
 
 def _ask(branch: Branch, inputs: Mapping[str, Any], wanted: Sequence[str]) -> Sequence[Any]:
@@ -152,7 +153,7 @@ def _ask(branch: Branch, inputs: Mapping[str, Any], wanted: Sequence[str]) -> Se
     )
     response = request.exec()
     if response.has_error():
-        raise BranchError(response.error())
+        raise RuntimeError(response.error().message())
     return list(response.output_tensors())
 
 
@@ -187,10 +188,9 @@ class TritonPythonModel:
 
 def _answer(sender: Any) -> Callable[[Sequence[Any] | Exception], None]:
     def answer(result: Sequence[Any] | Exception) -> None:
-        if isinstance(result, BranchError):
-            _send(sender, error=pb_utils.TritonError(result.error.message(), result.error.code()))
-        elif isinstance(result, Exception):
-            _send(sender, error=pb_utils.TritonError(str(result), pb_utils.TritonError.INTERNAL))
+        if isinstance(result, Exception):
+            code = getattr(pb_utils.TritonError, error_code(str(result)))
+            _send(sender, error=pb_utils.TritonError(str(result), code))
         else:
             _send(sender, output_tensors=list(result))
 

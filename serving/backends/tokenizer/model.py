@@ -324,5 +324,7 @@ class TritonPythonModel:
 
 def _response(answer: dict[str, npt.NDArray[Any]] | BadInputError) -> Any:
     if isinstance(answer, BadInputError):
-        return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(answer), pb_utils.TritonError.INVALID_ARG))
+        return pb_utils.InferenceResponse(
+            error=pb_utils.TritonError(f"bad input: {answer}", pb_utils.TritonError.INVALID_ARG)
+        )
     return pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in answer.items()])
