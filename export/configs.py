@@ -36,7 +36,7 @@ def model_configs(task: Task, artefact: Artefact, deployment: Deployment = DEPLO
         _tokenizer(contract, artefact, deployment),
         _onnx(contract, artefact, deployment),
         _postprocessor(contract, deployment),
-        ensemble_config(contract.ensemble, [contract], deployment),
+        ensemble_config(contract, deployment),
     ]
     return {config.name: config for config in configs}
 
@@ -163,24 +163,14 @@ def _warmup(contract: TaskContract, bucket: int) -> pb.ModelWarmup:
     return warmup
 
 
-# -- ensembles --------------------------------------------------------------------------------------------------
+# -- whole tasks -------------------------------------------------------------------------------------------------
 
 
-def ensemble_config(
-    name: str, contracts: Iterable[TaskContract], deployment: Deployment = DEPLOYMENT
-) -> pb.ModelConfig:
-    """An ensemble of whole tasks, which run side by side."""
-    contracts = list(contracts)
-    inputs = {tensor.name: tensor for contract in contracts for tensor in contract.inputs}
-    config = pb.ModelConfig(
-        name=name,
-        platform="ensemble",
-        max_batch_size=deployment.ensemble_batch_size,
-        input=[_input(tensor) for tensor in inputs.values()],
-        output=[_output(tensor) for contract in contracts for tensor in contract.ensemble_outputs],
-    )
-    steps = [step for contract in contracts for step in _steps(contract)]
-    config.ensemble_scheduling.step.extend(steps)
+def ensemble_config(contract: TaskContract, deployment: Deployment = DEPLOYMENT) -> pb.ModelConfig:
+    """The ensemble of one task."""
+    config = _for_articles(contract.ensemble, [contract], deployment)
+    config.platform = "ensemble"
+    config.ensemble_scheduling.step.extend(_steps(contract))
     return config
 
 
@@ -190,15 +180,9 @@ def fan_out_config(deployment: Deployment = DEPLOYMENT) -> pb.ModelConfig:
     It is no ensemble: one with parallel branches crashes Triton 2.51 when a branch fails or a caller leaves.
     """
     contracts = list(CONTRACTS.values())
-    inputs = {tensor.name: tensor for contract in contracts for tensor in contract.inputs}
-    config = pb.ModelConfig(
-        name=ENSEMBLE,
-        backend="fan_out",
-        max_batch_size=deployment.ensemble_batch_size,
-        input=[_input(tensor) for tensor in inputs.values()],
-        output=[_output(tensor) for contract in contracts for tensor in contract.ensemble_outputs],
-        instance_group=[pb.ModelInstanceGroup(count=1, kind=pb.ModelInstanceGroup.KIND_CPU)],
-    )
+    config = _for_articles(ENSEMBLE, contracts, deployment)
+    config.backend = "fan_out"
+    config.instance_group.add(count=1, kind=pb.ModelInstanceGroup.KIND_CPU)
     branches = {
         f"branch.{contract.ensemble}": json.dumps(
             {
@@ -210,6 +194,18 @@ def fan_out_config(deployment: Deployment = DEPLOYMENT) -> pb.ModelConfig:
     }
     _set_parameters(config, {**branches, "max_in_flight": str(deployment.queue_size)})
     return config
+
+
+def _for_articles(name: str, contracts: Iterable[TaskContract], deployment: Deployment) -> pb.ModelConfig:
+    """A model that takes articles and gives the answers of whole tasks."""
+    contracts = list(contracts)
+    inputs = {tensor.name: tensor for contract in contracts for tensor in contract.inputs}
+    return pb.ModelConfig(
+        name=name,
+        max_batch_size=deployment.request_batch_size,
+        input=[_input(tensor) for tensor in inputs.values()],
+        output=[_output(tensor) for contract in contracts for tensor in contract.ensemble_outputs],
+    )
 
 
 def _steps(contract: TaskContract) -> list[pb.ModelEnsembling.Step]:

@@ -32,7 +32,7 @@ class Deployment:
         }
     )
     """By task."""
-    ensemble_batch_size: int = 4
+    request_batch_size: int = 4
     """Most articles in one request; no model's batch may be smaller."""
     text_batch_size: int = 32
     """Most articles that a tokenizer, detokenizer or label model handles at once."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from infolens.contract import CONTRACTS, Task
@@ -109,8 +108,3 @@ def build_starter(
 def _name_labels(config: Any, labels: Sequence[str]) -> None:
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: index for index, label in enumerate(labels)}
-
-
-def checkpoint_exists(folder: Path) -> bool:
-    """Whether a folder holds a checkpoint that `load_base` could read."""
-    return (folder / "config.json").is_file()

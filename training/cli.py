@@ -64,7 +64,13 @@ def build_parser() -> argparse.ArgumentParser:
     fit.add_argument(
         "--base", required=True, help="hub id or checkpoint folder of the right architecture, or 'starter'"
     )
-    fit.add_argument("--out", required=True, type=Path, metavar="DIR", help="the checkpoint's folder; must not exist")
+    fit.add_argument(
+        "--out",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="the checkpoint's folder; must not exist (a run that was cut off goes on from DIR.partial)",
+    )
     fit.add_argument(
         "--columns",
         default="",
@@ -150,12 +156,12 @@ def _headline(metrics: dict[str, Any]) -> dict[str, Any]:
 
 def _default_config(task: Task, base: str) -> Any:
     if task is Task.SUMMARY:
-        from .summarizer import SummarizerConfig
+        from .summarizer_config import default_config
 
-        return SummarizerConfig()
-    from .classifier_config import default_config
+        return default_config(base)
+    from .classifier_config import default_config as classifier_default
 
-    return default_config(task, base)
+    return classifier_default(task, base)
 
 
 def run_fit(options: argparse.Namespace) -> dict[str, Any]:

@@ -5,14 +5,15 @@ most of an hour on a laptop. Here the circuit that trained transformers are know
 (Olsson et al., 2022, "In-context Learning and Induction Heads"), is written into the weights; training then starts
 with a model that continues whatever sentence it has begun, and only has to learn which sentences matter.
 
-The model's width ``d`` is divided into four parts, in eighths of ``d``::
+The model's width ``d`` is divided into six parts, in sixteenths of ``d``::
 
-    position (2/8) | content (4/8) | code of the token before (1/8) | code of the token before that (1/8)
+    position (4/16) | content (8/16) | codes of the tokens one, two, three and four places back (1/16 each)
 
-- Encoder layer 0: head 0 attends to the token before, head 1 to the one before that; each writes a code of it.
-- Decoder layer 0: head 0 does the same for the decoder's own tokens.
-- The last decoder layer's cross attention looks for the place where the article had the decoder's last two tokens
-  and reads the content of the token that follows there. The tied output embedding turns it into that token.
+- Encoder layer 0: head k attends k + 1 tokens back and writes a code of the token there.
+- Decoder layer 0: head k does the same for the token k + 2 places before the one that comes next.
+- The last decoder layer's cross attention looks for the place where the article had the decoder's last four tokens
+  and reads the content of the token that follows there. The tied output embedding turns it into that token. With
+  fewer than four tokens, two places of an article are too often alike, and summaries change sentences midway.
 
 Everything else keeps BART's small random weights, and nothing is frozen.
 """
@@ -31,29 +32,34 @@ if TYPE_CHECKING:
 _EMBEDDING_STD = 0.1
 _POSITION_AMPLITUDE = 1.4 * _EMBEDDING_STD
 _POSITION_GAIN = 2.2
-_MATCH_GAIN = 2.2
+_MATCH_GAIN = 3.0
 _COPY_GAIN = 3.0
+_WEIGHTS = (1.0, 0.55, 0.3, 0.17)
+"""How much each of the decoder's last tokens, newest first, counts in finding its place in the article.
+
+The newest outweighs the others almost together: at the start of a sentence that does not follow the one before it,
+the older tokens point to the wrong place.
+"""
 _QUIET = 0.1
 """Token embeddings outside the content part, as a share of the standard deviation inside it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
-    """Where the four parts lie in a vector of the model's width."""
+    """Where the parts lie in a vector of the model's width."""
 
     position: slice
     content: slice
-    previous: slice
-    before_previous: slice
+    back: tuple[slice, ...]
+    """The codes of the tokens one place back, two places back..."""
 
 
 def _layout(width: int) -> _Layout:
-    eighth = width // 8
+    part = width // 16
     return _Layout(
-        position=slice(0, 2 * eighth),
-        content=slice(2 * eighth, 6 * eighth),
-        previous=slice(6 * eighth, 7 * eighth),
-        before_previous=slice(7 * eighth, width),
+        position=slice(0, 4 * part),
+        content=slice(4 * part, 12 * part),
+        back=tuple(slice((12 + k) * part, (13 + k) * part) for k in range(len(_WEIGHTS))),
     )
 
 
@@ -100,36 +106,36 @@ def _look_back(attention: Any, *, head: int, steps: int, code: torch.Tensor, lay
         query[first, sin], query[first, cos] = _POSITION_GAIN * math.cos(angle), -_POSITION_GAIN * math.sin(angle)
         query[second, cos], query[second, sin] = _POSITION_GAIN * math.cos(angle), _POSITION_GAIN * math.sin(angle)
         key[first, sin] = key[second, cos] = _POSITION_GAIN
-    attention.v_proj.weight[rows, lay.content] = code[:size]
+    written = rows.start + len(code)
+    attention.v_proj.weight[rows.start : written, lay.content] = code
     attention.out_proj.weight[:, rows] = 0
-    written = min(size, to.stop - to.start)
-    attention.out_proj.weight[to.start : to.start + written, rows] = torch.eye(size)[:written]
+    attention.out_proj.weight[to, rows.start : written] = torch.eye(len(code))
 
 
 @torch.no_grad()
-def _match_and_copy(attention: Any, *, code: torch.Tensor, lay: _Layout, generator: torch.Generator) -> None:
-    """Make a cross attention find the decoder's last two tokens in the article and read what follows them there."""
-    size = attention.head_dim
-    half = size // 2
-    heads = attention.num_heads
-    codes = lay.previous.stop - lay.previous.start
+def _match_and_copy(attention: Any, *, codes: list[torch.Tensor], lay: _Layout, generator: torch.Generator) -> None:
+    """Make a cross attention find the decoder's last tokens in the article and read what follows them there."""
+    size, heads = attention.head_dim, attention.num_heads
+    part = len(codes[0])
+    each = size // len(codes)
     for projection in (attention.q_proj, attention.k_proj, attention.v_proj, attention.out_proj):
         projection.weight.zero_()
         projection.bias.zero_()
     width = lay.content.stop - lay.content.start
     contents = _orthonormal(width, width, generator)
     share = width // heads
+    scale = _MATCH_GAIN * math.sqrt(part / each) ** 0.5
     for head in range(heads):
-        rows = head * size
-        last, before = (_orthonormal(half, codes, generator) for _ in range(2))
-        scale = _MATCH_GAIN * math.sqrt(codes / half) ** 0.5
-        attention.q_proj.weight[rows : rows + half, lay.content] = scale * last @ code[:codes]
-        attention.k_proj.weight[rows : rows + half, lay.previous] = scale * last
-        attention.q_proj.weight[rows + half : rows + size, lay.previous] = scale * before
-        attention.k_proj.weight[rows + half : rows + size, lay.before_previous] = scale * before
-        part = contents[head * share : (head + 1) * share]
-        attention.v_proj.weight[rows : rows + share, lay.content] = part
-        attention.out_proj.weight[lay.content, rows : rows + share] = _COPY_GAIN * part.T
+        start = head * size
+        for place, (code, back) in enumerate(zip(codes, lay.back, strict=True)):
+            rows = slice(start + place * each, start + (place + 1) * each)
+            shown = scale * math.sqrt(_WEIGHTS[place]) * _orthonormal(each, part, generator)
+            # The newest token is the decoder's own input; the older ones were written by its first layer.
+            attention.q_proj.weight[rows, lay.content if place == 0 else back] = shown @ code if place == 0 else shown
+            attention.k_proj.weight[rows, back] = shown
+        read = contents[head * share : (head + 1) * share]
+        attention.v_proj.weight[start : start + share, lay.content] = read
+        attention.out_proj.weight[lay.content, start : start + share] = _COPY_GAIN * read.T
 
 
 @torch.no_grad()
@@ -160,9 +166,9 @@ def write_copying_weights(model: BartForConditionalGeneration, *, seed: int = 0)
     core.shared.weight.copy_(embeddings)
     for side in (core.encoder, core.decoder):
         _write_positions(side.embed_positions.weight, lay.position, side.embed_positions.offset)
-    code = _orthonormal(width // 8, width // 2, generator)
-    first = core.encoder.layers[0].self_attn
-    _look_back(first, head=0, steps=1, code=code, lay=lay, to=lay.previous)
-    _look_back(first, head=1, steps=2, code=code, lay=lay, to=lay.before_previous)
-    _look_back(core.decoder.layers[0].self_attn, head=0, steps=1, code=code, lay=lay, to=lay.previous)
-    _match_and_copy(core.decoder.layers[-1].encoder_attn, code=code, lay=lay, generator=generator)
+    codes = [_orthonormal(width // 16, width // 2, generator) for _ in lay.back]
+    for head, (code, back) in enumerate(zip(codes, lay.back, strict=True)):
+        _look_back(core.encoder.layers[0].self_attn, head=head, steps=head + 1, code=code, lay=lay, to=back)
+        if head:
+            _look_back(core.decoder.layers[0].self_attn, head=head - 1, steps=head, code=code, lay=lay, to=back)
+    _match_and_copy(core.decoder.layers[-1].encoder_attn, codes=codes, lay=lay, generator=generator)

@@ -1,8 +1,8 @@
 """Fine-tune BART to summarize, or train a small one from scratch that copies the sentences that matter.
 
 A base with trained weights sees the summaries that people wrote, in one stage. The preset ``starter`` begins with the
-copying circuit of `copying` and goes through the stages of `curriculum`. Every stage ends with a checkpoint, and the
-state of a run is kept beside it, so that an interrupted run goes on where it stopped.
+copying circuit of `copying` and goes through the stages of `curriculum`. The state of a run is kept, so that the same
+command goes on where an interrupted one stopped.
 """
 
 from __future__ import annotations
@@ -10,18 +10,21 @@ from __future__ import annotations
 import json
 import logging
 import random
-import time
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from .architectures import STARTER
 from .cleaning import clean_text
 from .copying import write_copying_weights
 from .curriculum import SelectionConfig, collapse, faithful_pairs, gap_pairs, oracle_pairs
-from .errors import BaseModelError, DataError, SettingError
+from .errors import BaseModelError, DataError, SettingError, TrainingError
+from .summarizer_config import SummarizerConfig
+from .summarizer_loop import Encoded, Run, make_batches, train
 from .summary_metrics import evaluate
 from .tokenization import train_byte_bpe
 
@@ -30,61 +33,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STARTER: Final = "starter"
 Pair = tuple[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SummarizerConfig:
-    """Settings of a summary run; the defaults are those of the starter model."""
-
-    seed: int = 0
-    threads: int = 0
-    """CPU threads; 0 takes what torch chooses."""
-    gap_epochs: float = 1.0
-    """Passes over the gap sentences of all articles (starter only)."""
-    oracle_epochs: float = 2.0
-    """Passes over the oracle sentences of the articles with summaries (starter only)."""
-    pairs_epochs: float = 0.0
-    """Passes over the summaries that people wrote; a starter sees only those that stay close to the article."""
-    gap_tokens: int = 256
-    """Article tokens read while learning from gap sentences: short articles make cheap steps."""
-    max_source_tokens: int = 512
-    max_target_tokens: int = 96
-    batch_tokens: int = 8192
-    """Article tokens in a batch, padding included."""
-    learning_rate: float = 5e-4
-    warmup_share: float = 0.05
-    weight_decay: float = 0.01
-    max_gradient_norm: float = 1.0
-    vocabulary: int = 8192
-    width: int = 256
-    encoder_layers: int = 3
-    decoder_layers: int = 2
-    heads: int = 8
-    feed_forward: int = 768
-    dropout: float = 0.1
-    min_coverage: float = 0.9
-    """A starter learns from a person's summary only when this share of its words stands in the article..."""
-    min_bigrams: float = 0.5
-    """...and this share of its bigrams."""
-    evaluate_rows: int = 400
-    """Test articles that are summarized for ``metrics.json``; 0 takes all."""
-    num_beams: int = 4
-    log_every_steps: int = 25
-    save_every_steps: int = 200
-
-    def __post_init__(self) -> None:
-        for name in ("gap_epochs", "oracle_epochs", "pairs_epochs"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is at least 0, not {getattr(self, name)}")
-        if self.max_source_tokens < 16 or self.batch_tokens < self.max_source_tokens:
-            raise ValueError(
-                "batch_tokens holds at least one article of max_source_tokens (16 or more), not "
-                f"{self.batch_tokens} for {self.max_source_tokens}"
-            )
-        if not 0 < self.learning_rate < 1:
-            raise ValueError(f"learning_rate lies between 0 and 1, not {self.learning_rate}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,10 +71,10 @@ def new_starter(texts: Sequence[str], config: SummarizerConfig) -> tuple[Any, An
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
         decoder_start_token_id=tokenizer.eos_token_id,
-        forced_bos_token_id=tokenizer.bos_token_id,
         forced_eos_token_id=tokenizer.eos_token_id,
     )
-    model = BartForConditionalGeneration(shape)
+    model: Any = BartForConditionalGeneration(shape)
+    model.generation_config.forced_bos_token_id = tokenizer.bos_token_id
     write_copying_weights(model, seed=config.seed)
     return model, tokenizer
 
@@ -159,9 +108,7 @@ def _stages(
     rows = [(clean_text(article), summary) for article, summary in zip(train["article"], train["summary"], strict=True)]
     if not starter:
         pairs = [(collapse(article), collapse(summary)) for article, summary in rows]
-        return [
-            Stage(name="pairs", pairs=pairs, epochs=config.pairs_epochs or 1.0, source_tokens=config.max_source_tokens)
-        ]
+        return [Stage(name="pairs", pairs=pairs, epochs=config.pairs_epochs, source_tokens=config.max_source_tokens)]
     selection = SelectionConfig()
     read, gap_read = int(config.max_source_tokens * 0.72), int(config.gap_tokens * 0.72)  # words a token: 0.72
     articles = [(article, "") for article, _ in rows] + [(clean_text(text), title) for text, title in extra]
@@ -192,124 +139,19 @@ def _stages(
     return [stage for stage in stages if stage.epochs > 0 and stage.pairs]
 
 
-def _encode(tokenizer: Any, stage: Stage, config: SummarizerConfig) -> list[tuple[list[int], list[int]]]:
+def _encode(tokenizer: Any, stage: Stage, config: SummarizerConfig) -> list[Encoded]:
     sources = tokenizer([a for a, _ in stage.pairs], truncation=True, max_length=stage.source_tokens)["input_ids"]
     targets = tokenizer([t for _, t in stage.pairs], truncation=True, max_length=config.max_target_tokens)["input_ids"]
     return list(zip(sources, targets, strict=True))
 
 
-def _batches(
-    encoded: Sequence[tuple[list[int], list[int]]], *, epochs: float, batch_tokens: int, rng: random.Random
-) -> list[list[int]]:
-    """Indices of batches of articles of about equal length, in random order, over ``epochs`` passes."""
-    batches: list[list[int]] = []
-    remaining = epochs
-    while remaining > 0:
-        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i][0]) + rng.uniform(0, 24))
-        epoch: list[list[int]] = []
-        batch: list[int] = []
-        longest = 0
-        for index in order:
-            longest = max(longest, len(encoded[index][0]))
-            if batch and longest * (len(batch) + 1) > batch_tokens:
-                epoch.append(batch)
-                batch, longest = [], len(encoded[index][0])
-            batch.append(index)
-        epoch.append(batch)
-        rng.shuffle(epoch)
-        batches.extend(epoch[: max(1, round(len(epoch) * min(1.0, remaining)))])
-        remaining -= 1
-    return batches
-
-
-def collate(items: Sequence[tuple[list[int], list[int]]], pad: int) -> dict[str, torch.Tensor]:
-    """Pad a batch: ``input_ids``, ``attention_mask`` (batch, source), ``labels`` (batch, target; -100 is padding)."""
-    source = max(len(ids) for ids, _ in items)
-    target = max(len(ids) for _, ids in items)
-    return {
-        "input_ids": torch.tensor([ids + [pad] * (source - len(ids)) for ids, _ in items]),
-        "attention_mask": torch.tensor([[1] * len(ids) + [0] * (source - len(ids)) for ids, _ in items]),
-        "labels": torch.tensor([ids + [-100] * (target - len(ids)) for _, ids in items]),
-    }
-
-
-class _Run:
-    """The optimizer and where the run stands; saved beside the checkpoint."""
-
-    def __init__(self, model: Any, tokenizer: Any, steps: int, config: SummarizerConfig, out: Path) -> None:
-        self.model, self.tokenizer, self.config, self.out = model, tokenizer, config, out
-        decayed = [p for p in model.parameters() if p.ndim > 1]
-        plain = [p for p in model.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-            lr=config.learning_rate,
-            betas=(0.9, 0.98),
-        )
-        warmup = max(1, round(steps * config.warmup_share))
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer,
-            lambda step: min((step + 1) / warmup, max(0.02, (steps - step) / max(1, steps - warmup))),
-        )
-        self.step, self.steps = 0, steps
-
-    @property
-    def _state(self) -> Path:
-        return self.out / "run_state.pt"
-
-    def save(self) -> None:
-        """Write the state beside the old one, then rename."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        partial = self._state.with_suffix(".partial")
-        torch.save(
-            {
-                "step": self.step,
-                "steps": self.steps,
-                "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "schedule": self.schedule.state_dict(),
-            },
-            partial,
-        )
-        partial.replace(self._state)
-
-    def resume(self) -> None:
-        """Go on from a saved state of the same length, when there is one."""
-        if not self._state.exists():
-            return
-        state = torch.load(self._state, weights_only=True)
-        if state["steps"] != self.steps:
-            logger.warning("%s is of a run with other settings; starting anew", self._state)
-            return
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.step = state["step"]
-        logger.info("resuming at step %d of %d", self.step, self.steps)
-
-    def finish(self) -> None:
-        """Drop the state of a run that is complete."""
-        self._state.unlink(missing_ok=True)
-
-    def train_step(self, batch: dict[str, torch.Tensor]) -> float:
-        """One optimizer step; returns the loss."""
-        self.model.train()
-        loss = self.model(**batch).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_gradient_norm)
-        self.optimizer.step()
-        self.schedule.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.step += 1
-        return float(loss.detach())
-
-
 def _plan(
     stages: Sequence[Stage], tokenizer: Any, config: SummarizerConfig
-) -> Iterator[tuple[str, list[Any], list[list[int]]]]:
+) -> Iterator[tuple[str, list[Encoded], list[list[int]]]]:
     rng = random.Random(config.seed)  # noqa: S311 - an order, no secret
     for stage in stages:
         encoded = _encode(tokenizer, stage, config)
-        yield stage.name, encoded, _batches(encoded, epochs=stage.epochs, batch_tokens=config.batch_tokens, rng=rng)
+        yield stage.name, encoded, make_batches(encoded, epochs=stage.epochs, batch_tokens=config.batch_tokens, rng=rng)
 
 
 def fit(
@@ -325,7 +167,8 @@ def fit(
     Args:
         frames: ``train``, ``validation`` and ``test``, each with the columns ``article`` and ``summary``.
         base: a hub id, a checkpoint folder or ``starter``.
-        out: the checkpoint folder; it gets the model, the tokenizer and ``metrics.json``.
+        out: the checkpoint folder, with the model, the tokenizer and ``metrics.json``; written as ``<out>.partial``
+            and renamed at the end. A run that was cut off goes on from there.
         config: the settings.
         extra: more articles without summaries (text, title), for the starter's gap sentences.
 
@@ -335,7 +178,11 @@ def fit(
     Raises:
         BaseModelError: the base cannot be loaded or is no BART.
         DataError: nothing is left to train on.
+        TrainingError: the output folder is taken, or the base reads less than ``max_source_tokens``.
     """
+    if out.exists():
+        raise TrainingError(f"{out}: is there already; name another folder with --out, or move it away")
+    work = out.with_name(out.name + ".partial")
     if config.threads:
         torch.set_num_threads(config.threads)
     starter = base == STARTER
@@ -352,20 +199,20 @@ def fit(
         if config.max_source_tokens > limit:
             raise SettingError(f"max_source_tokens is at most {limit} for {base}, not {config.max_source_tokens}")
     plan = list(_plan(stages, tokenizer, config))
-    run = _Run(model, tokenizer, sum(len(batches) for _, _, batches in plan), config, out)
+    run = Run(model, tokenizer, sum(len(batches) for _, _, batches in plan), config, work)
     run.resume()
     for name, encoded, batches in plan:
         logger.info("stage %s: %d pairs, %d steps", name, len(encoded), len(batches))
-    _train(run, plan, out)
+    train(run, plan)
     model.generation_config.update(
         max_length=config.max_target_tokens,
         num_beams=config.num_beams,
         no_repeat_ngram_size=3,
-        early_stopping=True,
+        early_stopping=config.num_beams > 1,
         length_penalty=1.0,
     )
-    model.save_pretrained(out)
-    tokenizer.save_pretrained(out)
+    model.save_pretrained(work)
+    tokenizer.save_pretrained(work)
     metrics = {
         "task": "summary",
         "base": base,
@@ -374,32 +221,7 @@ def fit(
         "stages": {name: {"pairs": len(encoded), "steps": len(batches)} for name, encoded, batches in plan},
         **evaluate(model, tokenizer, frames["test"], config),
     }
-    partial = out / "metrics.json.partial"
-    partial.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    partial.replace(out / "metrics.json")
+    (work / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     run.finish()
+    shutil.move(work, out)
     return metrics
-
-
-def _train(run: _Run, plan: Sequence[tuple[str, list[Any], list[list[int]]]], out: Path) -> None:
-    pad = run.tokenizer.pad_token_id
-    started, first, losses = time.monotonic(), run.step, []
-    position = 0
-    for name, encoded, batches in plan:
-        for batch in batches:
-            position += 1
-            if position <= run.step:
-                continue
-            losses.append(run.train_step(collate([encoded[i] for i in batch], pad)))
-            if run.step % run.config.log_every_steps == 0:
-                elapsed_s = time.monotonic() - started
-                left_s = elapsed_s / (run.step - first) * (run.steps - run.step)
-                recent = losses[-run.config.log_every_steps :]
-                logger.info(
-                    "%s: step %d of %d, loss %.3f, %.0f s gone, about %.0f s left",
-                    name, run.step, run.steps, sum(recent) / len(recent), elapsed_s, left_s,
-                )  # fmt: skip
-            if run.step % run.config.save_every_steps == 0:
-                run.save()
-        run.model.save_pretrained(out / "stages" / name.replace(" ", "_"))
-        run.tokenizer.save_pretrained(out / "stages" / name.replace(" ", "_"))

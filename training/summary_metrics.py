@@ -44,7 +44,7 @@ def generate(model: Any, tokenizer: Any, articles: Sequence[str], settings: _Set
             max_length=settings.max_source_tokens,
             padding=True,
             return_tensors="pt",
-        )
+        ).to(model.device)
         sequences = model.generate(
             input_ids=inputs["input_ids"],
             attention_mask=inputs["attention_mask"],
@@ -53,7 +53,7 @@ def generate(model: Any, tokenizer: Any, articles: Sequence[str], settings: _Set
             min_length=16,
             no_repeat_ngram_size=3,
             length_penalty=1.0,
-            early_stopping=True,
+            early_stopping=settings.num_beams > 1,
         )
         for index, text in zip(chosen, tokenizer.batch_decode(sequences, skip_special_tokens=True), strict=True):
             found[index] = text.strip()

@@ -76,7 +76,7 @@ class SummaryOptions:
     """
 
     min_length: int | None = None
-    """Least tokens of the summary."""
+    """Least tokens of the summary; by default no more than ``max_length``."""
     max_length: int | None = None
     """Most tokens of the summary; it also bounds the time that the summary takes."""
     num_beams: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,27 @@ def test_ensembles_connect_tensors_of_equal_type() -> None:
             assert all(types[step.input_map[tensor.name]] == tensor.data_type for tensor in model.input)
             types |= {step.output_map[tensor.name]: tensor.data_type for tensor in model.output}
         assert all(types[tensor.name] == tensor.data_type for tensor in config.output)
+
+
+def test_the_model_of_all_tasks_hands_on_tensors_as_the_ensembles_have_them() -> None:
+    generated = configs()
+    whole = generated[ENSEMBLE]
+    assert whole.backend == "fan_out"
+    branches = {
+        key.removeprefix("branch."): json.loads(value.string_value)
+        for key, value in whole.parameters.items()
+        if key.startswith("branch.")
+    }
+    assert sorted(branches) == sorted(contract.ensemble for contract in CONTRACTS.values())
+    for direction in ("input", "output"):
+        tensors = {tensor.name: tensor for tensor in getattr(whole, direction)}
+        handed_on = set()
+        for name, branch in branches.items():
+            assert whole.max_batch_size <= generated[name].max_batch_size
+            expected = {tensor.name: tensor for tensor in getattr(generated[name], direction)}
+            assert {key: tensors[key] for key in branch[f"{direction}s"]} == expected
+            handed_on |= set(expected)
+        assert handed_on == set(tensors)
 
 
 def test_buckets_end_at_the_limit_and_are_all_warmed_up() -> None:

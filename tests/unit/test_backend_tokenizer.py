@@ -41,7 +41,6 @@ def config(**changes: str) -> dict[str, Any]:
             {"name": "token_type_ids", "data_type": "TYPE_INT32"},
             {"name": "tokens", "data_type": "TYPE_INT32"},
             {"name": "truncated_tokens", "data_type": "TYPE_INT32"},
-            {"name": "article", "data_type": "TYPE_STRING"},
         ],
         "parameters": {key: {"string_value": value} for key, value in parameters.items()},
     }
@@ -87,9 +86,11 @@ def test_truncation_keeps_the_beginning_and_the_special_tokens_and_counts_the_re
 
 
 def test_title_and_text_are_joined_and_cleaned(tokenizer: ArticleTokenizer) -> None:
-    assert ask(tokenizer, b"  a\x00goal\x1b ", b" won ")["article"].item() == b"won\na goal"
-    assert ask(tokenizer, b"a goal", b" \x07 ")["article"].item() == b"a goal"
-    assert ask(tokenizer, b"a goal")["article"].item() == b"a goal"
+    def joined(text: bytes, title: bytes | None = None) -> str:
+        return join_article({"title": title, "text": text}, tokenizer.options)
+
+    assert joined(b"  a\x00goal\x1b ", b" won ") == "won\na goal"
+    assert joined(b"a goal", b" \x07 ") == joined(b"a goal") == "a goal"
 
 
 def test_a_special_token_in_an_article_is_text(tokenizer: ArticleTokenizer) -> None:
@@ -112,15 +113,8 @@ def test_a_bad_article_is_an_error_of_its_own_request(tokenizer: ArticleTokenize
     answers = tokenizer([{"text": column(body), "title": None} for body in bodies])
     assert [isinstance(answer, BadInputError) for answer in answers] == [False, True, True, False]
     assert isinstance(answers[3], dict)
-    assert answers[3]["article"].item() == b"won"
+    np.testing.assert_array_equal(answers[3]["input_ids"], ask(tokenizer, b"won")["input_ids"])
     assert all(isinstance(answer, BadInputError) for answer in tokenizer([{"text": column(b""), "title": None}]))
-
-
-def test_an_input_that_is_not_read_is_checked_all_the_same(path: Path) -> None:
-    tokenizer = ArticleTokenizer(path, config(reads="text"))
-    assert ask(tokenizer, b"a goal", b"won")["article"].item() == b"a goal"
-    answer = tokenizer([{"text": column(b"a goal"), "title": column(b"\xff")}])[0]
-    assert "title is not UTF-8" in str(answer)
 
 
 def test_rows_of_one_request_share_the_bucket_of_the_longest(tokenizer: ArticleTokenizer) -> None:

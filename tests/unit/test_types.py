@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from infolens import Article, InvalidArticleError, InvalidSettingError, Report, SummaryOptions
-from infolens.contract import CATEGORIES, MAX_ARTICLE_BYTES
+from infolens.contract import CATEGORIES, MAX_ARTICLE_BYTES, SUMMARY_SETTINGS
 from infolens.testing import fake_report
 
 
@@ -64,6 +64,13 @@ def test_only_given_settings_are_given() -> None:
     assert SummaryOptions().given() == {}
     options = SummaryOptions(length_penalty=0, min_length=0, max_length=10)
     assert options.given() == {"min_length": 0, "max_length": 10, "length_penalty": 0}
+
+
+def test_a_small_max_length_alone_takes_the_least_length_with_it() -> None:
+    least = next(setting.default for setting in SUMMARY_SETTINGS if setting.name == "min_length")
+    options = SummaryOptions(max_length=8)
+    assert least > 8
+    assert options.given() == {"max_length": 8}
 
 
 def test_report_as_json() -> None:

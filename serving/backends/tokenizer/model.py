@@ -5,9 +5,7 @@ that the dynamic batcher of the next model finds requests of equal shape. A bad 
 
 Parameters of ``config.pbtxt`` (``string_value`` each):
 
-* ``reads``: the inputs that are joined with a line break, such as ``title,text``. Required. Other BYTES inputs are
-  checked all the same: an ensemble is to fail in its first step, since Triton never lets go of a request of which one
-  branch fails while another runs.
+* ``reads``: the inputs that are joined with a line break, such as ``title,text``. Required.
 * ``max_tokens``: the most tokens that the model reads, special tokens included. Required.
 * ``buckets``: ascending lengths to pad to, such as ``64,128,256``; the last is ``max_tokens``. Default: ``max_tokens``.
 * ``tokenizer_file``: beside the version's artefacts. Default: ``tokenizer.json``.
@@ -18,8 +16,7 @@ Parameters of ``config.pbtxt`` (``string_value`` each):
   steps_per_unit + 1`` elements, since the dynamic batcher never mixes requests of unequal shape.
 
 Outputs, those of them that the configuration lists: ``input_ids``, ``attention_mask``, ``token_type_ids`` [n, L],
-``tokens``, ``truncated_tokens`` [n, 1], ``article`` (BYTES [n, 1], the text as it was tokenized, cleaned), and the
-settings [n, length].
+``tokens``, ``truncated_tokens`` [n, 1], and the settings [n, length].
 """
 
 from __future__ import annotations
@@ -65,8 +62,6 @@ class Options:
     """What the configuration asks of the backend."""
 
     reads: tuple[str, ...]
-    checks: tuple[str, ...]
-    """The other BYTES inputs: checked, so that an ensemble fails in its first step, but not read."""
     required: frozenset[str]
     """Those of ``reads`` that may be neither absent nor blank."""
     max_tokens: int
@@ -78,8 +73,6 @@ class Options:
     settings: tuple[Setting, ...]
     outputs: Mapping[str, type[np.generic]]
     """The integer outputs of the configuration with their types; the settings are not among them."""
-    gives_article: bool
-    """Whether ``article`` is an output."""
 
     def bucket(self, length: int) -> int:
         """The smallest bucket that holds ``length`` tokens."""
@@ -126,15 +119,11 @@ def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -
     for setting in settings:
         if setting.name not in inputs or outputs.pop(setting.name, None) != "TYPE_UINT8":
             raise ValueError(f"setting {setting.name} needs an input and a TYPE_UINT8 output of that name")
-    gives_article = outputs.pop("article", None) is not None
     for name, data_type in outputs.items():
         if name not in {*TOKEN_OUTPUTS, "tokens", "truncated_tokens"} or data_type not in INTEGERS:
             raise ValueError(f"output {name} {data_type} is not an output of the tokenizer backend or no integer")
     return Options(
         reads=reads,
-        checks=tuple(
-            name for name, tensor in inputs.items() if tensor["data_type"] == "TYPE_STRING" and name not in reads
-        ),
         required=frozenset(name for name in reads if not inputs[name].get("optional", False)),
         max_tokens=max_tokens,
         buckets=buckets,
@@ -144,7 +133,6 @@ def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -
         pad_left=side == "left",
         settings=settings,
         outputs={name: INTEGERS[data_type] for name, data_type in outputs.items()},
-        gives_article=gives_article,
     )
 
 
@@ -167,15 +155,15 @@ def join_article(parts: Mapping[str, bytes | None], options: Options) -> str:
             "send its beginning (what the models read stands there)"
         )
     kept = []
-    for name in (*options.checks, *options.reads):
+    for name in options.reads:
         part = parts.get(name)
         try:
             text = "" if part is None else CONTROL.sub(" ", part.decode("utf-8")).strip()
         except UnicodeDecodeError as error:
             raise BadInputError(f"{name} is not UTF-8: byte {error.start} cannot be decoded; send UTF-8 text") from None
-        if text and name in options.reads:
+        if text:
             kept.append(text)
-        elif not text and name in options.required:
+        elif name in options.required:
             raise BadInputError(f"{name} is blank: send the article's text, at least one visible character")
     return "\n".join(kept)
 
@@ -271,8 +259,7 @@ class ArticleTokenizer:
         for request in requests:
             try:
                 settings = choose_settings(request, options.settings)
-                names = (*options.checks, *options.reads)
-                columns = {name: array.ravel() for name in names if (array := request.get(name)) is not None}
+                columns = {name: array.ravel() for name in options.reads if (array := request.get(name)) is not None}
                 rows = {len(column) for column in columns.values()}
                 if len(rows) != 1:
                     raise BadInputError(f"the inputs {options.reads} need one row for each article")
@@ -293,8 +280,6 @@ class ArticleTokenizer:
                 continue
             mine = [next(encodings) for _ in item[0]]
             outputs = to_arrays(mine, options, self._special_tokens)
-            if options.gives_article:
-                outputs["article"] = np.array([[text.encode()] for text in item[0]], np.object_)
             for setting in options.settings:
                 outputs[setting.name] = np.zeros((len(mine), setting.encode(item[1][setting.name])), np.uint8)
             answers.append(outputs)
