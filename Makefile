@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
+.SILENT:
 
 PYTHON ?= python3
 VENV := .venv
@@ -58,22 +59,22 @@ clean: ## Remove both environments and every cache.
 
 .PHONY: help
 help: ## Show this list.
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # A stamp is written last, so a set-up that was cut short starts again.
 $(VENV)/bin/python:
-	@"$(PYTHON)" -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v in ((3, 11), (3, 12)) else f"Info Lens needs Python 3.11 or 3.12, and $(PYTHON) is {v[0]}.{v[1]}: say PYTHON=python3.11")'
+	"$(PYTHON)" -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v in ((3, 11), (3, 12)) else f"Info Lens needs Python 3.11 or 3.12, and $(PYTHON) is {v[0]}.{v[1]}: say PYTHON=python3.11")'
 	echo "==> making the environment $(VENV)"
 	"$(PYTHON)" -m venv $(VENV)
 
 $(CLIENT): requirements/client.txt pyproject.toml | $(VENV)/bin/python
-	@echo "==> installing the client (a few packages)"
+	echo "==> installing the client (a few packages)"
 	$(PIP) -r requirements/client.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
 	mkdir -p $(STAMPS)
 	touch $@
 
 $(DEV): requirements/dev.txt $(CLIENT) | $(VENV)/bin/python
-	@echo "==> installing what tests, training and export need (torch among it: some minutes the first time)"
+	echo "==> installing what tests, training and export need (torch among it: some minutes the first time)"
 	$(PIP) -r requirements/dev.txt
 	touch $@

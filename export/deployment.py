@@ -26,7 +26,8 @@ class Deployment:
 
     models: dict[Task, ModelDeployment] = field(
         default_factory=lambda: {
-            Task.SUMMARY: ModelDeployment(max_batch_size=4, instances=3),
+            # As many instances as cores: more of them only push each other out of the caches.
+            Task.SUMMARY: ModelDeployment(max_batch_size=4, instances=2),
             Task.CATEGORY: ModelDeployment(max_batch_size=16),
             Task.VERACITY: ModelDeployment(max_batch_size=16),
         }
