@@ -35,7 +35,7 @@ def model_configs(task: Task, artefact: Artefact, deployment: Deployment = DEPLO
     configs = [
         _tokenizer(contract, artefact, deployment),
         _onnx(contract, artefact, deployment),
-        _postprocessor(contract, deployment),
+        _postprocessor(contract, artefact, deployment),
         ensemble_config(contract, deployment),
     ]
     return {config.name: config for config in configs}
@@ -91,9 +91,11 @@ def _tokenizer(contract: TaskContract, artefact: Artefact, deployment: Deploymen
     return _text_model(contract.tokenizer, "tokenizer", contract.inputs, outputs, deployment, parameters)
 
 
-def _postprocessor(contract: TaskContract, deployment: Deployment) -> pb.ModelConfig:
+def _postprocessor(contract: TaskContract, artefact: Artefact, deployment: Deployment) -> pb.ModelConfig:
     backend = {"text": "detokenizer", "labels": "labels"}[contract.post]
-    config = _text_model(contract.postprocessor, backend, contract.model_outputs, contract.outputs, deployment, {})
+    parameters = {"unfinished": "cut", "pad_id": str(artefact.pad_id)} if contract.task is Task.SUMMARY else {}
+    outputs = contract.outputs
+    config = _text_model(contract.postprocessor, backend, contract.model_outputs, outputs, deployment, parameters)
     for output in config.output:
         if contract.labels and list(output.dims) == [len(contract.labels)]:
             output.label_filename = LABELS_FILE

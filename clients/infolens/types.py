@@ -78,7 +78,8 @@ class SummaryOptions:
     min_length: int | None = None
     """Least tokens of the summary; by default no more than ``max_length``."""
     max_length: int | None = None
-    """Most tokens of the summary; it also bounds the time that the summary takes."""
+    """Most tokens of the summary; it also bounds the time that the summary takes. A summary that would go on is cut
+    after its last whole sentence, and may then have fewer than ``min_length``."""
     num_beams: int | None = None
     """Width of the beam search: 1 is greedy and fastest."""
     length_penalty: float | None = None

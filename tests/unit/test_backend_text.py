@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.backends.detokenizer.model import Detokenizer
+from serving.backends.detokenizer.model import Detokenizer, cut_unfinished, read_cut
 from serving.backends.labels.model import BadInputError, Labeller, read_labels
 from tests.serving.stand_in import write_tokenizer
 
@@ -66,3 +66,35 @@ def test_ids_outside_the_vocabulary_fail_alone(detokenizer: Detokenizer, token: 
     answers: Any = detokenizer([np.array([[4]]), np.array([[token]]), np.array([[5]])])
     assert f"token id {token} is not within 0 and 11" in str(answers[1])
     assert [answers[0].item(), answers[2].item()] == [b"a", b"goal"]
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        ("He won. She lost. They", "He won. She lost."),
+        ('He won. "She lost." They all', 'He won. "She lost."'),
+        ("He met Mr. Smith of the U.S. Senate on", "He met Mr. Smith of the U.S. Senate on\u2026"),
+        ("It rose 2.5 per cent. George W. Bush", "It rose 2.5 per cent."),
+        ("Is it so? It", "Is it so?"),
+        ("He won. She lost.", "He won. She lost."),
+        ("The long debate,", "The long debate\u2026"),
+    ],
+)
+def test_an_unfinished_text_ends_with_its_last_whole_sentence(text: str, cut: str) -> None:
+    assert cut_unfinished(text) == cut
+
+
+def test_only_what_the_greatest_length_cut_off_is_unfinished(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path / "tokenizer.json")
+    cutting = Detokenizer(tmp_path / "tokenizer.json", cut_unless_padded_with=1)
+    answers: Any = cutting([np.array([[0, 4, 5, 1]]), np.array([[0, 4, 5, 10]]), np.array([[0, 2]]), np.zeros((1, 0))])
+    assert [answer.item().decode() for answer in answers] == ["a goal", "a goal won\u2026", "", ""]
+
+
+def test_cutting_is_asked_for_with_the_padding_id() -> None:
+    assert read_cut({}) is None
+    assert read_cut({"unfinished": "cut", "pad_id": "1"}) == 1
+    with pytest.raises(ValueError, match="needs the parameter pad_id"):
+        read_cut({"unfinished": "cut"})
+    with pytest.raises(ValueError, match="keep or cut, not 'trim'"):
+        read_cut({"unfinished": "trim"})

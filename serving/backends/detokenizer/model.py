@@ -1,12 +1,20 @@
 """Triton backend ``detokenizer``: token ids in, text out, with a Hugging Face ``tokenizer.json``.
 
-The configuration has one integer input [n, L] and one BYTES output [n, 1]. Special tokens are skipped. The parameter
-``tokenizer_file`` (``string_value``, default ``tokenizer.json``) lies beside the version's artefacts.
+The configuration has one integer input [n, L] and one BYTES output [n, 1]. Special tokens are skipped.
+
+Parameters of ``config.pbtxt`` (``string_value`` each):
+
+* ``tokenizer_file``: beside the version's artefacts. Default: ``tokenizer.json``.
+* ``unfinished``: what becomes of a text that its greatest length cut off, which is a row of ids without padding at its
+  end. ``keep`` (default) leaves it; ``cut`` ends it with its last whole sentence, or with an ellipsis when not even
+  the first one is whole.
+* ``pad_id``: needed for ``cut``.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +24,23 @@ import numpy.typing as npt
 import triton_python_backend_utils as pb_utils
 from tokenizers import Tokenizer
 
+_SENTENCE_END = re.compile(r"""[.!?\u2026]["'\u201d\u2019)\]]*(?=\s+["'\u201c\u2018(\[]*[A-Z0-9]|$)""")
+_SHORT_FORM = re.compile(
+    r"(?:\b[A-Za-z]|\b(?:mr|mrs|ms|dr|prof|gov|sen|rep|gen|col|lt|sgt|capt|st|sr|jr|no|vs|inc|co|corp|ltd))$",
+    re.IGNORECASE,
+)
+
+
+def cut_unfinished(text: str) -> str:
+    """The text up to the end of its last whole sentence; all of it and an ellipsis when no sentence is whole.
+
+    A full stop after an initial ("George W.", "U.S.") or a title ("Mr.") ends no sentence.
+    """
+    ends = [match for match in _SENTENCE_END.finditer(text) if not _SHORT_FORM.search(text, 0, match.start())]
+    if ends:
+        return text[: ends[-1].end()]
+    return text.rstrip(" ,;:-") + "\u2026"
+
 
 class BadInputError(ValueError):
     """The ids of one request are not ids of this tokenizer."""
@@ -24,7 +49,8 @@ class BadInputError(ValueError):
 class Detokenizer:
     """A ``tokenizer.json`` that reads ids: the whole backend, without Triton."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, cut_unless_padded_with: int | None = None) -> None:
+        self._pad = cut_unless_padded_with
         if not path.is_file():
             raise ValueError(f"no tokenizer at {path}: export the model again")
         self._tokenizer: Tokenizer = Tokenizer.from_file(str(path))
@@ -52,9 +78,30 @@ class Detokenizer:
                 continue
             answer = np.empty((len(ids), 1), np.object_)
             for row in range(len(ids)):
-                answer[row, 0] = next(texts).strip().encode()
+                text = next(texts).strip()
+                if text and self._pad is not None and ids[row, -1] != self._pad:
+                    text = cut_unfinished(text)
+                answer[row, 0] = text.encode()
             answers.append(answer)
         return answers
+
+
+def read_cut(parameters: Mapping[str, str]) -> int | None:
+    """The padding id when unfinished texts are to be cut, else None.
+
+    Raises:
+        ValueError: ``unfinished`` has no such value, or ``pad_id`` is missing.
+    """
+    unfinished = parameters.get("unfinished", "keep")
+    if unfinished not in {"keep", "cut"}:
+        raise ValueError(f"parameter unfinished is keep or cut, not {unfinished!r}")
+    if unfinished == "keep":
+        return None
+    if "pad_id" not in parameters:
+        raise ValueError(
+            "parameter unfinished: cut needs the parameter pad_id, which marks a whole text"
+        )
+    return int(parameters["pad_id"])
 
 
 class TritonPythonModel:
@@ -69,8 +116,9 @@ class TritonPythonModel:
             raise ValueError("the detokenizer backend has one input (token ids) and one output (text)")
         self._input = config["input"][0]["name"]
         self._output = config["output"][0]["name"]
-        file = config.get("parameters", {}).get("tokenizer_file", {}).get("string_value", "tokenizer.json")
-        self._detokenizer = Detokenizer(Path(args["model_repository"], args["model_version"], file))
+        parameters = {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
+        path = Path(args["model_repository"], args["model_version"], parameters.get("tokenizer_file", "tokenizer.json"))
+        self._detokenizer = Detokenizer(path, cut_unless_padded_with=read_cut(parameters))
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer a batch of requests, each with its texts or its own error."""
