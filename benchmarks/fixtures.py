@@ -116,6 +116,11 @@ def _bart(size: FixtureSize) -> tuple[Any, Any]:
         eos_token_id=2,
         decoder_start_token_id=2,
         forced_eos_token_id=2,
+        # As in the published configuration, which other tools' converters read.
+        normalize_before=False,
+        normalize_embedding=True,
+        add_final_layer_norm=False,
+        add_bias_logits=False,
     )
     torch.manual_seed(0)
     model: Any = BartForConditionalGeneration(config)

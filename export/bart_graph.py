@@ -24,6 +24,7 @@ from onnx import helper
 
 from infolens.contract import ATTENTION_MASK, INPUT_IDS, SEQUENCES, SUMMARY_SETTINGS
 
+from . import int8_attention
 from .graph import MICROSOFT, Graph, Precision, Weights, model_of, value
 from .state import State
 
@@ -59,6 +60,7 @@ class _Bart:
         self.heads: int = config.decoder_attention_heads
         self.head_size = self.width // self.heads
         self.vocabulary: int = state["model.shared.weight"].shape[0]
+        self.precision = precision
         self.weights = Weights()
         self.outer = Graph(self.weights, prefix="", precision=precision)
         self.decoder = Graph(self.weights, prefix="decoder_", precision=precision)
@@ -119,14 +121,25 @@ class _Bart:
             layer = f"model.encoder.layers.{i}"
             x = self.self_attention(graph, x, layer, [ATTENTION_MASK.name], self.config.encoder_attention_heads, 1)
             x = self.feed_forward(graph, x, layer)
-        names = [f"model.decoder.layers.{i}.encoder_attn.{p}_proj" for i in range(self.layers) for p in "kv"]
-        both = graph.one("Add", self.product(graph, x, *names), self.bias(*names))
-        shaped = graph.reshape(both, [0, 0, 2 * self.layers, self.heads, self.head_size])
-        by_part = graph.one("Transpose", shaped, perm=[2, 0, 3, 1, 4])
-        parts = graph.add("Split", [by_part], outputs=2 * self.layers, axis=0)
-        self.cross = [graph.one("Squeeze", part, graph.ints([0])) for part in parts]
         batch = graph.dimension(INPUT_IDS.name, 0)
-        self.grouped = graph.one("Concat", batch, graph.ints([-1, self.width]), axis=0)
+        # Layer by layer: one product for all of them is larger than the caches, and gains nothing.
+        if self.precision is Precision.INT8:
+            self.stored = [int8_attention.store(graph, self.cross(graph, x, i)) for i in range(self.layers)]
+            self.mask_bias = int8_attention.mask_bias(graph, ATTENTION_MASK.name)
+            self.grouped = graph.one("Concat", batch, graph.ints([-1, self.heads, self.head_size]), axis=0)
+        else:
+            self.keys_values = []
+            for i in range(self.layers):
+                by_part = graph.one("Transpose", self.cross(graph, x, i), perm=[2, 0, 3, 1, 4])
+                parts = graph.add("Split", [by_part], outputs=2, axis=0)
+                self.keys_values.append([graph.one("Squeeze", part, graph.ints([0])) for part in parts])
+            self.grouped = graph.one("Concat", batch, graph.ints([-1, self.width]), axis=0)
+
+    def cross(self, graph: Graph, x: str, i: int) -> str:
+        """The keys and the values of layer ``i``: (batch, length, 2, heads, head size)."""
+        names = [f"model.decoder.layers.{i}.encoder_attn.{part}_proj" for part in "kv"]
+        both = graph.one("Add", self.product(graph, x, *names), self.bias(*names))
+        return graph.reshape(both, [0, 0, 2, self.heads, self.head_size])
 
     # -- the subgraphs of BeamSearch ----------------------------------------------------------------------------
 
@@ -191,8 +204,13 @@ class _Bart:
         name = f"{layer}.encoder_attn.q_proj"
         query = graph.one("Add", self.product(graph, x, name), self.bias(name))
         query = graph.one("Reshape", query, self.grouped)
-        cross = self.cross[2 * i : 2 * i + 2]
-        context = graph.attention([query, *cross, "", ATTENTION_MASK.name], self.heads)[0]
+        if self.precision is Precision.INT8:
+            query = graph.one("Transpose", query, perm=[0, 2, 1, 3])
+            query = graph.one("Mul", query, self.weights.constant(self.head_size**-0.5, np.float32))
+            context = int8_attention.attend(graph, query, self.stored[i], self.mask_bias)
+            context = graph.one("Transpose", context, perm=[0, 2, 1, 3])
+        else:
+            context = graph.attention([query, *self.keys_values[i], "", ATTENTION_MASK.name], self.heads)[0]
         context = graph.reshape(context, [-1, 1, self.width])
         x = self.output(graph, context, x, f"{layer}.encoder_attn.out_proj", f"{layer}.encoder_attn_layer_norm")
         return self.feed_forward(graph, x, layer)
