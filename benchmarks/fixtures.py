@@ -139,9 +139,7 @@ def _distilbert(size: FixtureSize) -> tuple[Any, Any]:
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=1800, special_tokens=list(_WORDPIECE_SPECIALS), show_progress=False
-    )
+    trainer = trainers.WordPieceTrainer(vocab_size=1800, special_tokens=list(_WORDPIECE_SPECIALS), show_progress=False)
     tokenizer.train_from_iterator(_texts(), trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
@@ -161,7 +159,10 @@ def _xlnet(size: FixtureSize) -> tuple[Any, Any]:
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
     trainer = trainers.UnigramTrainer(
-        vocab_size=1800, special_tokens=list(_XLNET_SPECIALS), unk_token="<unk>", show_progress=False  # noqa: S106
+        vocab_size=1800,
+        special_tokens=list(_XLNET_SPECIALS),
+        unk_token="<unk>",
+        show_progress=False,  # noqa: S106
     )
     tokenizer.train_from_iterator(_texts(), trainer)
     tokenizer.post_processor = processors.TemplateProcessing(

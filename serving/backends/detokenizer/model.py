@@ -98,9 +98,7 @@ def read_cut(parameters: Mapping[str, str]) -> int | None:
     if unfinished == "keep":
         return None
     if "pad_id" not in parameters:
-        raise ValueError(
-            "parameter unfinished: cut needs the parameter pad_id, which marks a whole text"
-        )
+        raise ValueError("parameter unfinished: cut needs the parameter pad_id, which marks a whole text")
     return int(parameters["pad_id"])
 
 
