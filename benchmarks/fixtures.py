@@ -161,8 +161,8 @@ def _xlnet(size: FixtureSize) -> tuple[Any, Any]:
     trainer = trainers.UnigramTrainer(
         vocab_size=1800,
         special_tokens=list(_XLNET_SPECIALS),
-        unk_token="<unk>",
-        show_progress=False,  # noqa: S106
+        unk_token="<unk>",  # noqa: S106
+        show_progress=False,
     )
     tokenizer.train_from_iterator(_texts(), trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
