@@ -90,7 +90,7 @@ class SummarySetting:
 
 SUMMARY_SETTINGS: Final = (
     SummarySetting(name="min_length", dtype="INT32", minimum=0, maximum=256, default=16),
-    SummarySetting(name="max_length", dtype="INT32", minimum=4, maximum=256, default=64),
+    SummarySetting(name="max_length", dtype="INT32", minimum=4, maximum=256, default=80),
     SummarySetting(name="num_beams", dtype="INT32", minimum=1, maximum=8, default=2),
     SummarySetting(name="length_penalty", dtype="FP32", minimum=-4.0, maximum=4.0, default=1.0, steps_per_unit=10),
 )
