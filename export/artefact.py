@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,6 +40,10 @@ class Artefact:
     def buckets(self) -> tuple[int, ...]:
         """The length buckets of the model."""
         return buckets_up_to(self.max_tokens)
+
+    def with_parity(self, figures: dict[str, float]) -> Artefact:
+        """The same facts with the outcome of a parity check."""
+        return replace(self, parity=figures)
 
     def to_json(self) -> str:
         """The text of the file."""

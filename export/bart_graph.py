@@ -25,8 +25,9 @@ from onnx import helper
 from infolens.contract import ATTENTION_MASK, INPUT_IDS, SEQUENCES, SUMMARY_SETTINGS
 
 from . import int8_attention
-from .graph import MICROSOFT, Graph, Precision, Weights, model_of, value
+from .graph import MICROSOFT, Graph, Precision, model_of, value
 from .state import State
+from .weights import Weights
 
 _CERTAIN: Final = 1e6
 """Added to a logit, makes its probability 1."""
@@ -34,24 +35,25 @@ _POSITION_OFFSET: Final = 2
 """BART's position table starts at the third row (a relic of the padding row of its ancestors)."""
 
 
-def build_bart(config: Any, generation: Any, state: State, precision: Precision) -> onnx.ModelProto:
+def build_bart(config: Any, generation: Any, state: State, precision: Precision, weights: Weights) -> onnx.ModelProto:
     """Write the graph.
 
     Args:
         config: ``transformers.BartConfig`` of the checkpoint.
         generation: ``transformers.GenerationConfig``: start, end, padding and forced tokens, n-gram size.
         state: The weights of ``BartForConditionalGeneration``.
-        precision: ``fp32``, or ``int8`` for weights in int8 (one scale per output column).
+        precision: Number format of the weights; int8 has one scale per output column.
+        weights: Where the weights go; empty.
 
     Returns:
         A model with the contract's inputs (``input_ids`` and ``attention_mask`` INT32 (batch, length), one UINT8
         dummy (batch, n) for each setting) and the output ``sequences`` INT32 (batch, max_length).
     """
-    return _Bart(config, generation, state, precision).build()
+    return _Bart(config, generation, state, precision, weights).build()
 
 
 class _Bart:
-    def __init__(self, config: Any, generation: Any, state: State, precision: Precision) -> None:
+    def __init__(self, config: Any, generation: Any, state: State, precision: Precision, weights: Weights) -> None:
         self.config = config
         self.generation = generation
         self.state = state
@@ -61,7 +63,8 @@ class _Bart:
         self.head_size = self.width // self.heads
         self.vocabulary: int = state["model.shared.weight"].shape[0]
         self.precision = precision
-        self.weights = Weights()
+        self.half = precision is Precision.FP16
+        self.weights = weights
         self.outer = Graph(self.weights, prefix="", precision=precision)
         self.decoder = Graph(self.weights, prefix="decoder_", precision=precision)
         self.table = self.outer.store_embedding("embedding", state["model.shared.weight"])
@@ -132,7 +135,9 @@ class _Bart:
             for i in range(self.layers):
                 by_part = graph.one("Transpose", self.cross(graph, x, i), perm=[2, 0, 3, 1, 4])
                 parts = graph.add("Split", [by_part], outputs=2, axis=0)
-                self.keys_values.append([graph.one("Squeeze", part, graph.ints([0])) for part in parts])
+                pair = [graph.one("Squeeze", part, graph.ints([0])) for part in parts]
+                # Once for each article, and not at every step.
+                self.keys_values.append([graph.half(part) for part in pair] if self.half else pair)
             self.grouped = graph.one("Concat", batch, graph.ints([-1, self.width]), axis=0)
 
     def cross(self, graph: Graph, x: str, i: int) -> str:
@@ -171,7 +176,7 @@ class _Bart:
         if self.table.scales:
             product = graph.matmul_int8(x, self.output_weight, self.table.scales, single=True)
         else:
-            product = graph.one("MatMul", x, self.output_weight)
+            product = graph.product(x, self.output_weight)
         graph.one("Add", product, self.logits_bias(past), output="logits")
         inputs = [
             value("input_ids", "INT32", ["rows", 1]),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Final
 
+import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoTokenizer,
@@ -24,6 +27,8 @@ _DEFAULT_LIMIT: Final = 512
 """Tokens that a model without a limit of its own (XLNet) reads, unless the tokenizer or the user says otherwise."""
 _NO_LIMIT: Final = 1_000_000
 """Tokenizers without a limit report an astronomic one; anything above this counts as none."""
+_NEVER: Final = -1e6
+"""A logit that makes a token's probability 0."""
 DEFAULT_NGRAM: Final = 3
 """The n-gram size that a summary may not repeat, where the checkpoint's generation config does not say."""
 
@@ -114,11 +119,8 @@ def load_checkpoint(task: Task, source: str, *, max_tokens: int | None = None) -
     wanted = ARCHITECTURES[task]
     config = _load_config(source, wanted)
     _check_config(task, config, wanted)
-    try:
-        model = wanted.model_class.from_pretrained(source, config=config).float().eval()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"the weights of {source!r} do not load: {_first_line(error)}") from error
-    tokenizer = _load_tokenizer(source)
+    tokenizer = _load_tokenizer(source)  # Before the weights: it takes no time, and it may be missing.
+    model = _load_model(source, config, wanted)
     limit = _limit(config, tokenizer)
     if max_tokens is not None:
         bound = getattr(config, "max_position_embeddings", None) if task is not Task.VERACITY else None
@@ -132,6 +134,9 @@ def load_checkpoint(task: Task, source: str, *, max_tokens: int | None = None) -
             f"the tokenizer of {source!r} knows {len(tokenizer)} tokens, but the model embeds only "
             f"{config.vocab_size}: they are not from the same training run"
         )
+    if task is Task.SUMMARY:
+        with torch.no_grad():  # Rows that only fill the embedding up have no text, and must not be written.
+            model.final_logits_bias[:, len(tokenizer) :] = _NEVER
     name = Path(source).resolve().name if Path(source).is_dir() else source
     return Checkpoint(task=task, source=name, model=model, tokenizer=tokenizer, max_tokens=limit)
 
@@ -149,10 +154,30 @@ def _load_config(source: str, wanted: Architecture) -> Any:
     try:
         return AutoConfig.from_pretrained(source)
     except (OSError, ValueError) as error:
+        if folder.is_dir():
+            raise CheckpointError(
+                f"{folder / 'config.json'} cannot be read ({_first_line(error)}); copy or save the checkpoint again"
+            ) from error
         raise CheckpointError(
             f"{source!r} is neither a folder nor a checkpoint that the hub gives out (or the hub cannot be reached): "
             f"{_first_line(error)}. Give a folder written by save_pretrained, or an id such as {wanted.example}"
         ) from error
+
+
+def _load_model(source: str, config: Any, wanted: Architecture) -> Any:
+    try:
+        model, info = wanted.model_class.from_pretrained(source, config=config, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError, EOFError, UnpicklingError, SafetensorError) as error:
+        raise CheckpointError(
+            f"the weights of {source!r} do not load ({_first_line(error)}): they are missing, cut off or damaged, as "
+            "after a copy or a training run that was interrupted; copy or save the checkpoint again"
+        ) from error
+    if missing := sorted(info["missing_keys"]):
+        raise CheckpointError(
+            f"the weights of {source!r} lack {len(missing)} tensors of {wanted.model_class.__name__}, {missing[0]} for "
+            "one, which would be random; save the whole fine-tuned model with save_pretrained"
+        )
+    return model.float().eval()
 
 
 def _check_config(task: Task, config: Any, wanted: Architecture) -> None:
@@ -198,8 +223,10 @@ def _load_tokenizer(source: str) -> Any:
         )
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(source, use_fast=True)
-    except (OSError, ValueError, ImportError) as error:
-        raise CheckpointError(f"the tokenizer of {source!r} does not load: {_first_line(error)}") from error
+    except Exception as error:  # The tokenizers library raises nothing more special.
+        raise CheckpointError(
+            f"the tokenizer of {source!r} does not load ({_first_line(error)}); save it again with save_pretrained"
+        ) from error
     if not tokenizer.is_fast:
         raise CheckpointError(f"the tokenizer of {source!r} has no fast form, and only fast tokenizers are served")
     return tokenizer

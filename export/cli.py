@@ -10,8 +10,10 @@ from pathlib import Path
 
 from infolens.contract import CONTRACTS, Task
 
+from .checks import Tolerances
 from .errors import ExportError
 from .graph import Precision
+from .progress import size
 from .repository import check_generated, write_generated
 
 _EPILOG = """examples:
@@ -24,8 +26,6 @@ _EPILOG = """examples:
 Every export is compared with its checkpoint on the same articles, in padded batches of several lengths. If they do
 not agree, nothing is written and the exit code is 1.
 """
-
-_MEGABYTE = 1_000_000
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -48,11 +48,20 @@ def build_parser() -> argparse.ArgumentParser:
             type=Precision,
             choices=list(Precision),
             default=Precision.INT8,
-            help="number format of the weights; int8 keeps one scale per column (default: int8)",
+            help="number format of the weights: int8 with one scale per column, fp32, or fp16 for GPUs (default: int8)",
         )
         command.add_argument(
             "--max-tokens", type=int, metavar="N", help="longest input to serve (default: the checkpoint's limit)"
         )
+        if task is Task.SUMMARY:
+            command.add_argument(
+                "--min-token-f1",
+                type=_share,
+                default=Tolerances().token_f1,
+                metavar="F",
+                help="least mean token F1, 0 to 1, between the summaries of int8 or fp16 and the checkpoint's; weights "
+                f"that are random or trained for short agree less (default: {Tolerances().token_f1:g})",
+            )
         command.add_argument(
             "--replace", action="store_true", help="overwrite the newest version instead of adding the next one"
         )
@@ -60,6 +69,16 @@ def build_parser() -> argparse.ArgumentParser:
     _add_repository(configs)
     configs.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file is out of step")
     return parser
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"a share is between 0 and 1, not {text!r}")
+    return share
 
 
 def _add_repository(parser: argparse.ArgumentParser) -> None:
@@ -113,12 +132,13 @@ def _export(options: argparse.Namespace) -> int:
             precision=options.precision,
             max_tokens=options.max_tokens,
             replace=options.replace,
+            tolerances=Tolerances(token_f1=options.min_token_f1) if task is Task.SUMMARY else Tolerances(),
         )
     )
     print(outcome.parity.table())
+    files = ", ".join(f"{name} {size(count)}" for name, count in outcome.file_bytes.items())
     print(
         f"{options.repository / CONTRACTS[task].model}: version {outcome.version}, {outcome.artefact.precision}, "
-        f"{outcome.model_bytes / _MEGABYTE:.1f} MB and a tokenizer of {outcome.tokenizer_bytes / _MEGABYTE:.1f} MB, "
-        f"reads {outcome.artefact.max_tokens} tokens"
+        f"reads {outcome.artefact.max_tokens} tokens, loads in {outcome.load_s:.2f} s; {files}"
     )
     return 0

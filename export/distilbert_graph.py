@@ -12,24 +12,25 @@ import onnx
 
 from infolens.contract import ATTENTION_MASK, INPUT_IDS
 
-from .graph import Graph, Precision, Weights, model_of, value
+from .graph import Graph, Precision, model_of, value
 from .state import State
+from .weights import Weights
 
 _EPSILON: Final = 1e-12
 
 
-def build_distilbert(config: Any, state: State, precision: Precision) -> onnx.ModelProto:
+def build_distilbert(config: Any, state: State, precision: Precision, weights: Weights) -> onnx.ModelProto:
     """Write the graph.
 
     Args:
         config: ``transformers.DistilBertConfig`` of the checkpoint.
         state: The weights of ``DistilBertForSequenceClassification``.
         precision: Number format of the weights.
+        weights: Where the weights go; empty.
 
     Returns:
         A model: ``input_ids``, ``attention_mask`` INT32 (batch, length) -> ``probabilities`` FLOAT (batch, classes).
     """
-    weights = Weights()
     graph = Graph(weights, prefix="", precision=precision)
     graph.read_shape(INPUT_IDS.name)
     name = "distilbert.embeddings.position_embeddings.weight"

@@ -1,4 +1,4 @@
-"""A small writer of ONNX graphs: named nodes, weights that are stored once, linear layers in fp32 or int8."""
+"""A small writer of ONNX graphs: named nodes, weights that are stored once, linear layers in fp32, fp16 or int8."""
 
 from __future__ import annotations
 
@@ -12,13 +12,19 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from .weights import Weights, quantize_columns
+
 OPSET: Final = 17
 """The ONNX operator set of the graphs written here; old enough for every Triton release in use."""
 MICROSOFT: Final = "com.microsoft"
 _IR_VERSION: Final = 8
 _INT8_MAX: Final = 127
 _UINT8_MIDDLE: Final = 128
-_MASKED: Final = -3.0e38
+_MASKED: Final = {True: -6.0e4, False: -3.0e38}
+"""The score of a masked position, in fp16 and otherwise."""
+_MASK_INPUT: Final = 4
+_HALF_LIMIT: Final = 6.0e4
+"""Products in fp16 are cut off here: below the greatest number, 65504, so that a bias can still be added."""
 ACTIVATIONS: Final = ("gelu", "relu")
 """The activation functions that the graphs can express."""
 
@@ -27,22 +33,8 @@ class Precision(StrEnum):
     """The number format of the weights of an exported model."""
 
     FP32 = "fp32"
+    FP16 = "fp16"
     INT8 = "int8"
-
-
-def quantize_columns(weight: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """Symmetric int8 form of a matrix, with one scale for each column.
-
-    Args:
-        weight: Shape (rows, columns).
-
-    Returns:
-        The int8 matrix of the same shape, and the scales of shape (columns,): ``weight`` is about ``int8 * scales``.
-    """
-    peak = np.abs(weight).max(axis=0)
-    scales = np.where(peak > 0, peak / _INT8_MAX, 1.0).astype(np.float32)
-    quantized = np.clip(np.rint(weight / scales), -_INT8_MAX, _INT8_MAX).astype(np.int8)
-    return quantized, scales
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,32 +51,9 @@ class Embedding:
     """Names of a stored embedding table."""
 
     rows: str
-    """The table of shape (vocabulary, width), FLOAT or INT8."""
+    """The table of shape (vocabulary, width), FLOAT, FLOAT16 or INT8."""
     scales: str = ""
     """The scales of the rows, shape (vocabulary,), of an INT8 table."""
-
-
-class Weights:
-    """The initialisers of a model. They live in the outer graph, and inner graphs refer to them by name."""
-
-    def __init__(self) -> None:
-        self.tensors: dict[str, onnx.TensorProto] = {}
-        self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
-
-    def add(self, name: str, value: npt.NDArray[Any]) -> str:
-        """Store ``value`` under ``name``, once; returns the name."""
-        if name not in self.tensors:
-            self.tensors[name] = numpy_helper.from_array(np.array(value, order="C"), name)
-        return name
-
-    def constant(self, value: Any, dtype: npt.DTypeLike) -> str:
-        """The name of a small constant; equal constants share one name."""
-        array = np.asarray(value, dtype=dtype)
-        key = (array.dtype.str, array.shape, array.tobytes())
-        if key not in self._constants:
-            name = f"constant_{len(self._constants)}"
-            self._constants[key] = self.add(name, array)
-        return self._constants[key]
 
 
 class Graph:
@@ -144,11 +113,32 @@ class Graph:
             weight: The weight.
             single: Whether the length is 1.
         """
-        if self.precision is Precision.FP32:
-            return self.one("MatMul", x, self.weights.add(f"{name}.weight", weight))
+        if self.precision is not Precision.INT8:
+            return self.product(x, self.weights.add(f"{name}.weight", self._stored(weight)))
         quantized, scales = quantize_columns(weight)
         stored = self.weights.add(f"{name}.weight_int8", quantized)
         return self.matmul_int8(x, stored, self.weights.add(f"{name}.scale", scales), single=single)
+
+    def product(self, x: str, y: str) -> str:
+        """The matrix product of two tensors, FLOAT.
+
+        At the precision fp16 it is computed in fp16 and cut off before it overflows, as residuals and feed-forward
+        layers of BERT's family would. What is between the products stays in fp32: sums, normalisations, softmax.
+        """
+        if self.precision is not Precision.FP16:
+            return self.one("MatMul", x, y)
+        product = self.one("MatMul", self.half(x), self.half(y))
+        bounds = [self.weights.constant(bound, np.float16) for bound in (-_HALF_LIMIT, _HALF_LIMIT)]
+        return self.one("Cast", self.one("Clip", product, *bounds), to=TensorProto.FLOAT)
+
+    def half(self, x: str) -> str:
+        """``x`` in fp16; ONNX Runtime removes the casts of what is in fp16 already."""
+        return self.one("Cast", x, to=TensorProto.FLOAT16)
+
+    def _stored(self, weight: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | npt.NDArray[np.float16]:
+        if self.precision is not Precision.FP16:
+            return weight
+        return np.clip(weight, -_HALF_LIMIT, _HALF_LIMIT).astype(np.float16)
 
     def matmul_int8(self, x: str, weight: str, scales: str, *, single: bool = False) -> str:
         """Multiply by an int8 matrix, with every position of ``x`` quantized by itself.
@@ -224,29 +214,37 @@ class Graph:
     def attention(
         self, inputs: Sequence[str], heads: int, *, outputs: int | Sequence[str] = 1, **attributes: float
     ) -> list[str]:
-        """Fused attention over the inputs of ``com.microsoft.MultiHeadAttention``; an empty name leaves one out."""
-        return self.add(
+        """Fused attention over the inputs of ``com.microsoft.MultiHeadAttention``; an empty name leaves one out.
+
+        Softmax is in fp32 at every precision: the kernels for fp16 sum up in fp32. A cache of keys and values
+        (``outputs`` beyond the first) stays in fp32, as ``BeamSearch`` keeps it.
+        """
+        half = self.precision is Precision.FP16 and outputs == 1
+        if half:  # All but the mask, the fifth input.
+            inputs = [self.half(name) if name and i != _MASK_INPUT else name for i, name in enumerate(inputs)]
+        found = self.add(
             "MultiHeadAttention",
             inputs,
             outputs=outputs,
             domain=MICROSOFT,
             num_heads=heads,
-            mask_filter_value=_MASKED,
+            mask_filter_value=_MASKED[half],
             **attributes,
         )
+        return [self.one("Cast", found[0], to=TensorProto.FLOAT)] if half else found
 
     def embedding(self, table: Embedding, ids: str) -> str:
         """Rows of a stored table: INT32 ids (batch, length) -> (batch, length, width)."""
         rows = self.one("Gather", table.rows, ids)
         if not table.scales:
-            return rows
+            return self.one("Cast", rows, to=TensorProto.FLOAT) if self.precision is Precision.FP16 else rows
         scale = self.one("Unsqueeze", self.one("Gather", table.scales, ids), self.ints([-1]))
         return self.one("Mul", self.one("Cast", rows, to=TensorProto.FLOAT), scale)
 
     def store_embedding(self, name: str, table: npt.NDArray[np.float32]) -> Embedding:
         """Store a table (rows, width), in int8 with one scale a row where the precision says so."""
-        if self.precision is Precision.FP32:
-            return Embedding(rows=self.weights.add(f"{name}.weight", table))
+        if self.precision is not Precision.INT8:
+            return Embedding(rows=self.weights.add(f"{name}.weight", self._stored(table)))
         columns, scales = quantize_columns(table.T)
         rows = self.weights.add(f"{name}.weight_int8", columns.T)
         return Embedding(rows=rows, scales=self.weights.add(f"{name}.scale", scales))

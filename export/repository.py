@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,6 +17,8 @@ from infolens.contract import CONTRACTS, ENSEMBLE, Task
 from .artefact import FILE_NAME, Artefact, read_artefact
 from .configs import LABELS_FILE, all_configs, from_text, to_text
 from .errors import RepositoryError
+from .model_file import MODEL_FILE, model_files
+from .workspace import workspace
 
 _LOG = logging.getLogger(__name__)
 
@@ -28,12 +28,12 @@ _KEEP: Final = ".gitkeep"
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """The files of an exported task, ready to be published."""
+    """What an exported task consists of, ready to be published."""
 
     task: Task
     artefact: Artefact
-    model: bytes
-    """The serialised ONNX graph."""
+    model: Path
+    """The file of the ONNX graph, with its weights beside it if they are large; both are moved away."""
     tokenizer: str
     """The text of ``tokenizer.json``."""
 
@@ -53,14 +53,14 @@ def publish(export: Export, repository: Path, *, replace: bool = False) -> int:
         The version that was written.
 
     Raises:
-        RepositoryError: The repository cannot be written.
+        RepositoryError: The repository cannot be written, or the disk is full.
     """
     contract = CONTRACTS[export.task]
     version = next_version(repository / contract.model, replace=replace)
     folder = str(version)
-    files: dict[str, bytes] = {
+    files: dict[str, bytes | Path] = {
         f"{contract.tokenizer}/{folder}/tokenizer.json": export.tokenizer.encode(),
-        f"{contract.model}/{folder}/model.onnx": export.model,
+        **{f"{contract.model}/{folder}/{file.name}": file for file in model_files(export.model)},
         f"{contract.model}/{folder}/{FILE_NAME}": export.artefact.to_json().encode(),
     }
     if contract.post == "text":
@@ -69,12 +69,9 @@ def publish(export: Export, repository: Path, *, replace: bool = False) -> int:
         files[f"{contract.postprocessor}/{folder}/{_KEEP}"] = b""
     artefacts = {**read_artefacts(repository), export.task: export.artefact}
     files |= generated_files(artefacts)
-    try:
-        with _staging(repository) as staging:
-            _write(staging / "new", files)
-            _move_in(staging, repository, files, folder)
-    except OSError as error:
-        raise RepositoryError(f"{repository} cannot be written: {error}; it is as it was before") from error
+    with workspace(repository) as staging:
+        _write(staging / "new", files)
+        _move_in(staging, repository, files, folder)
     _LOG.info("published %s as version %d in %s", contract.model, version, repository)
     return version
 
@@ -95,7 +92,7 @@ def read_artefacts(repository: Path) -> dict[Task, Artefact]:
     artefacts = {}
     for task, contract in CONTRACTS.items():
         model = repository / contract.model
-        if (model / str(next_version(model, replace=True)) / "model.onnx").is_file():
+        if (model / str(next_version(model, replace=True)) / MODEL_FILE).is_file():
             version = next_version(model, replace=True)
             artefacts[task] = read_artefact(model / str(version) / FILE_NAME, task)
     return artefacts
@@ -122,14 +119,11 @@ def write_generated(repository: Path) -> list[str]:
     """
     stale = check_generated(repository)
     files = generated_files(_require_artefacts(repository))
-    try:
-        with _staging(repository) as staging:
-            _write(staging, {path: files[path] for path in stale})
-            for path in stale:
-                (repository / path).parent.mkdir(parents=True, exist_ok=True)
-                (staging / path).replace(repository / path)
-    except OSError as error:
-        raise RepositoryError(f"{repository} cannot be written: {error}") from error
+    with workspace(repository) as staging:
+        _write(staging, {path: files[path] for path in stale})
+        for path in stale:
+            (repository / path).parent.mkdir(parents=True, exist_ok=True)
+            (staging / path).replace(repository / path)
     return stale
 
 
@@ -164,29 +158,21 @@ def _in_step(path: Path, content: bytes) -> bool:
         return False
 
 
-@contextmanager
-def _staging(repository: Path) -> Iterator[Path]:
-    """A folder on the repository's file system, beside it so that Triton does not see it."""
-    parent = repository.absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{repository.name}-", suffix=".partial", dir=parent))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write(folder: Path, files: dict[str, bytes]) -> None:
+def _write(folder: Path, files: Mapping[str, bytes | Path]) -> None:
+    """Put files into place: bytes are written, and files, which are large, are moved."""
     for path, content in files.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, Path):
+            shutil.move(content, target)
+            continue
         with target.open("wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
 
 
-def _move_in(staging: Path, repository: Path, files: dict[str, bytes], version: str) -> None:
+def _move_in(staging: Path, repository: Path, files: Iterable[str], version: str) -> None:
     """Move version folders and single files into place, and back again if one move fails."""
     units = {path if path.count("/") == 1 else path.rsplit("/", 1)[0] for path in files}
     units = {unit for unit in units if unit.endswith(f"/{version}") or not (repository / unit).is_dir()}

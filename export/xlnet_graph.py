@@ -18,31 +18,35 @@ import onnx
 
 from infolens.contract import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS
 
-from .graph import Graph, Precision, Weights, model_of, value
+from .graph import Graph, Precision, model_of, value
 from .state import State
+from .weights import Weights
 
 TOKEN_TYPES: Final = 4
 """Token types of XLNet: first and second text, ``<cls>``, padding."""
 
 
-def build_xlnet(config: Any, state: State, precision: Precision, max_tokens: int) -> onnx.ModelProto:
+def build_xlnet(
+    config: Any, state: State, precision: Precision, weights: Weights, *, max_tokens: int
+) -> onnx.ModelProto:
     """Write the graph.
 
     Args:
         config: ``transformers.XLNetConfig`` of the checkpoint.
         state: The weights of ``XLNetForSequenceClassification``.
         precision: Number format of the weights.
+        weights: Where the weights go; empty.
         max_tokens: The longest input, which bounds the relative positions that are prepared at load.
 
     Returns:
         A model: ``input_ids``, ``attention_mask``, ``token_type_ids`` INT32 (batch, length), padded on the left ->
         ``probabilities`` FLOAT (batch, classes).
     """
-    return _XLNet(config, state, precision, max_tokens).build()
+    return _XLNet(config, state, precision, weights, max_tokens).build()
 
 
 class _XLNet:
-    def __init__(self, config: Any, state: State, precision: Precision, max_tokens: int) -> None:
+    def __init__(self, config: Any, state: State, precision: Precision, weights: Weights, max_tokens: int) -> None:
         self.config = config
         self.state = state
         self.max_tokens = max_tokens
@@ -50,7 +54,7 @@ class _XLNet:
         self.head_size: int = config.d_head
         self.inner = self.heads * self.head_size
         self.scale = self.head_size**-0.5
-        self.weights = Weights()
+        self.weights = weights
         self.graph = Graph(self.weights, prefix="", precision=precision)
 
     def positions(self) -> str:
@@ -122,8 +126,8 @@ class _XLNet:
         graph = self.graph
         if last:  # The last query sees the distances length - 1 down to 0.
             keys = self.position_keys(layer, self.after_first, graph.ints([self.max_tokens + 1]))
-            return graph.one("MatMul", query, keys)
-        scores = graph.one("MatMul", query, self.position_keys(layer, self.first, self.end))
+            return graph.product(query, keys)
+        scores = graph.product(query, self.position_keys(layer, self.first, self.end))
         # The relative shift of Transformer-XL: row i moves left by length - i.
         shifted = graph.one("Reshape", scores, self.tall)  # (batch, heads, 2 * length, length)
         shifted = graph.one("Slice", shifted, graph.ints([1]), graph.ints([np.iinfo(np.int64).max]), graph.ints([2]))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from export.artefact import Artefact
+from export.model_file import MODEL_FILE, data_file
+from export.repository import Export
 from infolens.contract import Task
 
 
@@ -22,3 +26,15 @@ def artefact(task: Task, max_tokens: int = 300) -> Artefact:
         parity={},
         packages={},
     )
+
+
+def exported(
+    task: Task, folder: Path, content: bytes = b"graph", *, max_tokens: int = 300, data: bytes = b""
+) -> Export:
+    """An export whose graph is ``content`` and stands in ``folder``, with ``data`` beside it if there is any."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model = folder / MODEL_FILE
+    model.write_bytes(content)
+    if data:
+        data_file(model).write_bytes(data)
+    return Export(task=task, artefact=artefact(task, max_tokens), model=model, tokenizer="{}")

@@ -12,9 +12,9 @@ from export.cli import main
 from export.configs import all_configs, from_text, to_text
 from export.deployment import DEPLOYMENT
 from export.errors import RepositoryError
-from export.repository import Export, check_generated, publish, read_artefacts
+from export.repository import check_generated, publish, read_artefacts
 from infolens.contract import CONTRACTS, ENSEMBLE, SUMMARY_SETTINGS, Task
-from tests.export.artefacts import artefact
+from tests.export.artefacts import artefact, exported
 
 
 def configs() -> dict[str, pb.ModelConfig]:
@@ -25,7 +25,7 @@ def configs() -> dict[str, pb.ModelConfig]:
 def repository(tmp_path: Path) -> Path:
     folder = tmp_path / "model_repository"
     for task in Task:
-        publish(Export(task=task, artefact=artefact(task), model=b"graph", tokenizer="{}"), folder)
+        publish(exported(task, tmp_path / "made"), folder)
     return folder
 
 
@@ -129,8 +129,7 @@ def test_reformatted_text_is_still_in_step(repository: Path) -> None:
 
 def test_all_tasks_share_an_ensemble_only_when_all_are_there(tmp_path: Path) -> None:
     folder = tmp_path / "model_repository"
-    exported = Export(task=Task.CATEGORY, artefact=artefact(Task.CATEGORY), model=b"graph", tokenizer="{}")
-    publish(exported, folder)
+    publish(exported(Task.CATEGORY, tmp_path / "made"), folder)
     assert (folder / "classify" / "config.pbtxt").is_file()
     assert not (folder / ENSEMBLE).exists()
     assert check_generated(folder) == []

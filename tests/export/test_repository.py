@@ -7,13 +7,9 @@ from pathlib import Path
 import pytest
 
 from export.errors import RepositoryError
-from export.repository import Export, publish, read_artefacts
+from export.repository import publish, read_artefacts
 from infolens.contract import Task
-from tests.export.artefacts import artefact
-
-
-def export_of(task: Task, content: bytes, max_tokens: int = 300) -> Export:
-    return Export(task=task, artefact=artefact(task, max_tokens), model=content, tokenizer="{}")
+from tests.export.artefacts import exported
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -22,8 +18,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_a_new_version_stands_beside_the_old(tmp_path: Path) -> None:
     repository = tmp_path / "model_repository"
-    assert publish(export_of(Task.VERACITY, b"first"), repository) == 1
-    assert publish(export_of(Task.VERACITY, b"second", max_tokens=200), repository) == 2
+    assert publish(exported(Task.VERACITY, tmp_path / "made", b"first"), repository) == 1
+    assert publish(exported(Task.VERACITY, tmp_path / "made", b"second", max_tokens=200), repository) == 2
     files = contents(repository)
     assert (files["xlnet/1/model.onnx"], files["xlnet/2/model.onnx"]) == (b"first", b"second")
     assert {"xlnet_tokenizer/2/tokenizer.json", "xlnet_labels/2/.gitkeep", "verify/1/.gitkeep"} <= set(files)
@@ -33,15 +29,17 @@ def test_a_new_version_stands_beside_the_old(tmp_path: Path) -> None:
 
 def test_replace_overwrites_the_newest_version(tmp_path: Path) -> None:
     repository = tmp_path / "model_repository"
-    publish(export_of(Task.SUMMARY, b"first"), repository)
-    assert publish(export_of(Task.SUMMARY, b"second"), repository, replace=True) == 1
+    publish(exported(Task.SUMMARY, tmp_path / "made", b"first"), repository)
+    assert publish(exported(Task.SUMMARY, tmp_path / "made", b"second"), repository, replace=True) == 1
     files = contents(repository)
     assert files["bart/1/model.onnx"] == b"second"
     assert not any("/2/" in path for path in files)
 
 
 def test_replace_without_a_version_writes_the_first(tmp_path: Path) -> None:
-    assert publish(export_of(Task.SUMMARY, b"first"), tmp_path / "model_repository", replace=True) == 1
+    assert (
+        publish(exported(Task.SUMMARY, tmp_path / "made", b"first"), tmp_path / "model_repository", replace=True) == 1
+    )
 
 
 @pytest.mark.parametrize("replace", [False, True])
@@ -49,8 +47,9 @@ def test_a_failure_half_way_moves_everything_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replace: bool
 ) -> None:
     repository = tmp_path / "model_repository"
-    publish(export_of(Task.SUMMARY, b"first"), repository)
-    before = contents(tmp_path)
+    publish(exported(Task.SUMMARY, tmp_path / "made", b"first"), repository)
+    made = exported(Task.SUMMARY, tmp_path / "made", b"second")
+    before = contents(repository)
     rename, moves = Path.rename, []
 
     def failing(self: Path, target: Path) -> Path:
@@ -61,10 +60,21 @@ def test_a_failure_half_way_moves_everything_back(
 
     monkeypatch.setattr(Path, "rename", failing)
     with pytest.raises(RepositoryError, match=r"disk is full.*as it was before"):
-        publish(export_of(Task.SUMMARY, b"second"), repository, replace=replace)
-    assert contents(tmp_path) == before
+        publish(made, repository, replace=replace)
+    assert contents(repository) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "model_repository"]
 
 
 def test_nothing_is_left_beside_the_repository(tmp_path: Path) -> None:
-    publish(export_of(Task.SUMMARY, b"first"), tmp_path / "model_repository")
-    assert [path.name for path in tmp_path.iterdir()] == ["model_repository"]
+    publish(exported(Task.SUMMARY, tmp_path / "made", b"first"), tmp_path / "model_repository")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "model_repository"]
+
+
+def test_large_weights_come_and_go_with_their_graph(tmp_path: Path) -> None:
+    repository = tmp_path / "model_repository"
+    publish(exported(Task.SUMMARY, tmp_path / "made", b"large", data=b"weights"), repository)
+    assert contents(repository)["bart/1/model.onnx.data"] == b"weights"
+    publish(exported(Task.SUMMARY, tmp_path / "small", b"small"), repository, replace=True)
+    files = contents(repository)
+    assert files["bart/1/model.onnx"] == b"small"
+    assert "bart/1/model.onnx.data" not in files
