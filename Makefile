@@ -38,6 +38,10 @@ test-slow: $(DEV) ## The tests that take minutes.
 latency: $(DEV) ## Measure info_lens on this machine: latency at one client, throughput at 16 in flight.
 	exec $(BIN)/python -m benchmarks latency $(ARGS)
 
+.PHONY: peers
+peers: $(DEV) ## Measure Info Lens beside its peers, in turn (20 minutes; ARGS="--size small" tries it out).
+	exec $(BIN)/python -m benchmarks peers $(ARGS)
+
 ##@ Upkeep
 .PHONY: format
 format: $(DEV) ## Format the code and mend what ruff can mend.

@@ -6,8 +6,10 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -17,22 +19,32 @@ class BenchmarkError(Exception):
     """A measurement cannot be made; the message says why and what to do."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A server that was started for a measurement."""
+
+    grpc_url: str
+    """Such as ``grpc://127.0.0.1:8001``."""
+    pid: int
+    """Process of the launcher; the server and its models are its children."""
+    start_s: float
+    """Seconds from the start to readiness."""
+
+
 @contextmanager
-def running_server(url: str | None, *, timeout_s: float = 300.0) -> Iterator[str]:
-    """The gRPC URL of a server: ``url`` itself, or that of ``python -m serving`` on free ports, ended afterwards.
+def started_server(options: Sequence[str] = (), *, timeout_s: float = 300.0) -> Iterator[Started]:
+    """``python -m serving`` on free ports with more ``options`` of its command line, ended afterwards.
 
     Raises:
-        BenchmarkError: the server could not be started.
+        BenchmarkError: The server could not be started.
     """
-    if url is not None:
-        yield url
-        return
     with tempfile.TemporaryDirectory() as folder:
         ready, log = Path(folder) / "ready.json", Path(folder) / "log"
         ports = ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
+        start = time.perf_counter()
         with log.open("wb") as sink:
             process = subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, "-m", "serving", *ports, "--ready-file", str(ready)],
+                [sys.executable, "-m", "serving", *ports, "--ready-file", str(ready), *options],
                 cwd=ROOT,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
@@ -43,10 +55,26 @@ def running_server(url: str | None, *, timeout_s: float = 300.0) -> Iterator[str
                     raise BenchmarkError(
                         f"the server did not start:\n{log.read_text(encoding='utf-8', errors='replace')}"
                     )
-                yield json.loads(ready.read_text(encoding="utf-8"))["grpc_url"]
+                start_s = time.perf_counter() - start
+                url = json.loads(ready.read_text(encoding="utf-8"))["grpc_url"]
+                yield Started(grpc_url=url, pid=process.pid, start_s=start_s)
             finally:
                 process.terminate()
                 process.wait(timeout=60)
+
+
+@contextmanager
+def running_server(url: str | None, *, timeout_s: float = 300.0) -> Iterator[str]:
+    """The gRPC URL of a server: ``url`` itself, or that of one that is started, ended afterwards.
+
+    Raises:
+        BenchmarkError: the server could not be started.
+    """
+    if url is not None:
+        yield url
+        return
+    with started_server(timeout_s=timeout_s) as server:
+        yield server.grpc_url
 
 
 def _wait(process: subprocess.Popen[bytes], ready: Path, timeout_s: float) -> None:
