@@ -16,7 +16,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from infolens.contract import CONTRACTS, Task
 
-from .peer_conversion import NOT_OFFERED
+from .peer_conversion import NOT_OFFERED, NotOfferedError
 from .peer_environment import last_lines, worker_environment
 from .server import ROOT, BenchmarkError
 
@@ -25,10 +25,6 @@ _LOG = logging.getLogger(__name__)
 CONFIG_NAME: Final = "peers"
 """Name of the configuration that gives Triton as many threads as the other engines have."""
 _STAMP: Final = "stamp"
-
-
-class NotOfferedError(Exception):
-    """A peer offers nothing for this model; the message says what is missing."""
 
 
 def converted(engine: str, task: Task, checkpoint: Path, python: Path, cache: Path) -> Path:

@@ -15,7 +15,8 @@ from typing import Any, Final
 from infolens.contract import CONTRACTS, Task
 
 from .fixtures import SIZES, make_fixtures
-from .peer_artefacts import CONFIG_NAME, NotOfferedError, converted, exported, graph_of
+from .peer_artefacts import CONFIG_NAME, converted, exported, graph_of
+from .peer_conversion import NotOfferedError
 from .peer_environment import CACHE, ensure_peers, worker_environment
 from .peer_process import Worker, WorkerError, cpu_s, peak_bytes, settle
 from .roofline import Rates, least_time_s, measure_rates

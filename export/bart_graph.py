@@ -63,7 +63,6 @@ class _Bart:
         self.head_size = self.width // self.heads
         self.vocabulary: int = state["model.shared.weight"].shape[0]
         self.precision = precision
-        self.half = precision is Precision.FP16
         self.weights = weights
         self.outer = Graph(self.weights, prefix="", precision=precision)
         self.decoder = Graph(self.weights, prefix="decoder_", precision=precision)
@@ -136,8 +135,9 @@ class _Bart:
                 by_part = graph.one("Transpose", self.cross(graph, x, i), perm=[2, 0, 3, 1, 4])
                 parts = graph.add("Split", [by_part], outputs=2, axis=0)
                 pair = [graph.one("Squeeze", part, graph.ints([0])) for part in parts]
-                # Once for each article, and not at every step.
-                self.keys_values.append([graph.half(part) for part in pair] if self.half else pair)
+                if self.precision is Precision.FP16:  # Once for each article, and not at every step.
+                    pair = [graph.half(part) for part in pair]
+                self.keys_values.append(pair)
             self.grouped = graph.one("Concat", batch, graph.ints([-1, self.width]), axis=0)
 
     def cross(self, graph: Graph, x: str, i: int) -> str:

@@ -6,7 +6,6 @@ answers and is let go, and only then is one graph after the other loaded and com
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,8 +32,6 @@ from .tokenization import Padding, padding_of, serving_tokenizer
 from .weights import Weights
 from .workspace import require_space, workspace
 from .xlnet_graph import build_xlnet
-
-_LOG = logging.getLogger(__name__)
 
 _PACKAGES: Final = ("onnx", "onnxruntime", "tokenizers", "torch", "transformers")
 _WEIGHT_BYTES: Final = {Precision.FP32: 4.1, Precision.FP16: 2.2, Precision.INT8: 1.25}

@@ -12,14 +12,14 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from .weights import Weights, quantize_columns
+from .weights import INT8_MAX, Weights, quantize_columns
 
 OPSET: Final = 17
 """The ONNX operator set of the graphs written here; old enough for every Triton release in use."""
 MICROSOFT: Final = "com.microsoft"
 _IR_VERSION: Final = 8
-_INT8_MAX: Final = 127
-_UINT8_MIDDLE: Final = 128
+UINT8_MIDDLE: Final = 128
+"""The zero point of unsigned activations."""
 _MASKED: Final = {True: -6.0e4, False: -3.0e38}
 """The score of a masked position, in fp16 and otherwise."""
 _MASK_INPUT: Final = 4
@@ -154,7 +154,7 @@ class Graph:
             single: Whether the length is 1.
         """
         quantized, scale = self._quantize(x, single=single)
-        middle = self.weights.constant(_UINT8_MIDDLE, np.uint8)
+        middle = self.weights.constant(UINT8_MIDDLE, np.uint8)
         inputs = [quantized, weight, self.weights.constant(1.0, np.float32), scales, middle]
         product = self.one("Mul", self.one("MatMulIntegerToFloat", *inputs, domain=MICROSOFT), scale)
         return product if single else self.one("Reshape", product, self.batch_shape)
@@ -172,9 +172,9 @@ class Graph:
                 else self.one("Reshape", x, self.one("Concat", self.ints([-1, 1]), self.dimension(x, 2), axis=0))
             )
             peak = self.one("ReduceMax", self.one("Abs", flat), axes=[1, 2], keepdims=0)
-            scale = self.one("Mul", peak, self.weights.constant(1 / _INT8_MAX, np.float32))
+            scale = self.one("Mul", peak, self.weights.constant(1 / INT8_MAX, np.float32))
             if single not in self._zero_points:
-                middle = numpy_helper.from_array(np.array([_UINT8_MIDDLE], np.uint8))
+                middle = numpy_helper.from_array(np.array([UINT8_MIDDLE], np.uint8))
                 self._zero_points[single] = self.one("ConstantOfShape", self.dimension(flat, 0), value=middle)
             quantized = self.one("QuantizeLinear", flat, scale, self._zero_points[single], axis=0)
             self._quantized[x] = quantized, self.reshape(scale, [-1, 1, 1])

@@ -14,11 +14,10 @@ from typing import Final
 import numpy as np
 from onnx import TensorProto, numpy_helper
 
-from .graph import Graph
+from .graph import UINT8_MIDDLE, Graph
+from .weights import INT8_MAX
 
-_INT8_MAX: Final = 127
 _UINT8_MAX: Final = 255
-_UINT8_MIDDLE: Final = 128
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +36,8 @@ class Stored:
 
 def store(graph: Graph, both: str) -> Stored:
     """Quantize the keys and values of a layer: ``both`` is FLOAT (batch, length, 2, heads, head size)."""
-    magnitude = graph.one("ReduceMax", graph.one("Abs", both), axes=[-1], keepdims=1)
-    scale = graph.one("Mul", magnitude, graph.weights.constant(1 / _INT8_MAX, np.float32))
-    integers = graph.add("Split", [_rows_to_integers(graph, both, scale, 0, np.int8)], outputs=2, axis=2)
+    quantized, scale = _quantize(graph, both, graph.one("Abs", both), INT8_MAX, np.int8(0))
+    integers = graph.add("Split", [quantized], outputs=2, axis=2)
     scales = graph.add("Split", [scale], outputs=2, axis=2)
     keys, values, key_scales, value_scales = (
         graph.one("Squeeze", part, graph.ints([2])) for part in (*integers, *scales)
@@ -61,29 +59,38 @@ def mask_bias(graph: Graph, mask: str) -> str:
 
 def attend(graph: Graph, query: str, stored: Stored, bias: str) -> str:
     """Attend from the scaled ``query`` (batch, heads, beams, head size): FLOAT of the same shape."""
-    weights = graph.weights
-    magnitude = graph.one("ReduceMax", graph.one("Abs", query), axes=[-1], keepdims=1)
-    scale = graph.one("Mul", magnitude, weights.constant(1 / _INT8_MAX, np.float32))
-    middle = weights.constant(_UINT8_MIDDLE, np.uint8)
-    quantized = _rows_to_integers(graph, query, scale, _UINT8_MIDDLE, np.uint8)
+    quantized, scale = _quantize(graph, query, graph.one("Abs", query), INT8_MAX, np.uint8(UINT8_MIDDLE))
+    middle = graph.weights.constant(UINT8_MIDDLE, np.uint8)
     products = graph.one("Cast", graph.one("MatMulInteger", quantized, stored.keys, middle), to=TensorProto.FLOAT)
     scores = graph.one("Mul", graph.one("Mul", products, stored.key_scales), scale)
     probabilities = graph.one("Softmax", graph.one("Add", scores, bias), axis=-1)
 
     weighted = graph.one("Mul", probabilities, stored.value_scales)
-    peak = graph.one("ReduceMax", weighted, axes=[-1], keepdims=1)
-    scale = graph.one("Mul", peak, weights.constant(1 / _UINT8_MAX, np.float32))
-    quantized = _rows_to_integers(graph, weighted, scale, 0, np.uint8)
+    quantized, scale = _quantize(graph, weighted, weighted, _UINT8_MAX, np.uint8(0))  # None is negative.
     products = graph.one("Cast", graph.one("MatMulInteger", quantized, stored.values), to=TensorProto.FLOAT)
     return graph.one("Mul", products, scale)
 
 
-def _rows_to_integers(graph: Graph, x: str, scale: str, zero_point: int, dtype: type[np.int8 | np.uint8]) -> str:
-    """Quantize each row of ``x`` (..., size) by its own ``scale`` (..., 1); the result has the shape of ``x``."""
+def _quantize(graph: Graph, x: str, magnitudes: str, levels: int, zero_point: np.int8 | np.uint8) -> tuple[str, str]:
+    """Quantize each row of ``x`` (..., size) by a scale of its own.
+
+    Args:
+        graph: Where the nodes go.
+        x: The tensor.
+        magnitudes: The magnitudes of its elements; ``x`` itself where none is negative.
+        levels: The integer that stands for a row's greatest magnitude.
+        zero_point: The integer that stands for 0; its type is that of the result.
+
+    Returns:
+        Integers of the shape of ``x``, and scales FLOAT (..., 1).
+    """
+    peak = graph.one("ReduceMax", magnitudes, axes=[-1], keepdims=1)
+    scale = graph.one("Mul", peak, graph.weights.constant(1 / levels, np.float32))
     shape = graph.one("Shape", x)
     last = graph.one("Slice", shape, graph.ints([-1]), graph.ints([np.iinfo(np.int64).max]))
     flat = graph.one("Reshape", x, graph.one("Concat", graph.ints([-1]), last, axis=0))
     scales = graph.reshape(scale, [-1])
-    middle = numpy_helper.from_array(np.array([zero_point], dtype))
-    zero_points = graph.one("ConstantOfShape", graph.one("Shape", scales), value=middle)
-    return graph.one("Reshape", graph.one("QuantizeLinear", flat, scales, zero_points, axis=0), shape)
+    zero = numpy_helper.from_array(zero_point.reshape(1))
+    zero_points = graph.one("ConstantOfShape", graph.one("Shape", scales), value=zero)
+    integers = graph.one("QuantizeLinear", flat, scales, zero_points, axis=0)
+    return graph.one("Reshape", integers, shape), scale

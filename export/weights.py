@@ -14,7 +14,8 @@ import onnx
 from onnx import helper, numpy_helper
 from onnx.external_data_helper import set_external_data
 
-_INT8_MAX: Final = 127
+INT8_MAX: Final = 127
+"""The greatest integer of the symmetric int8 form; -128 is not used."""
 _BLOCK: Final = 256
 _INSIDE_BYTES: Final = 4096
 """A tensor smaller than this stays in the graph, where ONNX Runtime wants the constants that decide shapes."""
@@ -32,11 +33,11 @@ def quantize_columns(weight: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.in
         The int8 matrix of the same shape, and the scales of shape (columns,): ``weight`` is about ``int8 * scales``.
     """
     peak = np.maximum(weight.max(axis=0), -weight.min(axis=0))
-    scales = np.where(peak > 0, peak / _INT8_MAX, 1.0).astype(np.float32)
+    scales = np.where(peak > 0, peak / INT8_MAX, 1.0).astype(np.float32)
     quantized = np.empty(weight.shape, np.int8)
     for start in range(0, len(weight), _BLOCK):  # In blocks, because an embedding alone may be hundreds of megabytes.
         rows = slice(start, start + _BLOCK)
-        quantized[rows] = np.clip(np.rint(weight[rows] / scales), -_INT8_MAX, _INT8_MAX)
+        quantized[rows] = np.clip(np.rint(weight[rows] / scales), -INT8_MAX, INT8_MAX)
     return quantized, scales
 
 

@@ -33,9 +33,10 @@ from .batches import encode, joined
 from .calibration import decision_offset, shifted
 from .classifier_config import ClassifierConfig
 from .data import OUT_OF_DOMAIN
-from .errors import SettingError, TrainingError
+from .errors import SettingError
 from .evaluation import evaluate
 from .loop import Trainer
+from .output import work_folder
 from .starter import key_of, prepare_starter
 
 logger = logging.getLogger(__name__)
@@ -66,8 +67,7 @@ def fit(
     Raises:
         TrainingError: The output folder is taken, the base does not fit, or ``balance`` is set for many classes.
     """
-    if out.exists():
-        raise TrainingError(f"{out}: is there already; name another folder with --out, or move it away")
+    work = work_folder(out)
     labels = CONTRACTS[task].labels
     if config.balance and len(labels) != 2:
         raise SettingError(
@@ -76,7 +76,6 @@ def fit(
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    work = out.with_name(out.name + ".partial")
     work.mkdir(parents=True, exist_ok=True)
     texts = {split: joined(frame) for split, frame in splits.items()}
     classes = {

@@ -15,6 +15,7 @@ from infolens.contract import Task
 
 from .data import SCHEMAS, load_splits, unlabelled_pairs
 from .errors import TrainingError
+from .output import work_folder
 from .settings import apply_settings
 
 _EXAMPLES: Final = """\
@@ -173,8 +174,7 @@ def run_fit(options: argparse.Namespace) -> dict[str, Any]:
     task = Task(options.task)
     settings = ([f"threads={options.threads}"] if options.threads else []) + options.set
     config = apply_settings(_default_config(task, options.base), settings)
-    if options.out.exists():
-        raise TrainingError(f"{options.out}: is there already; name another folder with --out, or move it away")
+    work_folder(options.out)  # Refused before the data is read.
     splits = load_splits(
         options.data,
         task,

@@ -22,7 +22,8 @@ from .architectures import STARTER
 from .cleaning import clean_text
 from .copying import write_copying_weights
 from .curriculum import SelectionConfig, collapse, faithful_pairs, gap_pairs, oracle_pairs
-from .errors import BaseModelError, DataError, SettingError, TrainingError
+from .errors import BaseModelError, DataError, SettingError
+from .output import work_folder
 from .summarizer_config import SummarizerConfig
 from .summarizer_loop import Encoded, Run, make_batches, train
 from .summary_metrics import evaluate
@@ -180,9 +181,7 @@ def fit(
         DataError: nothing is left to train on.
         TrainingError: the output folder is taken, or the base reads less than ``max_source_tokens``.
     """
-    if out.exists():
-        raise TrainingError(f"{out}: is there already; name another folder with --out, or move it away")
-    work = out.with_name(out.name + ".partial")
+    work = work_folder(out)
     if config.threads:
         torch.set_num_threads(config.threads)
     starter = base == STARTER

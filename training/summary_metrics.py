@@ -23,16 +23,12 @@ class _Settings(Protocol):
     @property
     def max_source_tokens(self) -> int: ...
     @property
-    def max_target_tokens(self) -> int: ...
-    @property
-    def num_beams(self) -> int: ...
-    @property
     def evaluate_rows(self) -> int: ...
 
 
 @torch.inference_mode()
 def generate(model: Any, tokenizer: Any, articles: Sequence[str], settings: _Settings, *, batch: int = 16) -> list[str]:
-    """Summaries of the articles by beam search, in their order, with progress in the log."""
+    """Summaries of the articles as the model's generation config says, in their order, with progress in the log."""
     model.eval()
     order = sorted(range(len(articles)), key=lambda i: len(articles[i]))
     found: dict[int, str] = {}
@@ -48,12 +44,7 @@ def generate(model: Any, tokenizer: Any, articles: Sequence[str], settings: _Set
         sequences = model.generate(
             input_ids=inputs["input_ids"],
             attention_mask=inputs["attention_mask"],
-            num_beams=settings.num_beams,
-            max_length=settings.max_target_tokens,
             min_length=16,
-            no_repeat_ngram_size=3,
-            length_penalty=1.0,
-            early_stopping=settings.num_beams > 1,
         )
         for index, text in zip(chosen, tokenizer.batch_decode(sequences, skip_special_tokens=True), strict=True):
             found[index] = text.strip()
