@@ -207,6 +207,9 @@ class _OnnxRuntime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = job["threads"]
         options.log_severity_level = 3
+        if job.get("operators"):
+            options.register_custom_ops_library(job["operators"])
+            self.notes = "native operators"
         # Threads spin while a request runs, as other engines' do, and stop with it.
         options.add_session_config_entry("session.intra_op.allow_spinning", "1" if job["threads"] > 1 else "0")
         options.add_session_config_entry("session.force_spinning_stop", "1")

@@ -3,7 +3,8 @@
 It runs in the peers' environment, or in ours for our own engine, and imports nothing of ours but `peer_engines`,
 which imports the engine's packages only. The conversation:
 
-* the job, once: ``{"engine", "task", "model", "threads"}``
+* the job, once: ``{"engine", "task", "model", "threads"}``, and ``"operators"``, the library of native operators, for
+  our own engine
 * the answer: ``{"load_s", "versions", "notes"}`` or ``{"error"}``, after which the process ends
 * any number of turns: ``{"inputs": {name: {"dtype", "rows"}}, "generation": {...} or null, "least_s", "most_runs"}``
 * each answered by ``{"seconds": [one for each run], "answer": rows}`` or ``{"error"}``

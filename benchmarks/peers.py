@@ -13,6 +13,7 @@ from statistics import median
 from typing import Any, Final
 
 from infolens.contract import CONTRACTS, Task
+from operators.library import ensure_operators
 
 from .fixtures import SIZES, make_fixtures
 from .peer_artefacts import CONFIG_NAME, converted, exported, graph_of
@@ -249,6 +250,7 @@ def _engine(
     own = Path(sys.executable)
     if engine == "infolens":
         job["model"] = str(graph_of(repository, task))
+        job["operators"] = str(ensure_operators().path or "")
         with Worker(own, job, log=log, environment=environment) as worker:
             yield worker
         return

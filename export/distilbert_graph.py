@@ -6,13 +6,15 @@ feed-forward part shrink to one position.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 import onnx
 
 from infolens.contract import ATTENTION_MASK, INPUT_IDS
 
-from .graph import Graph, Precision, model_of, value
+from .functions import function
+from .graph import Graph, Layout, Precision, model_of, value
 from .state import State
 from .weights import Weights
 
@@ -50,30 +52,29 @@ def build_distilbert(config: Any, state: State, precision: Precision, weights: W
     graph.one("Softmax", pooled, output="probabilities", axis=-1)
     inputs = [value(tensor.name, "INT32", ["batch", "length"]) for tensor in (INPUT_IDS, ATTENTION_MASK)]
     outputs = [value("probabilities", "FLOAT", ["batch", state["classifier.bias"].size])]
-    return model_of("distilbert", graph, inputs, outputs)
+    return model_of("distilbert", graph, inputs, outputs, partial(function, encoder_heads=config.n_heads))
 
 
 def _layer(graph: Graph, x: str, layer: str, config: Any, state: State, *, last: bool) -> str:
     """One transformer layer, (batch, length, width); the last one returns (batch, 1, width)."""
     q, k, v = (f"{layer}.attention.{part}_lin" for part in "qkv")
+    layout: Layout = "token" if last else "batch"
+    residual = x
     if last:
         residual = graph.token(x, 0)
-        query = graph.matmul(residual, q, state.weight(q), single=True)
-        pair = graph.add("Split", [graph.matmul(x, f"{k}+{v}", state.weight(k, v))], outputs=2, axis=-1)
-        parts = [query, *pair]
+        query = graph.linear(residual, q, state.weight(q), state.bias(q), layout=layout)
+        pair = graph.linear(x, f"{k}+{v}", state.weight(k, v), state.bias(k, v))
+        parts = [query, *graph.add("Split", [pair], outputs=2, axis=-1)]
+        context = graph.attention([*parts, "", ATTENTION_MASK.name], config.n_heads)[0]
     else:
-        residual = x
-        parts = graph.add("Split", [graph.matmul(x, f"{q}+{k}+{v}", state.weight(q, k, v))], outputs=3, axis=-1)
-    bias = graph.weights.add(f"{q}+{k}+{v}.bias", state.bias(q, k, v))
-    context = graph.attention([*parts, bias, ATTENTION_MASK.name], config.n_heads)[0]
-    x = _residual(graph, context, residual, f"{layer}.attention.out_lin", f"{layer}.sa_layer_norm", state, single=last)
+        together = graph.linear(x, f"{q}+{k}+{v}", state.weight(q, k, v), state.bias(q, k, v))
+        context = graph.self_attention(together, ATTENTION_MASK.name, config.n_heads)
+    x = _residual(graph, context, residual, f"{layer}.attention.out_lin", f"{layer}.sa_layer_norm", state, layout)
     name = f"{layer}.ffn.lin1"
-    inner = graph.matmul(x, name, state.weight(name), single=last)
-    inner = graph.activation(inner, config.activation, name, state.bias(name))
-    return _residual(graph, inner, x, f"{layer}.ffn.lin2", f"{layer}.output_layer_norm", state, single=last)
+    inner = graph.linear(x, name, state.weight(name), state.bias(name), layout=layout, activation=config.activation)
+    return _residual(graph, inner, x, f"{layer}.ffn.lin2", f"{layer}.output_layer_norm", state, layout)
 
 
-def _residual(graph: Graph, x: str, skip: str, dense: str, norm: str, state: State, *, single: bool) -> str:
-    bias = graph.weights.add(f"{dense}.bias", state.bias(dense))
-    mixed = graph.matmul(x, dense, state.weight(dense), single=single)
-    return graph.layer_norm(mixed, skip, norm, state.norm(norm, _EPSILON), bias=bias)
+def _residual(graph: Graph, x: str, skip: str, dense: str, norm: str, state: State, layout: Layout) -> str:
+    mixed = graph.linear(x, dense, state.weight(dense), state.bias(dense), layout=layout)
+    return graph.layer_norm(mixed, skip, norm, state.norm(norm, _EPSILON))

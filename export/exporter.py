@@ -16,6 +16,7 @@ from typing import Final
 import onnx
 
 from infolens.contract import SUMMARY_SETTINGS, Task
+from operators.library import ensure_operators
 
 from .artefact import Artefact
 from .bart_graph import build_bart
@@ -85,9 +86,15 @@ def export(options: ExportOptions) -> Outcome:
         }
         artefact, tokenizer, reference = _with_checkpoint(options, models)
         parity, load_s = Parity(), 0.0
+        native = ensure_operators()
         for precision, path in models.items():
             with step(f"comparing the {precision} graph with transformers"):
                 load_s = check_graph(parity, reference, precision, path, tolerances=options.tolerances)
+            if precision is Precision.INT8 and native.path:
+                with step(f"comparing the {precision} graph on native operators with transformers"):
+                    load_s = check_graph(
+                        parity, reference, precision, path, tolerances=options.tolerances, operators=native.path
+                    )
             if precision is not options.precision:
                 _delete(model_files(path))
         if not parity.passed:

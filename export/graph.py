@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
-from .weights import INT8_MAX, Weights, quantize_columns
+from .weights import Weights, quantize_columns
 
 OPSET: Final = 17
 """The ONNX operator set of the graphs written here; old enough for every Triton release in use."""
 MICROSOFT: Final = "com.microsoft"
+INFO_LENS: Final = "infolens"
+"""Domain of the fused operators, see `functions`."""
+Layout = Literal["batch", "token", "rows"]
+"""Shapes of hidden states: (batch, length, width), (batch, 1, width) and (rows, width)."""
 _IR_VERSION: Final = 8
 UINT8_MIDDLE: Final = 128
 """The zero point of unsigned activations."""
@@ -66,8 +70,6 @@ class Graph:
         self._prefix = prefix
         self.batch_shape = ""
         """Name of an INT64 tensor (batch, length, -1): the shape that the product of a matrix gets back."""
-        self._quantized: dict[str, tuple[str, str]] = {}
-        self._zero_points: dict[bool, str] = {}
 
     def add(
         self,
@@ -104,20 +106,69 @@ class Graph:
         """``tensor`` in a new constant shape; 0 keeps a dimension and -1 infers one."""
         return self.one("Reshape", tensor, self.ints(shape))
 
-    def matmul(self, x: str, name: str, weight: npt.NDArray[np.float32], *, single: bool = False) -> str:
-        """Multiply ``x`` (batch, length, rows) by a stored ``weight`` (rows, columns).
+    def linear(
+        self,
+        x: str,
+        name: str,
+        weight: npt.NDArray[np.float32],
+        bias: npt.NDArray[np.float32] | None = None,
+        *,
+        layout: Layout = "batch",
+        activation: str = "",
+    ) -> str:
+        """A dense layer with a stored ``weight`` (rows, columns) and ``bias`` (columns).
 
         Args:
             x: Name of the tensor.
             name: Name of the weight.
             weight: The weight.
-            single: Whether the length is 1.
+            bias: The bias; nothing is added without one.
+            layout: The shape of ``x``, and of the result.
+            activation: One of `ACTIVATIONS`, or none.
         """
-        if self.precision is not Precision.INT8:
-            return self.product(x, self.weights.add(f"{name}.weight", self._stored(weight)))
-        quantized, scales = quantize_columns(weight)
-        stored = self.weights.add(f"{name}.weight_int8", quantized)
-        return self.matmul_int8(x, stored, self.weights.add(f"{name}.scale", scales), single=single)
+        if self.precision is Precision.INT8:
+            quantized, scales = quantize_columns(weight)
+            stored = self.weights.add(f"{name}.weight_int8", quantized)
+            scale = self.weights.add(f"{name}.scale", scales)
+            return self.int8_linear(x, name, stored, scale, bias, weight.shape, layout=layout, activation=activation)
+        product = self.product(x, self.weights.add(f"{name}.weight", self._stored(weight)))
+        if bias is None:
+            return product
+        stored_bias = self.weights.add(f"{name}.bias", bias)
+        if activation == "gelu":
+            return self.one("BiasGelu", product, stored_bias, domain=MICROSOFT)
+        total = self.one("Add", product, stored_bias)
+        return self.one("Relu", total) if activation else total
+
+    def int8_linear(
+        self,
+        x: str,
+        name: str,
+        weight: str,
+        scales: str,
+        bias: npt.NDArray[np.float32] | None,
+        shape: tuple[int, int],
+        *,
+        layout: Layout = "batch",
+        activation: str = "",
+    ) -> str:
+        """A dense layer whose ``weight`` INT8 of ``shape`` (rows, columns) and ``scales`` are tensors of the graph."""
+        rows, columns = shape
+        vector = np.zeros(columns, np.float32) if bias is None else bias
+        stored_bias = self.weights.add(f"{name}.bias", vector)
+        flat = x if layout == "rows" else self.reshape(x, [-1, rows])
+        product = self.fused(f"Int8Linear{activation.capitalize()}", flat, weight, scales, stored_bias)
+        if layout == "rows":
+            return product
+        return (
+            self.reshape(product, [-1, 1, columns])
+            if layout == "token"
+            else self.one("Reshape", product, self.batch_shape)
+        )
+
+    def fused(self, op: str, *inputs: str, outputs: int | Sequence[str] = 1, **attributes: Any) -> str:
+        """An operator of `functions`; returns its first output."""
+        return self.add(op, inputs, outputs=outputs, domain=INFO_LENS, **attributes)[0]
 
     def product(self, x: str, y: str) -> str:
         """The matrix product of two tensors, FLOAT.
@@ -140,46 +191,6 @@ class Graph:
             return weight
         return np.clip(weight, -_HALF_LIMIT, _HALF_LIMIT).astype(np.float16)
 
-    def matmul_int8(self, x: str, weight: str, scales: str, *, single: bool = False) -> str:
-        """Multiply by an int8 matrix, with every position of ``x`` quantized by itself.
-
-        ONNX Runtime's dynamic quantization takes one scale for the whole tensor, so that an article's answer depends
-        on the other articles in its batch. One scale for each position costs little, loses less, and gives the same
-        answer alone and in a batch.
-
-        Args:
-            x: Float tensor of shape (batch, length, rows).
-            weight: Name of an INT8 tensor of shape (rows, columns).
-            scales: Name of its scales, shape (columns,).
-            single: Whether the length is 1.
-        """
-        quantized, scale = self._quantize(x, single=single)
-        middle = self.weights.constant(UINT8_MIDDLE, np.uint8)
-        inputs = [quantized, weight, self.weights.constant(1.0, np.float32), scales, middle]
-        product = self.one("Mul", self.one("MatMulIntegerToFloat", *inputs, domain=MICROSOFT), scale)
-        return product if single else self.one("Reshape", product, self.batch_shape)
-
-    def _quantize(self, x: str, *, single: bool) -> tuple[str, str]:
-        """UINT8 (positions, 1, rows) and scales FLOAT (positions, 1, 1) of ``x`` (batch, length, rows).
-
-        Unsigned, because ONNX Runtime has no fast kernel for signed activations on x86 (measured: ten times slower).
-        A position of nothing but zeros has the scale 0: whatever it is quantized to, its product is 0.
-        """
-        if x not in self._quantized:
-            flat = (
-                x
-                if single
-                else self.one("Reshape", x, self.one("Concat", self.ints([-1, 1]), self.dimension(x, 2), axis=0))
-            )
-            peak = self.one("ReduceMax", self.one("Abs", flat), axes=[1, 2], keepdims=0)
-            scale = self.one("Mul", peak, self.weights.constant(1 / INT8_MAX, np.float32))
-            if single not in self._zero_points:
-                middle = numpy_helper.from_array(np.array([UINT8_MIDDLE], np.uint8))
-                self._zero_points[single] = self.one("ConstantOfShape", self.dimension(flat, 0), value=middle)
-            quantized = self.one("QuantizeLinear", flat, scale, self._zero_points[single], axis=0)
-            self._quantized[x] = quantized, self.reshape(scale, [-1, 1, 1])
-        return self._quantized[x]
-
     def dense(self, x: str, name: str, weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]) -> str:
         """A dense layer that stays in fp32 whatever the precision: for the small heads behind the encoders."""
         return self.bias(self.one("MatMul", x, self.weights.add(f"{name}.weight", weight)), name, bias)
@@ -193,23 +204,20 @@ class Graph:
         """Add a stored vector to the last axis of ``x``."""
         return self.one("Add", x, self.weights.add(f"{name}.bias", bias))
 
-    def layer_norm(self, x: str, skip: str, name: str, norm: Norm, *, bias: str = "") -> str:
-        """Layer normalisation of ``x + skip + bias``; all of shape (batch, length, width).
-
-        ``Sum`` and not ``Add``: an ``Add`` would be fused into ``SkipLayerNormalization``, whose kernel for CPUs is
-        several times slower than the two operators (measured at width 256: 0.60 against 0.10 ms for 384 positions).
-        """
-        total = self.one("Sum", x, skip, *([bias] if bias else []))
+    def layer_norm(self, x: str, skip: str, name: str, norm: Norm) -> str:
+        """Layer normalisation of ``x + skip``, both of shape (..., width); ``skip`` may leave out dimensions."""
         g = self.weights.add(f"{name}.gamma", norm.gamma)
         b = self.weights.add(f"{name}.beta", norm.beta)
-        return self.one("LayerNormalization", total, g, b, axis=-1, epsilon=norm.epsilon)
+        return self.fused("AddNorm", x, skip, g, b, epsilon=norm.epsilon)
 
-    def activation(self, x: str, function: str, name: str, bias: npt.NDArray[np.float32]) -> str:
-        """``function(x + bias)``, one of `ACTIVATIONS`."""
-        stored = self.weights.add(f"{name}.bias", bias)
-        if function == "gelu":
-            return self.one("BiasGelu", x, stored, domain=MICROSOFT)
-        return self.one("Relu", self.one("Add", x, stored))
+    def self_attention(self, parts: str, mask: str, heads: int) -> str:
+        """Every position looks at all: ``parts`` (batch, length, 3 * width), queries, keys, values -> one width.
+
+        ``mask`` INT32 (batch, length) is 0 where nobody may look.
+        """
+        if self.precision is Precision.INT8:
+            return self.fused("Int8SelfAttention", parts, mask, num_heads=heads)
+        return self.attention([*self.add("Split", [parts], outputs=3, axis=-1), "", mask], heads)[0]
 
     def attention(
         self, inputs: Sequence[str], heads: int, *, outputs: int | Sequence[str] = 1, **attributes: float
@@ -251,15 +259,38 @@ class Graph:
 
 
 def model_of(
-    name: str, graph: Graph, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]
+    name: str,
+    graph: Graph,
+    inputs: Sequence[onnx.ValueInfoProto],
+    outputs: Sequence[onnx.ValueInfoProto],
+    function: Callable[[str], onnx.FunctionProto],
 ) -> onnx.ModelProto:
-    """Wrap a finished graph and its weights as a model with the operator sets that it needs."""
+    """Wrap a finished graph and its weights as a model with the operator sets and functions that it needs.
+
+    Args:
+        name: Name of the graph.
+        graph: The graph.
+        inputs: Its inputs.
+        outputs: Its outputs.
+        function: Makes the function of an operator of our own.
+    """
     weights = list(graph.weights.tensors.values())
     proto = helper.make_graph(graph.nodes, name, list(inputs), list(outputs), initializer=weights)
-    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
-    model = helper.make_model(proto, producer_name="infolens", opset_imports=opsets)
+    opsets = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(domain, 1) for domain in (MICROSOFT, INFO_LENS))]
+    needed = [function(name) for name in sorted(operators_of(proto))]
+    model = helper.make_model(proto, producer_name="infolens", opset_imports=opsets, functions=needed)
     model.ir_version = _IR_VERSION
     return model
+
+
+def operators_of(proto: onnx.GraphProto) -> set[str]:
+    """Names of the operators of our own domain in a graph and the graphs inside it."""
+    found = {node.op_type for node in proto.node if node.domain == INFO_LENS}
+    for node in proto.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                found |= operators_of(attribute.g)
+    return found
 
 
 def value(name: str, dtype: str, shape: Sequence[int | str]) -> onnx.ValueInfoProto:

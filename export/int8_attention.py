@@ -8,7 +8,7 @@ its probability, before the probabilities are quantized in turn.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -20,34 +20,22 @@ from .weights import INT8_MAX
 _UINT8_MAX: Final = 255
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stored:
-    """Names of the tensors of one layer, all of the outer graph."""
+def store(graph: Graph, both: str, outputs: Sequence[str]) -> None:
+    """Quantize the keys and values of a layer.
 
-    keys: str
-    """INT8 (batch, heads, head size, length)."""
-    key_scales: str
-    """FLOAT (batch, heads, 1, length)."""
-    values: str
-    """INT8 (batch, heads, length, head size)."""
-    value_scales: str
-    """FLOAT (batch, heads, 1, length)."""
-
-
-def store(graph: Graph, both: str) -> Stored:
-    """Quantize the keys and values of a layer: ``both`` is FLOAT (batch, length, 2, heads, head size)."""
+    Args:
+        graph: Where the nodes go.
+        both: FLOAT (batch, length, 2, heads, head size).
+        outputs: Names of the keys INT8 (batch, heads, head size, length), their scales FLOAT (batch, heads, 1,
+            length), the values INT8 (batch, heads, length, head size) and their scales FLOAT (batch, heads, 1, length).
+    """
     quantized, scale = _quantize(graph, both, graph.one("Abs", both), INT8_MAX, np.int8(0))
     integers = graph.add("Split", [quantized], outputs=2, axis=2)
     scales = graph.add("Split", [scale], outputs=2, axis=2)
-    keys, values, key_scales, value_scales = (
-        graph.one("Squeeze", part, graph.ints([2])) for part in (*integers, *scales)
-    )
-    return Stored(
-        keys=graph.one("Transpose", keys, perm=[0, 2, 3, 1]),
-        key_scales=graph.one("Transpose", key_scales, perm=[0, 2, 3, 1]),
-        values=graph.one("Transpose", values, perm=[0, 2, 1, 3]),
-        value_scales=graph.one("Transpose", value_scales, perm=[0, 2, 3, 1]),
-    )
+    parts = (integers[0], scales[0], integers[1], scales[1])
+    orders = ([0, 2, 3, 1], [0, 2, 3, 1], [0, 2, 1, 3], [0, 2, 3, 1])
+    for part, order, output in zip(parts, orders, outputs, strict=True):
+        graph.one("Transpose", graph.one("Squeeze", part, graph.ints([2])), perm=order, output=output)
 
 
 def mask_bias(graph: Graph, mask: str) -> str:
@@ -57,17 +45,24 @@ def mask_bias(graph: Graph, mask: str) -> str:
     return graph.one("Unsqueeze", graph.one("Where", empty, lowest, zero), graph.ints([1, 2]))
 
 
-def attend(graph: Graph, query: str, stored: Stored, bias: str) -> str:
-    """Attend from the scaled ``query`` (batch, heads, beams, head size): FLOAT of the same shape."""
+def attend(graph: Graph, query: str, stored: Sequence[str]) -> str:
+    """Attend from the scaled ``query`` (batch, heads, beams, head size): FLOAT of the same shape.
+
+    Args:
+        graph: Where the nodes go.
+        query: The queries.
+        stored: The outputs of `store`, and the bias of the scores.
+    """
+    keys, key_scales, values, value_scales, bias = stored
     quantized, scale = _quantize(graph, query, graph.one("Abs", query), INT8_MAX, np.uint8(UINT8_MIDDLE))
     middle = graph.weights.constant(UINT8_MIDDLE, np.uint8)
-    products = graph.one("Cast", graph.one("MatMulInteger", quantized, stored.keys, middle), to=TensorProto.FLOAT)
-    scores = graph.one("Mul", graph.one("Mul", products, stored.key_scales), scale)
+    products = graph.one("Cast", graph.one("MatMulInteger", quantized, keys, middle), to=TensorProto.FLOAT)
+    scores = graph.one("Mul", graph.one("Mul", products, key_scales), scale)
     probabilities = graph.one("Softmax", graph.one("Add", scores, bias), axis=-1)
 
-    weighted = graph.one("Mul", probabilities, stored.value_scales)
+    weighted = graph.one("Mul", probabilities, value_scales)
     quantized, scale = _quantize(graph, weighted, weighted, _UINT8_MAX, np.uint8(0))  # None is negative.
-    products = graph.one("Cast", graph.one("MatMulInteger", quantized, stored.values), to=TensorProto.FLOAT)
+    products = graph.one("Cast", graph.one("MatMulInteger", quantized, values), to=TensorProto.FLOAT)
     return graph.one("Mul", products, scale)
 
 

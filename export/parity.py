@@ -53,8 +53,8 @@ _F1_HINT: Final = (
 class Reference(Protocol):
     """What a checkpoint answers in ``transformers``, and the inputs to which; it outlives the checkpoint."""
 
-    def compare(self, parity: Parity, precision: Precision, run: Run, limits: Tolerances) -> None:
-        """Record in ``parity`` how near the answers of ``run`` are."""
+    def compare(self, parity: Parity, precision: Precision, name: str, run: Run, limits: Tolerances) -> None:
+        """Record in ``parity``, under names that start with ``name``, how near the answers of ``run`` are."""
 
 
 def reference_of(
@@ -82,7 +82,13 @@ def reference_of(
 
 
 def check_graph(
-    parity: Parity, reference: Reference, precision: Precision, model: Path, *, tolerances: Tolerances | None = None
+    parity: Parity,
+    reference: Reference,
+    precision: Precision,
+    model: Path,
+    *,
+    tolerances: Tolerances | None = None,
+    operators: Path | None = None,
 ) -> float:
     """Compare a graph with the answers of its checkpoint, fed as the server feeds it.
 
@@ -92,6 +98,7 @@ def check_graph(
         precision: The graph's precision, which decides on the limits.
         model: The graph's file.
         tolerances: The limits; the project's by default.
+        operators: The library of native operators; without it the graph's own functions run.
 
     Returns:
         The time to load the graph, in seconds.
@@ -101,6 +108,8 @@ def check_graph(
     # An arena keeps what its largest batch needed; the few batches here gain nothing from it.
     options.enable_cpu_mem_arena = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if operators is not None:
+        options.register_custom_ops_library(str(operators))
     start = time.perf_counter()
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     load_s = time.perf_counter() - start
@@ -109,7 +118,8 @@ def check_graph(
         output: npt.NDArray[Any] = session.run(None, feeds)[0]
         return output
 
-    reference.compare(parity, precision, run, tolerances or Tolerances())
+    name = f"{precision}_native" if operators else str(precision)
+    reference.compare(parity, precision, name, run, tolerances or Tolerances())
     return load_s
 
 
@@ -158,7 +168,7 @@ class _Probabilities:
         expected = np.concatenate(list(_reference_probabilities(checkpoint, articles)))
         return cls(batches=[served(articles[:count]) for count in sizes], expected=expected)
 
-    def compare(self, parity: Parity, precision: Precision, run: Run, limits: Tolerances) -> None:
+    def compare(self, parity: Parity, precision: Precision, name: str, run: Run, limits: Tolerances) -> None:
         worst, together = 0.0, self.expected
         for batch in self.batches:
             together = run({**batch})
@@ -169,15 +179,17 @@ class _Probabilities:
         )
         half = precision is Precision.FP16
         allowed = limits.probability_int8 if precision is Precision.INT8 else limits.probability_fp32
-        parity.most(f"{precision}_largest_difference", worst, limits.probability_fp16 if half else allowed)
+        parity.most(f"{name}_largest_difference", worst, limits.probability_fp16 if half else allowed)
         same = limits.probability_fp16 if half else limits.probability_fp32
-        parity.most(f"{precision}_alone_or_in_a_batch", np.abs(alone - together).max(), same)
+        parity.most(f"{name}_alone_or_in_a_batch", np.abs(alone - together).max(), same)
         if precision is Precision.INT8:
             ordered = np.sort(self.expected, axis=1)
             decided = (ordered[:, -1] - ordered[:, -2]) > limits.probability_int8
             equal = together.argmax(1) == self.expected.argmax(1)
-            parity.most("int8_mean_difference", np.abs(together - self.expected).mean(), limits.mean_probability_int8)
-            parity.least("int8_same_answer", equal[decided].mean() if decided.any() else 1.0, limits.agreement_int8)
+            parity.most(
+                f"{name}_mean_difference", np.abs(together - self.expected).mean(), limits.mean_probability_int8
+            )
+            parity.least(f"{name}_same_answer", equal[decided].mean() if decided.any() else 1.0, limits.agreement_int8)
 
 
 def _reference_probabilities(checkpoint: Checkpoint, articles: Sequence[str]) -> Iterable[npt.NDArray[np.float32]]:
@@ -208,7 +220,7 @@ class _Summaries:
                 cases.append((with_settings(batch, values), _reference_summaries(checkpoint, batch, values)))
         return cls(cases=cases, pad_id=checkpoint.generation.pad_token_id)
 
-    def compare(self, parity: Parity, precision: Precision, run: Run, limits: Tolerances) -> None:
+    def compare(self, parity: Parity, precision: Precision, name: str, run: Run, limits: Tolerances) -> None:
         exact: list[bool] = []
         alone: list[bool] = []
         scores: list[float] = []
@@ -219,14 +231,14 @@ class _Summaries:
             alone.append(_tokens(single[0], self.pad_id) == answers[-1])
             scores += [token_f1(a, b) for a, b in zip(answers, expected, strict=True)]
         strict = precision is Precision.FP32
-        parity.least(f"{precision}_same_summaries", float(np.mean(exact)), 1.0 if strict else 0.0)
+        parity.least(f"{name}_same_summaries", float(np.mean(exact)), 1.0 if strict else 0.0)
         least = 0.0 if precision is Precision.FP16 else 1.0
         # In fp16 the size of a batch decides how a product is rounded, and so between near ties.
-        parity.least(f"{precision}_alone_or_in_a_batch", float(np.mean(alone)), least)
+        parity.least(f"{name}_alone_or_in_a_batch", float(np.mean(alone)), least)
         if not strict:
             mean = float(np.mean(scores))
-            hint = _F1_HINT.format(precision, mean, limits.token_f1)
-            parity.least(f"{precision}_token_f1", mean, limits.token_f1, hint=hint)
+            hint = _F1_HINT.format(name, mean, limits.token_f1)
+            parity.least(f"{name}_token_f1", mean, limits.token_f1, hint=hint)
 
 
 def with_settings(batch: Batch, values: dict[str, float]) -> Feeds:

@@ -18,7 +18,8 @@ import onnx
 
 from infolens.contract import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS
 
-from .graph import Graph, Precision, model_of, value
+from .functions import function
+from .graph import Graph, Layout, Precision, model_of, value
 from .state import State
 from .weights import Weights
 
@@ -94,6 +95,7 @@ class _XLNet:
     def layer(self, x: str, i: int) -> str:
         """One layer, (batch, length, width); the last one returns (batch, 1, width)."""
         graph, last = self.graph, i == self.config.n_layer - 1
+        layout: Layout = "token" if last else "batch"
         layer = f"transformer.layer.{i}.rel_attn"
         residual = graph.token(x, -1) if last else x
         types = graph.token(self.types, -1) if last else self.types
@@ -103,9 +105,9 @@ class _XLNet:
         # The queries and, for each head, what a shared token type adds to the score.
         query_weight = np.concatenate([query_weight * self.scale, np.einsum("dnh,nh->dn", by_head, segments)], axis=1)
         pair_weight = np.concatenate([self.projection(f"{layer}.k"), self.projection(f"{layer}.v")], axis=1)
-        both = graph.matmul(residual, f"{layer}.query", query_weight.astype(np.float32), single=last)
+        both = graph.linear(residual, f"{layer}.query", query_weight.astype(np.float32), layout=layout)
         query, same = graph.add("Split", [both, graph.ints([self.inner, self.heads])], outputs=2, axis=-1)
-        key, values = graph.add("Split", [graph.matmul(x, f"{layer}.pair", pair_weight)], outputs=2, axis=-1)
+        key, values = graph.add("Split", [graph.linear(x, f"{layer}.pair", pair_weight)], outputs=2, axis=-1)
         same_bias = np.einsum("nh,nh->n", self.state[f"{layer}.r_s_bias"], segments).astype(np.float32)
         same = graph.one("Unsqueeze", graph.bias(same, f"{layer}.same", same_bias), graph.ints([-1]))
         same = graph.one("Mul", same, graph.one("Unsqueeze", types, graph.ints([2])))
@@ -117,9 +119,9 @@ class _XLNet:
         bias = self.position_scores(by_position, layer, last=last)
         inputs = [content, key, values, "", ATTENTION_MASK.name, bias]
         context = graph.attention(inputs, self.heads, scale=1.0)[0]
-        mixed = graph.matmul(context, f"{layer}.o", self.projection(f"{layer}.o").T, single=last)
+        mixed = graph.linear(context, f"{layer}.o", self.projection(f"{layer}.o").T, layout=layout)
         x = self.norm(mixed, residual, f"{layer}.layer_norm")
-        return self.feed_forward(x, f"transformer.layer.{i}.ff", single=last)
+        return self.feed_forward(x, f"transformer.layer.{i}.ff", layout)
 
     def position_scores(self, query: str, layer: str, *, last: bool) -> str:
         """Scores of the relative positions: (batch, heads, queries, length)."""
@@ -134,18 +136,17 @@ class _XLNet:
         shifted = graph.one("Reshape", shifted, self.wide)  # (batch, heads, length, 2 * length - 1)
         return graph.one("Slice", shifted, graph.ints([0]), self.length, graph.ints([3]))
 
-    def feed_forward(self, x: str, name: str, *, single: bool) -> str:
-        graph, state = self.graph, self.state
+    def feed_forward(self, x: str, name: str, layout: Layout) -> str:
         first, second = f"{name}.layer_1", f"{name}.layer_2"
-        inner = graph.matmul(x, first, state.weight(first), single=single)
-        inner = graph.activation(inner, self.config.ff_activation, first, state.bias(first))
-        bias = self.weights.add(f"{second}.bias", state.bias(second))
-        outer = graph.matmul(inner, second, state.weight(second), single=single)
-        return self.norm(outer, x, f"{name}.layer_norm", bias=bias)
+        inner = self.dense(x, first, layout, self.config.ff_activation)
+        return self.norm(self.dense(inner, second, layout), x, f"{name}.layer_norm")
 
-    def norm(self, x: str, skip: str, name: str, *, bias: str = "") -> str:
-        parameters = self.state.norm(name, self.config.layer_norm_eps)
-        return self.graph.layer_norm(x, skip, name, parameters, bias=bias)
+    def dense(self, x: str, name: str, layout: Layout, activation: str = "") -> str:
+        weight, bias = self.state.weight(name), self.state.bias(name)
+        return self.graph.linear(x, name, weight, bias, layout=layout, activation=activation)
+
+    def norm(self, x: str, skip: str, name: str) -> str:
+        return self.graph.layer_norm(x, skip, name, self.state.norm(name, self.config.layer_norm_eps))
 
     def shapes(self) -> None:
         """What depends on the length of the batch alone."""
@@ -186,4 +187,4 @@ class _XLNet:
         tensors = (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS)
         inputs = [value(tensor.name, "INT32", ["batch", "length"]) for tensor in tensors]
         outputs = [value("probabilities", "FLOAT", ["batch", state["logits_proj.bias"].size])]
-        return model_of("xlnet", graph, inputs, outputs)
+        return model_of("xlnet", graph, inputs, outputs, function)

@@ -3,22 +3,48 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Final
 
+from operators.library import Operators, ensure_operators
+
 from .errors import RuntimeSetupError
-from .runtime import Runtime
+from .runtime import Runtime, ensure_runtime
 
 BACKENDS: Final = Path(__file__).parent / "backends"
 """Our backends: a folder each, named as ``backend`` in the configurations, with a ``model.py``."""
 
+log = logging.getLogger(__name__)
 
-def assemble(runtime: Runtime, cache: Path) -> Path:
+
+def prepare(cache: Path, *, operators: bool = True) -> tuple[Runtime, Path]:
+    """Make all that a server starts from: its environment, the native operators and the backend directory.
+
+    Args:
+        cache: Holds all of it.
+        operators: Whether to build the native operators where this machine can run them.
+
+    Raises:
+        RuntimeSetupError: This machine cannot run Triton, or its packages cannot be installed.
+    """
+    runtime = ensure_runtime(cache)
+    native = ensure_operators(cache) if operators else Operators(reason="the native ones are switched off")
+    log.info("operators: %s", native)
+    return runtime, assemble(runtime, cache, native.path)
+
+
+def assemble(runtime: Runtime, cache: Path, operators: Path | None = None) -> Path:
     """Make the backend directory in ``cache``; one that is already there for the same files is used again.
 
     The folder is named by its contents, so a server that runs keeps the folder it was started with.
+
+    Args:
+        runtime: The environment that Triton runs in.
+        cache: Holds the folder.
+        operators: The library of native operators, which goes beside the ``onnxruntime`` backend.
 
     Raises:
         RuntimeSetupError: The wheel has no stub for this version of Python.
@@ -28,6 +54,8 @@ def assemble(runtime: Runtime, cache: Path) -> Path:
         raise RuntimeSetupError(f"Triton's wheel has no stub for Python {runtime.python_version}: use 3.11 or 3.12")
     ours = sorted(BACKENDS.glob("*/model.py"))
     content = b"".join(path.parent.name.encode() + path.read_bytes() for path in ours)
+    if operators is not None:
+        content += operators.read_bytes()
     stamp = (runtime.folder / "stamp").read_bytes()
     folder = cache / "backends" / hashlib.sha256(stamp + content).hexdigest()[:16]
     if folder.is_dir():
@@ -41,6 +69,8 @@ def assemble(runtime: Runtime, cache: Path) -> Path:
     for path in ours:
         (partial / path.parent.name).mkdir()
         shutil.copyfile(path, partial / path.parent.name / path.name)
+    if operators is not None:
+        shutil.copyfile(operators, partial / "onnxruntime" / "operators.so")
     try:
         partial.rename(folder)
     except OSError:  # another process was first; its folder holds the same

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from .assembly import assemble
+from .assembly import prepare
 from .errors import ServingError, StartError
 from .launcher import ServerOptions, TritonServer, write_ready_file
-from .runtime import CACHE, ROOT, ensure_runtime
+from .runtime import CACHE, ROOT
 
 EPILOG = """\
 examples:
@@ -54,10 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         cache=args.cache,
         ready_timeout_s=args.ready_timeout,
         verbose=args.verbose,
+        operators=not args.no_operators,
     )
     try:
         if args.set_up_only:
-            print(f"Triton's runtime environment is {ensure_and_assemble(options)}", file=sys.stderr)
+            runtime, _ = prepare(options.cache, operators=options.operators)
+            print(f"Triton's runtime environment is {runtime.folder}", file=sys.stderr)
             return 0
         return _serve(options, args.ready_file)
     except (ServingError, OSError) as error:
@@ -65,13 +67,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-
-
-def ensure_and_assemble(options: ServerOptions) -> Path:
-    """Make all that a start needs but the server itself; the folder of the runtime environment."""
-    runtime = ensure_runtime(options.cache)
-    assemble(runtime, options.cache)
-    return runtime.folder
 
 
 def _serve(options: ServerOptions, ready_file: Path | None) -> int:
@@ -155,6 +150,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--log-file", type=Path, metavar="FILE", help="Triton's log (.cache/logs/triton-PORT.log)")
     add("--ready-timeout", type=float, default=300.0, metavar="S", help="seconds that loading may take (300)")
     add("--cache", type=Path, default=CACHE, metavar="DIR", help="where the runtime environment lives (.cache)")
+    add(
+        "--no-operators",
+        action="store_true",
+        help="ONNX Runtime's own operators and not the native ones, which are built with the machine's C++ compiler",
+    )
     add("--verbose", action="store_true", help="Triton's log tells every request")
     add("--set-up-only", action="store_true", help="make the runtime environment and leave")
     return parser

@@ -20,10 +20,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from .assembly import assemble
+from .assembly import prepare
 from .errors import PortError, StartError
 from .repository import check_repository
-from .runtime import CACHE, ROOT, ensure_runtime
+from .runtime import CACHE, ROOT
 
 ADMIN_HEADER: Final = "infolens-admin-key"
 """HTTP header (in gRPC metadata: ``triton-grpc-protocol-`` before it) that opens the management APIs."""
@@ -68,6 +68,8 @@ class ServerOptions:
     exit_timeout_s: int = 10
     """How long requests in flight may take when the server is told to end."""
     verbose: bool = False
+    operators: bool = True
+    """Whether models run on the native operators where this machine can."""
 
 
 class TritonServer:
@@ -121,8 +123,7 @@ class TritonServer:
         """
         options = self.options
         self.models = check_repository(options.repository, options.config_name)
-        runtime = ensure_runtime(options.cache)
-        backends = assemble(runtime, options.cache)
+        runtime, backends = prepare(options.cache, operators=options.operators)
         ports = pick_ports(options)
         self.http_url = f"http://{options.host}:{ports['http']}"
         self.grpc_url = f"grpc://{options.host}:{ports['grpc']}"

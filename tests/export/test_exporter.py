@@ -20,6 +20,7 @@ from export.checks import Tolerances
 from export.cli import main
 from export.errors import ParityError
 from export.exporter import ExportOptions, Outcome, build, export
+from export.functions import function
 from export.graph import Graph, Precision, model_of, value
 from export.parity import reference_of, token_f1, with_settings
 from export.tokenization import encode, padding_of, serving_tokenizer
@@ -88,9 +89,9 @@ def test_fp16_is_near_and_keeps_the_contracts_tensors(
 def test_fp16_products_are_cut_off_before_they_overflow() -> None:
     weights = Weights()
     graph = Graph(weights, prefix="", precision=Precision.FP16)
-    product = graph.matmul("x", "large", np.full((64, 2), 500, np.float32))
+    product = graph.linear("x", "large", np.full((64, 2), 500, np.float32))
     graph.one("Identity", product, output="y")
-    model = model_of("one", graph, [value("x", "FLOAT", [1, 1, 64])], [value("y", "FLOAT", [1, 1, 2])])
+    model = model_of("one", graph, [value("x", "FLOAT", [1, 1, 64])], [value("y", "FLOAT", [1, 1, 2])], function)
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     found = session.run(None, {"x": np.full((1, 1, 64), 600, np.float32)})[0]
     np.testing.assert_allclose(found, 6e4, rtol=1e-3)

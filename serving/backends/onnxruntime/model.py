@@ -4,8 +4,9 @@ Like the native backend it reads ``model.onnx`` (or ``default_model_filename``) 
 ``optimization { graph { level } }`` and the parameters ``intra_op_thread_count``, ``inter_op_thread_count``,
 ``execution_mode``, ``enable_mem_arena``, ``enable_mem_pattern``, ``memory.enable_memory_arena_shrinkage`` and
 ``session.*``. Unlike there, idle threads do not spin unless ``session.intra_op.allow_spinning`` says so: each instance
-is a process of its own, and they share few cores. A batch that fails is run again request by request, so that one bad
-request does not fail the others.
+is a process of its own, and they share few cores. A library ``operators.so`` beside this file brings native kernels
+for the operators of the domain ``infolens``; without it a model's own functions of these names run. A batch that
+fails is run again request by request, so that one bad request does not fail the others.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ GRAPH_LEVELS = {
     2: ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
 EXECUTION_MODES = {0: ort.ExecutionMode.ORT_SEQUENTIAL, 1: ort.ExecutionMode.ORT_PARALLEL}
+OPERATORS = Path(__file__).with_name("operators.so")
+"""The native operators, where the launcher has put them."""
 BOOLEANS = {"0": False, "1": True, "false": False, "true": True}
 
 
@@ -67,6 +70,8 @@ def session_options(config: Mapping[str, Any]) -> ort.SessionOptions:
     entries |= {key: value for key, value in parameters.items() if key.startswith("session.")}
     for key, value in entries.items():
         options.add_session_config_entry(key, value)
+    if OPERATORS.is_file():
+        options.register_custom_ops_library(str(OPERATORS))
     return options
 
 

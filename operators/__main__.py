@@ -1,0 +1,13 @@
+"""``python -m operators``: build the library, and say where it is or why there is none."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from .library import ensure_operators
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    found = ensure_operators()
+    print(f"operators: {found}" + (f", {found.path}" if found.path else ""))

@@ -1,0 +1,113 @@
+"""Builds the library with the machine's C++ compiler and keeps it; says why where that cannot be."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+NATIVE: Final = Path(__file__).parent / "native"
+CACHE: Final = Path(__file__).resolve().parents[1] / ".cache"
+FILE_NAME: Final = "operators.so"
+FLAGS: Final = (
+    *("-std=c++17", "-O3", "-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra"),
+    # GCC 12 finds fault with its own header of intrinsics.
+    *("-Wno-uninitialized", "-Wno-maybe-uninitialized"),
+    *("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni", "-mfma"),
+)
+_NEEDED: Final = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni"})
+_CPU: Final = Path("/proc/cpuinfo")
+_BUILD_S: Final = 300
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operators:
+    """The library, or why there is none."""
+
+    path: Path | None = None
+    reason: str = ""
+    """Why ONNX Runtime's standard operators run instead; empty where there is a library."""
+
+    def __str__(self) -> str:
+        return "native (AVX-512 VNNI)" if self.path else f"ONNX Runtime's own, since {self.reason}"
+
+
+def ensure_operators(cache: Path = CACHE) -> Operators:
+    """The library for this machine in ``cache``, built when it is not there.
+
+    It never fails: a machine on which the library cannot be built or used gets the reason, and runs the same models
+    with ONNX Runtime's own operators. ``CXX`` names the compiler; ``c++`` by default.
+    """
+    reason = _unsuitable()
+    if reason:
+        return Operators(reason=reason)
+    compiler = shutil.which(os.environ.get("CXX") or "c++")
+    if compiler is None:
+        words = "there is no C++ compiler (Debian and Ubuntu: apt install g++), or CXX does not name one"
+        return Operators(reason=words)
+    try:
+        return Operators(path=_built(compiler, cache / "operators"))
+    except (OSError, subprocess.SubprocessError) as error:
+        return Operators(reason=str(error))
+
+
+def _unsuitable() -> str:
+    """Why this machine cannot use the library; empty if it can."""
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        return f"the native ones are for Linux on x86-64, and this is {platform.system()} on {platform.machine()}"
+    try:
+        lines = _CPU.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        return f"the processor is not known: {error}"
+    flags = next((set(line.split()) for line in lines if line.startswith("flags")), set())
+    missing = sorted(_NEEDED - flags)
+    if missing:
+        return f"this processor lacks {', '.join(missing)}"
+    if "amx_int8" in flags:  # Not measured yet.
+        return "this processor has AMX, which ONNX Runtime's own products use and the native ones do not"
+    return ""
+
+
+def _built(compiler: str, folder: Path) -> Path:
+    sources = sorted(path for path in NATIVE.iterdir() if path.suffix in {".cc", ".h"})
+    digest = hashlib.sha256(repr((FLAGS, compiler, _version(compiler))).encode())
+    for source in sources:
+        digest.update(source.name.encode() + source.read_bytes())
+    library = folder / digest.hexdigest()[:16] / FILE_NAME
+    if library.is_file():
+        return library
+    library.parent.mkdir(parents=True, exist_ok=True)
+    log.info("building the native operators with %s (once, some seconds)", compiler)
+    number, name = tempfile.mkstemp(suffix=".partial", dir=library.parent)
+    os.close(number)
+    partial = Path(name)
+    try:
+        command = [compiler, *FLAGS, "-o", str(partial), *(str(path) for path in sources if path.suffix == ".cc")]
+        done = subprocess.run(  # noqa: S603 - the user's own compiler
+            command, capture_output=True, text=True, check=False, timeout=_BUILD_S
+        )
+        if done.returncode:
+            errors = [line for line in done.stderr.splitlines() if "error" in line] or ["it gave no reason"]
+            raise OSError(f"{compiler} cannot build them: {errors[0]}")
+        partial.chmod(0o755)
+        partial.rename(library)
+    finally:
+        partial.unlink(missing_ok=True)
+    return library
+
+
+def _version(compiler: str) -> str:
+    done = subprocess.run(  # noqa: S603 - the user's own compiler
+        [compiler, "--version"], capture_output=True, text=True, check=True, timeout=_BUILD_S
+    )
+    return done.stdout
