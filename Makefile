@@ -10,6 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 STAMPS := $(VENV)/.info-lens
+NATIVE := $(wildcard operators/native/*.h operators/native/*.cc)
 CLIENT := $(STAMPS)/client
 DEV := $(STAMPS)/dev
 
@@ -20,9 +21,10 @@ serve: $(CLIENT) ## Start Triton with the committed models (ARGS="--http-port 90
 
 .PHONY: test
 test: $(DEV) ## Lint, types and every test but the slow ones (ARGS="-k name" adds options).
-	echo "==> ruff, mypy"
+	echo "==> ruff, clang-format, mypy"
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
+	$(BIN)/clang-format --dry-run --Werror $(NATIVE)
 	$(BIN)/mypy
 	echo "==> committed configuration against the contract"
 	$(BIN)/python -m export configs --check
@@ -47,6 +49,7 @@ peers: $(DEV) ## Measure Info Lens beside its peers, in turn (20 minutes; ARGS="
 format: $(DEV) ## Format the code and mend what ruff can mend.
 	$(BIN)/ruff check --fix --quiet .
 	$(BIN)/ruff format --quiet .
+	$(BIN)/clang-format -i $(NATIVE)
 
 .PHONY: configs
 configs: $(DEV) ## Write every config.pbtxt anew from the contract.

@@ -7,9 +7,9 @@ engine with better kernels may come below 1.
 
 With width ``d``, inner width ``f``, ``L`` tokens in, vocabulary ``V``, ``B`` articles and ``K`` beams:
 
-* A layer over all tokens: ``2 B L (4 d^2 + 2 d f)`` int8 operations for its dense products and ``4 B L^2 d`` fp32
-  operations for its attention (scores, weighted values). XLNet's scores of the relative positions are as many again as
-  those of the content: ``6 B L^2 d``.
+* A layer over all tokens: ``2 B L (4 d^2 + 2 d f)`` int8 operations for its dense products and ``4 B L^2 d`` for its
+  attention (scores, weighted values), which can be in int8 too. XLNet's scores of the relative positions are as many
+  again as those of the content: ``6 B L^2 d``.
 * The last layer of a classifier need not compute more than the one token that the head reads: keys and values of all
   tokens, and the rest for one, ``2 B (2 L d^2 + 2 d^2 + 2 d f)`` and ``4 B L d`` (XLNet ``6 B L d``).
 * Summary: the encoder's layers as above, then the keys and values of the cross attention, ``4 B L d^2`` int8
@@ -75,18 +75,15 @@ def least_time_s(workload: Workload, size: FixtureSize, batch: int, rates: Rates
         width, inner, layers, products = shape["d_model"], shape["d_inner"], shape["n_layer"], 3
     length = workload.tokens_in
     full = layer_operations(batch, length, width, inner, products=products)
-    last = Operations(
-        int8=2 * batch * (2 * length * width**2 + 2 * width**2 + 2 * width * inner),
-        fp32=2 * products * batch * length * width,
-    )
+    dense = 2 * batch * (2 * length * width**2 + 2 * width**2 + 2 * width * inner)
+    last = Operations(int8=dense + 2 * products * batch * length * width, fp32=0)
     return (layers - 1) * full.least_s(rates) + last.least_s(rates)
 
 
 def layer_operations(batch: int, length: int, width: int, inner: int, *, products: int = 2) -> Operations:
     """One layer over all tokens, whose attention has ``products`` products of length by length."""
-    return Operations(
-        int8=2 * batch * length * (4 * width**2 + 2 * width * inner), fp32=2 * products * batch * length**2 * width
-    )
+    dense = 2 * batch * length * (4 * width**2 + 2 * width * inner)
+    return Operations(int8=dense + 2 * products * batch * length**2 * width, fp32=0)
 
 
 def _summary_s(workload: Workload, shape: dict[str, int], batch: int, rates: Rates) -> float:

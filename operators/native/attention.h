@@ -49,7 +49,8 @@ class CrossStore {
   void compute(const ort::Context& context) {
     const ort::Tensor both = context.input(0);
     const int64_t batch = both.dims[0], length = both.dims[1], width = both.dims[2] / 2, size = width / heads_;
-    ort::require(both.rank == 3 && size * heads_ * 2 == both.dims[2], "stored attention takes (batch, length, 2 * width)");
+    ort::require(both.rank == 3 && size * heads_ * 2 == both.dims[2],
+                 "stored attention takes (batch, length, 2 * width)");
     const int64_t padded = simd::padded(length), stride = simd::padded(size);
     int8_t* keys = context.output<int8_t>(0, {batch, heads_, padded, stride});
     float* key_scales = context.output<float>(1, {batch, heads_, 1, padded});
@@ -58,8 +59,12 @@ class CrossStore {
     context.parallel(static_cast<size_t>(batch * heads_), [&](size_t task) {
       const int64_t index = static_cast<int64_t>(task), place = index * padded;
       const float* key = both.as<float>() + index / heads_ * length * 2 * width + index % heads_ * size;
-      const StoredHead head{reinterpret_cast<uint8_t*>(keys) + place * stride, key_scales + place,
-                            values + place * stride, value_scales + place, padded, stride};
+      const StoredHead head{reinterpret_cast<uint8_t*>(keys) + place * stride,
+                            key_scales + place,
+                            values + place * stride,
+                            value_scales + place,
+                            padded,
+                            stride};
       head.fill(key, key + width, 2 * width, length, size);
     });
   }
@@ -84,8 +89,12 @@ class CrossAttention {
     float* y = context.output<float>(0, query);
     context.parallel(static_cast<size_t>(batch * heads_), [&](size_t task) {
       const int64_t index = static_cast<int64_t>(task), article = index / heads_, place = index * padded;
-      const StoredHead head{keys.as<uint8_t>() + place * stride, key_scales.as<float>() + place,
-                            values.as<int8_t>() + place * stride, value_scales.as<float>() + place, padded, stride};
+      const StoredHead head{keys.as<uint8_t>() + place * stride,
+                            key_scales.as<float>() + place,
+                            values.as<int8_t>() + place * stride,
+                            value_scales.as<float>() + place,
+                            padded,
+                            stride};
       const HeadAttention attention(head, bias.as<float>() + article * length, length, size, width, width);
       const int64_t first = article * beams * width + index % heads_ * size;
       attention.attend(query.as<float>() + first, y + first, beams);

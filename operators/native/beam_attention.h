@@ -65,7 +65,8 @@ class BeamAttention {
 
  private:
   // Ancestors lie scattered, and what a step before has read of them is no longer in the caches.
-  static void prefetch(const float* bias, const float* keys, const float* values, int64_t beams, int64_t nodes, int64_t size) {
+  static void prefetch(const float* bias, const float* keys, const float* values, int64_t beams, int64_t nodes,
+                       int64_t size) {
     for (const float* side : {keys, values}) {
       for (int64_t i = 0; i < nodes; ++i) {
         bool seen = false;
@@ -95,9 +96,11 @@ class BeamAttention {
       const __mmask16 mask = simd::tail_mask(size - j);
       __m512 even = _mm512_setzero_ps(), odd = _mm512_setzero_ps();  // Two sums, since each waits for itself.
       for (int64_t i = 0; i < count; i += 2) {
-        even = _mm512_fmadd_ps(_mm512_set1_ps(weights[i]), _mm512_maskz_loadu_ps(mask, values + ancestors[i] * size + j), even);
+        even = _mm512_fmadd_ps(_mm512_set1_ps(weights[i]),
+                               _mm512_maskz_loadu_ps(mask, values + ancestors[i] * size + j), even);
         if (i + 1 == count) break;
-        odd = _mm512_fmadd_ps(_mm512_set1_ps(weights[i + 1]), _mm512_maskz_loadu_ps(mask, values + ancestors[i + 1] * size + j), odd);
+        odd = _mm512_fmadd_ps(_mm512_set1_ps(weights[i + 1]),
+                              _mm512_maskz_loadu_ps(mask, values + ancestors[i + 1] * size + j), odd);
       }
       _mm512_mask_storeu_ps(y + j, mask, _mm512_mul_ps(_mm512_add_ps(even, odd), _mm512_set1_ps(divisor)));
     }

@@ -38,7 +38,8 @@ struct StoredHead {
       }
       quantize(bytes.data(), value_scales + i, value + i * step, step, length - i, size);
       for (int64_t p = 0; p < simd::kLanes; p += 4) {
-        for (int64_t j = 0; j < stride; j += simd::kLanes) interleave(bytes.data() + p * stride + j, values + (i + p) * stride + j * 4);
+        for (int64_t j = 0; j < stride; j += simd::kLanes)
+          interleave(bytes.data() + p * stride + j, values + (i + p) * stride + j * 4);
       }
     }
   }
@@ -74,16 +75,25 @@ struct StoredHead {
 class HeadAttention {
  public:
   // `bias` of the scores (length); rows of queries and of the result are `query_step` and `result_step` elements apart.
-  HeadAttention(const StoredHead& head, const float* bias, int64_t length, int64_t size, int64_t query_step, int64_t result_step)
+  HeadAttention(const StoredHead& head, const float* bias, int64_t length, int64_t size, int64_t query_step,
+                int64_t result_step)
       : head_(head), bias_(bias), length_(length), size_(size), query_step_(query_step), result_step_(result_step) {}
 
   void attend(const float* query, float* result, int64_t queries) const {
-    for (int64_t q = 0; q < queries; q += kMostQueries, query += kMostQueries * query_step_, result += kMostQueries * result_step_) {
+    for (int64_t q = 0; q < queries;
+         q += kMostQueries, query += kMostQueries * query_step_, result += kMostQueries * result_step_) {
       switch (std::min<int64_t>(kMostQueries, queries - q)) {
-        case 1: attend<1>(query, result); break;
-        case 2: attend<2>(query, result); break;
-        case 3: attend<3>(query, result); break;
-        default: attend<4>(query, result);
+        case 1:
+          attend<1>(query, result);
+          break;
+        case 2:
+          attend<2>(query, result);
+          break;
+        case 3:
+          attend<3>(query, result);
+          break;
+        default:
+          attend<4>(query, result);
       }
     }
   }
@@ -110,7 +120,8 @@ class HeadAttention {
     __m512 peaks[kQueries];
     score<kQueries>(bytes.data(), factors, shifts, scores.data(), peaks);
     for (int q = 0; q < kQueries; ++q) {
-      divisors[q] = weigh(scores.data() + q * head_.padded, weights.data() + q * head_.padded, _mm512_reduce_max_ps(peaks[q]));
+      divisors[q] =
+          weigh(scores.data() + q * head_.padded, weights.data() + q * head_.padded, _mm512_reduce_max_ps(peaks[q]));
     }
     blend<kQueries>(weights.data(), divisors, result);
   }

@@ -89,15 +89,17 @@ template <int kRows, int kPanels, int... kSum>
 template <Activation kActivation>
 [[gnu::always_inline]] inline void write(const Layer& layer, int64_t row, int64_t column, __m512i sum) {
   const __mmask16 mask = simd::tail_mask(layer.columns - column);
-  const __m512 scale = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, layer.scales + column), _mm512_set1_ps(layer.x_scales[row]));
+  const __m512 scale =
+      _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, layer.scales + column), _mm512_set1_ps(layer.x_scales[row]));
   const __m512 product = _mm512_cvtepi32_ps(_mm512_sub_epi32(sum, _mm512_set1_epi32(128 * layer.x_sums[row])));
-  const __m512 value = activate<kActivation>(_mm512_fmadd_ps(product, scale, _mm512_maskz_loadu_ps(mask, layer.bias + column)));
+  const __m512 value =
+      activate<kActivation>(_mm512_fmadd_ps(product, scale, _mm512_maskz_loadu_ps(mask, layer.bias + column)));
   _mm512_mask_storeu_ps(layer.y + row * layer.columns + column, mask, value);
 }
 
 template <int kRows, int kPanels, Activation kActivation, int... kSum>
-[[gnu::always_inline]] inline void tile(const Layer& layer, int64_t row, int64_t panel,
-                                        const uint8_t* ahead, std::integer_sequence<int, kSum...> all) {
+[[gnu::always_inline]] inline void tile(const Layer& layer, int64_t row, int64_t panel, const uint8_t* ahead,
+                                        std::integer_sequence<int, kSum...> all) {
   const int64_t groups = layer.panels->groups, stride = groups * 4, panel_bytes = layer.panels->bytes();
   const int8_t* x = layer.x + row * stride;
   const uint8_t* w = layer.panels->panel(panel);
@@ -121,12 +123,18 @@ constexpr int kMostRows = 6, kMostPanels = 4;
 template <int kPanels, Activation kActivation>
 void tile(const Layer& layer, int64_t row, int64_t panel, const uint8_t* ahead, int rows) {
   switch (rows) {
-    case 1: return tile<1, kPanels, kActivation>(layer, row, panel, ahead);
-    case 2: return tile<2, kPanels, kActivation>(layer, row, panel, ahead);
-    case 3: return tile<3, kPanels, kActivation>(layer, row, panel, ahead);
-    case 4: return tile<4, kPanels, kActivation>(layer, row, panel, ahead);
-    case 5: return tile<5, kPanels, kActivation>(layer, row, panel, ahead);
-    default: return tile<6, kPanels, kActivation>(layer, row, panel, ahead);
+    case 1:
+      return tile<1, kPanels, kActivation>(layer, row, panel, ahead);
+    case 2:
+      return tile<2, kPanels, kActivation>(layer, row, panel, ahead);
+    case 3:
+      return tile<3, kPanels, kActivation>(layer, row, panel, ahead);
+    case 4:
+      return tile<4, kPanels, kActivation>(layer, row, panel, ahead);
+    case 5:
+      return tile<5, kPanels, kActivation>(layer, row, panel, ahead);
+    default:
+      return tile<6, kPanels, kActivation>(layer, row, panel, ahead);
   }
 }
 
@@ -151,9 +159,16 @@ class Linear {
     bytes.resize(static_cast<size_t>(rows * stride));
     x_scales.resize(static_cast<size_t>(rows));
     x_sums.resize(static_cast<size_t>(rows));
-    Layer layer{panels.get(), bytes.data(), x_scales.data(), x_sums.data(), scales.as<float>(), bias.as<float>(),
-                context.output<float>(0, {rows, columns}), columns};
-    const auto quantize = [&, q = bytes.data(), scale = x_scales.data(), sum = x_sums.data()](int64_t from, int64_t to) {
+    Layer layer{panels.get(),
+                bytes.data(),
+                x_scales.data(),
+                x_sums.data(),
+                scales.as<float>(),
+                bias.as<float>(),
+                context.output<float>(0, {rows, columns}),
+                columns};
+    const auto quantize = [&, q = bytes.data(), scale = x_scales.data(), sum = x_sums.data()](int64_t from,
+                                                                                              int64_t to) {
       for (int64_t r = from; r < to; ++r) {
         sum[r] = simd::quantize_row(x.as<float>() + r * inputs, inputs, stride, q + r * stride, scale + r);
       }
@@ -181,7 +196,8 @@ class Linear {
       quantize(first, std::min(first + height, rows));
     });
     context.parallel(static_cast<size_t>(heights * parts), [&](size_t task) {
-      const int64_t row = static_cast<int64_t>(task) / parts * height, panel = static_cast<int64_t>(task) % parts * width;
+      const int64_t row = static_cast<int64_t>(task) / parts * height,
+                    panel = static_cast<int64_t>(task) % parts * width;
       block(layer, row, std::min(row + height, rows), panel, std::min(panel + width, panels->count));
     });
   }

@@ -16,8 +16,9 @@ class AddNorm {
   void compute(const ort::Context& context) {
     const ort::Tensor x = context.input(0), skip = context.input(1), gamma = context.input(2), beta = context.input(3);
     const int64_t width = x.last(), rows = x.rows(), skips = skip.rows();
-    ort::require(skip.last() == width && gamma.size() == width && beta.size() == width && skips > 0 && rows % skips == 0,
-                 "a normalisation takes two tensors of one width, and the second repeats in the first");
+    ort::require(
+        skip.last() == width && gamma.size() == width && beta.size() == width && skips > 0 && rows % skips == 0,
+        "a normalisation takes two tensors of one width, and the second repeats in the first");
     float* y = context.output<float>(0, x);
     const int64_t height = std::max<int64_t>(1, (int64_t{1} << 15) / width);
     context.parallel(static_cast<size_t>((rows + height - 1) / height), [&](size_t task) {
@@ -50,8 +51,9 @@ class AddNorm {
     for (int64_t i = 0; i < width; i += simd::kLanes) {
       const __mmask16 mask = simd::tail_mask(width - i);
       const __m512 value = _mm512_mul_ps(_mm512_sub_ps(_mm512_maskz_loadu_ps(mask, y + i), mean), factor);
-      _mm512_mask_storeu_ps(y + i, mask,
-                            _mm512_fmadd_ps(value, _mm512_maskz_loadu_ps(mask, gamma + i), _mm512_maskz_loadu_ps(mask, beta + i)));
+      _mm512_mask_storeu_ps(
+          y + i, mask,
+          _mm512_fmadd_ps(value, _mm512_maskz_loadu_ps(mask, gamma + i), _mm512_maskz_loadu_ps(mask, beta + i)));
     }
   }
 

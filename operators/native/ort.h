@@ -76,7 +76,9 @@ struct Tensor {
   size_t rank = 0;
 
   template <class T>
-  T* as() const { return static_cast<T*>(data); }
+  T* as() const {
+    return static_cast<T*>(data);
+  }
   int64_t size() const {
     int64_t total = 1;
     for (size_t i = 0; i < rank; ++i) total *= dims[i];

@@ -22,36 +22,44 @@ bool supported() {
          __builtin_cpu_supports("avx512vnni");
 }
 
-}  // namespace
-
-// Offers the operators of the domain `infolens`; on a processor without their instructions it offers none, and ONNX
-// Runtime then runs the functions of the same names that every model carries.
-extern "C" __attribute__((visibility("default"))) ort::Status* RegisterCustomOps(ort::Handle* options,
-                                                                                const ort::ApiBase* base) {
+// The operators of the domain `infolens`, made once: every session of this process refers to them.
+ort::Handle* make_domain() {
   using namespace infolens;
   using ort::kFloat;
+  using ort::kInt32;
+  using ort::kInt64;
   using ort::kInt8;
+  const std::vector<ort::Type> linear = {kFloat, kInt8, kFloat, kFloat}, stored = {kInt8, kFloat, kInt8, kFloat};
+  ort::Operator* const operators[] = {
+      ort::make_operator<Linear<Activation::kNone>>("Int8Linear", linear, {kFloat}),
+      ort::make_operator<Linear<Activation::kRelu>>("Int8LinearRelu", linear, {kFloat}),
+      ort::make_operator<Linear<Activation::kGelu>>("Int8LinearGelu", linear, {kFloat}),
+      ort::make_operator<AddNorm>("AddNorm", {kFloat, kFloat, kFloat, kFloat}, {kFloat}),
+      ort::make_operator<SelfAttention>("Int8SelfAttention", {kFloat, kInt32}, {kFloat}),
+      ort::make_operator<CrossStore>("Int8CrossStore", {kFloat}, stored),
+      ort::make_operator<CrossAttention>("Int8CrossAttention", {kFloat, kInt8, kFloat, kInt8, kFloat, kFloat},
+                                         {kFloat}),
+      ort::make_operator<BeamCache>("BeamCache", {kInt64, kInt64, kInt64}, {kFloat}),
+      ort::make_operator<BeamAttention>("BeamAttention", {kFloat, kFloat, kFloat, kFloat, kFloat},
+                                        {kFloat, kFloat, kFloat}),
+  };
+  ort::Handle* domain = nullptr;
+  ort::check(ort::call<ort::Status*>(ort::kCreateCustomOpDomain, static_cast<const char*>("infolens"), &domain));
+  for (const ort::CustomOp* op : operators) ort::check(ort::call<ort::Status*>(ort::kCustomOpDomainAdd, domain, op));
+  return domain;
+}
+
+}  // namespace
+
+// On a processor without the instructions nothing is offered, and ONNX Runtime runs the functions of the same names
+// that every model carries.
+extern "C" __attribute__((visibility("default"))) ort::Status* RegisterCustomOps(ort::Handle* options,
+                                                                                 const ort::ApiBase* base) {
   ort::table = base->get_api(ort::kInterface);
   if (ort::table == nullptr || !supported()) return nullptr;
-  static ort::Operator* const operators[] = {
-      ort::make_operator<Linear<Activation::kNone>>("Int8Linear", {kFloat, kInt8, kFloat, kFloat}, {kFloat}),
-      ort::make_operator<Linear<Activation::kRelu>>("Int8LinearRelu", {kFloat, kInt8, kFloat, kFloat}, {kFloat}),
-      ort::make_operator<Linear<Activation::kGelu>>("Int8LinearGelu", {kFloat, kInt8, kFloat, kFloat}, {kFloat}),
-      ort::make_operator<AddNorm>("AddNorm", {kFloat, kFloat, kFloat, kFloat}, {kFloat}),
-      ort::make_operator<SelfAttention>("Int8SelfAttention", {kFloat, ort::kInt32}, {kFloat}),
-      ort::make_operator<CrossStore>("Int8CrossStore", {kFloat}, {kInt8, kFloat, kInt8, kFloat}),
-      ort::make_operator<CrossAttention>("Int8CrossAttention", {kFloat, kInt8, kFloat, kInt8, kFloat, kFloat}, {kFloat}),
-      ort::make_operator<BeamCache>("BeamCache", {ort::kInt64, ort::kInt64, ort::kInt64}, {kFloat}),
-      ort::make_operator<BeamAttention>("BeamAttention", {kFloat, kFloat, kFloat, kFloat, kFloat}, {kFloat, kFloat, kFloat}),
-  };
   try {
-    ort::Handle* domain = nullptr;
-    ort::check(ort::call<ort::Status*>(ort::kCreateCustomOpDomain, static_cast<const char*>("infolens"), &domain));
-    for (const ort::CustomOp* op : operators) {
-      ort::check(ort::call<ort::Status*>(ort::kCustomOpDomainAdd, domain, op));
-    }
-    ort::check(ort::call<ort::Status*>(ort::kAddCustomOpDomain, options, domain));
-    return nullptr;
+    static ort::Handle* const domain = make_domain();
+    return ort::call<ort::Status*>(ort::kAddCustomOpDomain, options, domain);
   } catch (const ort::Error& error) {
     return error.status;
   }

@@ -14,7 +14,9 @@ constexpr int kLanes = 16;
 // The next multiple of the lanes.
 constexpr int64_t padded(int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
 
-inline __mmask16 tail_mask(int64_t count) { return count >= kLanes ? 0xffff : static_cast<__mmask16>((1u << count) - 1); }
+inline __mmask16 tail_mask(int64_t count) {
+  return count >= kLanes ? 0xffff : static_cast<__mmask16>((1u << count) - 1);
+}
 
 // e^x, relative error about 1e-7: x = n ln 2 + r, a polynomial of degree 6 in r (Cephes expf), scaled by 2^n.
 inline __m512 exp(__m512 x) {

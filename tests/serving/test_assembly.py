@@ -1,0 +1,50 @@
+"""What a server starts from: the native operators reach the backend that uses them, or their absence is told."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper
+
+from operators.library import ensure_operators
+from serving.assembly import assemble, prepare
+from serving.backends.onnxruntime import model as backend
+from serving.runtime import ensure_runtime
+
+
+def test_the_library_lies_beside_the_backend(tmp_path: Path) -> None:
+    runtime = ensure_runtime()
+    library = tmp_path / "some.so"
+    library.write_bytes(b"library")
+    without, with_it = assemble(runtime, tmp_path), assemble(runtime, tmp_path, library)
+    assert without != with_it
+    assert not (without / "onnxruntime" / "operators.so").exists()
+    assert (with_it / "onnxruntime" / "operators.so").read_bytes() == b"library"
+    assert assemble(runtime, tmp_path, library) == with_it
+
+
+def test_the_operators_can_be_switched_off(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    (tmp_path / "triton").symlink_to(ensure_runtime().folder)
+    _, folder = prepare(tmp_path, operators=False)
+    assert not (folder / "onnxruntime" / "operators.so").exists()
+    assert "operators: ONNX Runtime's own, since the native ones are switched off" in caplog.text
+
+
+def test_sessions_of_the_backend_know_the_operators(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    library = ensure_operators()
+    if library.path is None:
+        pytest.skip(f"no native operators: {library.reason}")
+    node = helper.make_node("AddNorm", ["x", "x", "g", "g"], ["y"], domain="infolens", epsilon=1e-5)
+    tensors = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in "xgy"}
+    graph = helper.make_graph([node], "norm", [tensors["x"], tensors["g"]], [tensors["y"]])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("infolens", 1)]
+    content = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+    monkeypatch.setattr(backend, "OPERATORS", tmp_path / "missing.so")
+    with pytest.raises(Exception, match="AddNorm"):
+        ort.InferenceSession(content, backend.session_options({}))
+    monkeypatch.setattr(backend, "OPERATORS", library.path)
+    ort.InferenceSession(content, backend.session_options({}))
