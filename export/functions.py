@@ -174,8 +174,10 @@ def beam_attention(name: str, *, heads: int, head_size: int) -> onnx.FunctionPro
         beams = graph.dimension("bias", 2)
         shape = graph.one("Concat", graph.ints([-1]), beams, graph.ints([3 * heads * head_size]), axis=0)
         parts = graph.add("Split", [graph.one("Reshape", "parts", shape)], outputs=3, axis=-1)
+        # ONNX Runtime before 1.20 wants a bias for every head.
+        every = graph.one("Expand", "bias", graph.ints([1, heads, 1, 1]))
         names = ["found", *outputs[1:]]
-        graph.attention([*parts, "", "", "bias", "past_key", "past_value"], heads, outputs=names)
+        graph.attention([*parts, "", "", every, "past_key", "past_value"], heads, outputs=names)
         graph.one("Reshape", names[0], graph.ints([-1, heads * head_size]), output="context")
 
     return _function(name, inputs, outputs, body, ["num_heads", "layer"])
