@@ -122,8 +122,12 @@ def outcome(client: grpc.InferenceServerClient, timeout_s: float = TIMEOUT_S) ->
 
 
 def test_what_is_too_much_is_refused_and_the_server_stays_up(client: grpc.InferenceServerClient) -> None:
+    answers: set[str] = set()
     with ThreadPoolExecutor(96) as pool:
-        answers = set(pool.map(lambda _: outcome(client), range(500)))
+        for _ in range(10):  # On a busy machine the callers may be too slow to fill the queue at once.
+            answers |= set(pool.map(lambda _: outcome(client), range(500)))
+            if len(answers) > 1:
+                break
     assert answers == {"b'a goal'", "StatusCode.UNAVAILABLE"}
     assert outcome(client) == "b'a goal'"
 

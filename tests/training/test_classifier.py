@@ -75,7 +75,8 @@ def test_a_starter_learns_a_separable_problem(tmp_path: Path, task: Task, labels
 
 def test_a_checkpoint_is_a_base_and_the_same_seed_gives_the_same_model(tmp_path: Path) -> None:
     splits = _toy(Task.CATEGORY, ("Sports", "Travel"))
-    config = dataclasses.replace(SMALL, epochs=1, teacher=0.0)
+    # A base that has learned: from one that has not, this few steps lead nowhere now and then.
+    config = dataclasses.replace(SMALL, teacher=0.0)
     fit(splits, task=Task.CATEGORY, base="starter", out=tmp_path / "one", config=config)
     runs = [
         fit(splits, task=Task.CATEGORY, base=str(tmp_path / "one"), out=tmp_path / name, config=SMALL)["test"]
