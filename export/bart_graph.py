@@ -2,16 +2,12 @@
 
 What is special about this graph, and why:
 
-* The encoder and the keys and values of the cross attention stand in the OUTER graph. ``BeamSearch`` hands its
-  decoder whatever its encoder subgraph returns, repeated for every beam; the decoder here ignores that (the encoder
-  subgraph returns single zeros) and reads the keys and values from the outer graph, where they stand once for each
-  article. The beams of an article become the query positions of one attention: memory traffic falls by the number
-  of beams.
+* The encoder and the keys and values of the cross attention stand in the OUTER graph, once for each article; the loop
+  of the search reads them from there. The beams of an article are the query positions of one attention: memory traffic
+  falls by the number of beams.
 * Each layer is a handful of fused operators, because at small widths a step costs as much as it has operators.
 * All weights are initialisers of the outer graph, and the tied embedding is stored once: the session transposes it at
   load for the output layer.
-* ``BeamSearch`` neither forces the end token at ``max_length`` nor returns it: the search runs to one token less, and
-  the graph puts the end token behind every summary itself.
 """
 
 from __future__ import annotations
@@ -32,8 +28,6 @@ from .graph import INFO_LENS, Graph, Layout, Precision, model_of, value
 from .state import State
 from .weights import Weights
 
-_CERTAIN: Final = 1e6
-"""Added to a logit, makes its probability 1."""
 _POSITION_OFFSET: Final = 2
 """BART's position table starts at the third row (a relic of the padding row of its ancestors)."""
 

@@ -89,8 +89,8 @@ class Checkpoint:
     def generation(self) -> Any:
         """The model's generation configuration, with the project's n-gram size and early stopping.
 
-        ``BeamSearch`` and ``transformers`` agree on when to stop only with early stopping: the search ends as soon
-        as it has as many finished summaries as beams.
+        With early stopping a search ends as soon as it has as many finished summaries as beams: the fewest steps, and
+        with one beam the same answer as a search without beams.
         """
         generation = self.model.generation_config
         generation.early_stopping = True

@@ -225,7 +225,7 @@ class Graph:
         """Fused attention over the inputs of ``com.microsoft.MultiHeadAttention``; an empty name leaves one out.
 
         Softmax is in fp32 at every precision: the kernels for fp16 sum up in fp32. A cache of keys and values
-        (``outputs`` beyond the first) stays in fp32, as ``BeamSearch`` keeps it.
+        (``outputs`` beyond the first) stays in fp32.
         """
         half = self.precision is Precision.FP16 and outputs == 1
         if half:  # All but the mask, the fifth input.
