@@ -56,7 +56,7 @@ class Operations:
     """Multiplications and additions."""
 
     int8: float
-    fp32: float
+    fp32: float = 0.0
 
     def least_s(self, rates: Rates) -> float:
         """Seconds, one kind after the other."""
@@ -76,14 +76,14 @@ def least_time_s(workload: Workload, size: FixtureSize, batch: int, rates: Rates
     length = workload.tokens_in
     full = layer_operations(batch, length, width, inner, products=products)
     dense = 2 * batch * (2 * length * width**2 + 2 * width**2 + 2 * width * inner)
-    last = Operations(int8=dense + 2 * products * batch * length * width, fp32=0)
+    last = Operations(int8=dense + 2 * products * batch * length * width)
     return (layers - 1) * full.least_s(rates) + last.least_s(rates)
 
 
 def layer_operations(batch: int, length: int, width: int, inner: int, *, products: int = 2) -> Operations:
     """One layer over all tokens, whose attention has ``products`` products of length by length."""
     dense = 2 * batch * length * (4 * width**2 + 2 * width * inner)
-    return Operations(int8=dense + 2 * products * batch * length**2 * width, fp32=0)
+    return Operations(int8=dense + 2 * products * batch * length**2 * width)
 
 
 def _summary_s(workload: Workload, shape: dict[str, int], batch: int, rates: Rates) -> float:
@@ -91,7 +91,7 @@ def _summary_s(workload: Workload, shape: dict[str, int], batch: int, rates: Rat
         raise ValueError("a summary's workload says how it is generated")
     length, width, layers = workload.tokens_in, shape["d_model"], shape["decoder_layers"]
     encoder = layer_operations(batch, length, width, shape["encoder_ffn_dim"])
-    cross = Operations(int8=4 * batch * length * width**2, fp32=0)
+    cross = Operations(int8=4 * batch * length * width**2)
     total = shape["encoder_layers"] * encoder.least_s(rates) + layers * cross.least_s(rates)
     rows = batch * workload.generation.beams
     weights = layers * (6 * width**2 + 2 * width * shape["decoder_ffn_dim"]) + shape["vocab_size"] * width

@@ -132,7 +132,7 @@ class _Bart:
     # -- the decoder --------------------------------------------------------------------------------------------
 
     def decode(self, graph: Graph, step: Step) -> tuple[str, list[str]]:
-        """One step of the decoder, as `beam_search.Decoder` has it."""
+        """One step of the decoder, as `beam_state.Decoder` has it."""
         x = self.embed(graph, step.tokens, self.positions(graph, "decoder", step.position, graph.ints([1])), "decoder")
         x = graph.reshape(x, [-1, self.width])
         grown: list[str] = []

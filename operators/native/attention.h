@@ -41,6 +41,18 @@ class SelfAttention {
   const int64_t heads_;
 };
 
+// Head `index` of all articles in the tensors that `CrossStore` writes and `CrossAttention` reads.
+inline StoredHead stored_head(int8_t* keys, float* key_scales, int8_t* values, float* value_scales, int64_t index,
+                              int64_t padded, int64_t stride) {
+  const int64_t place = index * padded;
+  return {reinterpret_cast<uint8_t*>(keys) + place * stride,
+          key_scales + place,
+          values + place * stride,
+          value_scales + place,
+          padded,
+          stride};
+}
+
 class CrossStore {
  public:
   explicit CrossStore(const ort::Info& info) : heads_(info.integer("num_heads")) {}
@@ -57,14 +69,9 @@ class CrossStore {
     int8_t* values = context.output<int8_t>(2, {batch, heads_, padded, stride});
     float* value_scales = context.output<float>(3, {batch, heads_, 1, padded});
     context.parallel(static_cast<size_t>(batch * heads_), [&](size_t task) {
-      const int64_t index = static_cast<int64_t>(task), place = index * padded;
+      const int64_t index = static_cast<int64_t>(task);
       const float* key = both.as<float>() + index / heads_ * length * 2 * width + index % heads_ * size;
-      const StoredHead head{reinterpret_cast<uint8_t*>(keys) + place * stride,
-                            key_scales + place,
-                            values + place * stride,
-                            value_scales + place,
-                            padded,
-                            stride};
+      const StoredHead head = stored_head(keys, key_scales, values, value_scales, index, padded, stride);
       head.fill(key, key + width, 2 * width, length, size);
     });
   }
@@ -88,13 +95,9 @@ class CrossAttention {
                  "stored attention takes as many queries for each article, over keys of its own length");
     float* y = context.output<float>(0, query);
     context.parallel(static_cast<size_t>(batch * heads_), [&](size_t task) {
-      const int64_t index = static_cast<int64_t>(task), article = index / heads_, place = index * padded;
-      const StoredHead head{keys.as<uint8_t>() + place * stride,
-                            key_scales.as<float>() + place,
-                            values.as<int8_t>() + place * stride,
-                            value_scales.as<float>() + place,
-                            padded,
-                            stride};
+      const int64_t index = static_cast<int64_t>(task), article = index / heads_;
+      const StoredHead head = stored_head(keys.as<int8_t>(), key_scales.as<float>(), values.as<int8_t>(),
+                                          value_scales.as<float>(), index, padded, stride);
       const HeadAttention attention(head, bias.as<float>() + article * length, length, size, width, width);
       const int64_t first = article * beams * width + index % heads_ * size;
       attention.attend(query.as<float>() + first, y + first, beams);

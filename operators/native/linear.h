@@ -177,7 +177,7 @@ class Linear {
     if (rows <= kFewRows) {
       quantize(0, rows);
       // A task reads about 64 KB of weights.
-      const int64_t width = std::max<int64_t>(4, (int64_t{1} << 16) / panels->bytes() / 4 * 4);
+      const int64_t width = std::max<int64_t>(1, (int64_t{1} << 16) / panels->bytes() / kMostPanels) * kMostPanels;
       const int64_t tasks = (panels->count + width - 1) / width;
       context.parallel(static_cast<size_t>(tasks), [&](size_t task) {
         const int64_t first = static_cast<int64_t>(task) * width;
@@ -213,7 +213,7 @@ class Linear {
         const int64_t to = row + (last_row - row) * (i + 1) / blocks;
         const int rows = static_cast<int>(to - from);
         const uint8_t* ahead = layer.panels->panel(panel + step + i % step);
-        if (step == 4) tile<4, kActivation>(layer, from, panel, ahead, rows);
+        if (step == kMostPanels) tile<kMostPanels, kActivation>(layer, from, panel, ahead, rows);
         if (step == 2) tile<2, kActivation>(layer, from, panel, ahead, rows);
         if (step == 1) tile<1, kActivation>(layer, from, panel, ahead, rows);
         from = to;
