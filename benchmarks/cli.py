@@ -12,10 +12,10 @@ from pathlib import Path
 
 from infolens import Article, Client, InfoLensError
 from infolens.contract import Task
+from infolens.machine import this_machine
 
 from .fixtures import SIZES, make_fixtures
 from .latency import LatencyConfig, measure_latency, measure_throughput, report
-from .machine import this_machine
 from .peers import LABELS, OURS, PeersConfig, measure
 from .server import ROOT, BenchmarkError, running_server
 

@@ -14,8 +14,7 @@ import numpy as np
 
 from infolens import Article, Client, InfoLensError, Report
 from infolens.contract import Task
-
-from .machine import this_machine
+from infolens.machine import this_machine
 
 
 @dataclass(frozen=True, kw_only=True)

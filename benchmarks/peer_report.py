@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from infolens.contract import Task
+from infolens.machine import Machine
 
-from .machine import Machine
 from .peers import EXACT, LABELS, OURS, REFERENCE, Measured, TaskMeasurement
 from .timings import Spread, agreement, largest_difference, ratios
 

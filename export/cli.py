@@ -20,6 +20,7 @@ _EPILOG = """examples:
   python -m export summary  --checkpoint checkpoints/summary
   python -m export category --checkpoint checkpoints/category --precision fp32
   python -m export veracity --checkpoint checkpoints/veracity --replace
+  python -m export category --checkpoint models:/category@champion
   python -m export configs              write every config.pbtxt anew from the contract
   python -m export configs --check      fail if one is out of step (for CI)
 
@@ -40,7 +41,17 @@ def build_parser() -> argparse.ArgumentParser:
     for task, contract in CONTRACTS.items():
         command = commands.add_parser(task.value, help=f"export a checkpoint as the model {contract.model!r}")
         command.add_argument(
-            "--checkpoint", required=True, metavar="DIR_OR_ID", help="folder of save_pretrained, or a hub id"
+            "--checkpoint",
+            required=True,
+            metavar="SOURCE",
+            help="folder of save_pretrained, a hub id, or a model of an MLflow registry, such as "
+            f"models:/{task.value}@champion",
+        )
+        command.add_argument(
+            "--tracking-uri",
+            default="",
+            metavar="URI",
+            help="MLflow server or database of models:/ (default: MLFLOW_TRACKING_URI, else the file mlruns/mlflow.db)",
         )
         _add_repository(command)
         command.add_argument(
@@ -128,6 +139,7 @@ def _export(options: argparse.Namespace) -> int:
         ExportOptions(
             task=task,
             checkpoint=options.checkpoint,
+            tracking_uri=options.tracking_uri,
             repository=options.repository,
             precision=options.precision,
             max_tokens=options.max_tokens,

@@ -7,7 +7,7 @@ answers and is let go, and only then is one graph after the other loaded and com
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +28,7 @@ from .graph import Precision
 from .model_file import MODEL_FILE, SPLIT_BYTES, model_files, write_model
 from .parity import Reference, check_graph, reference_of
 from .progress import size, step
+from .registry import checkpoint_folder
 from .repository import Export, publish
 from .tokenization import Padding, padding_of, serving_tokenizer
 from .weights import Weights
@@ -45,7 +46,9 @@ class ExportOptions:
 
     task: Task
     checkpoint: str
-    """A folder written by ``save_pretrained``, or a hub id."""
+    """A folder written by ``save_pretrained``, a hub id, or a registered model: ``models:/category@champion``."""
+    tracking_uri: str = ""
+    """Of the MLflow server or database of a registered model."""
     repository: Path = Path("model_repository")
     precision: Precision = Precision.INT8
     max_tokens: int | None = None
@@ -122,8 +125,13 @@ def _with_checkpoint(options: ExportOptions, models: dict[Precision, Path]) -> t
 
     Writes the graphs, and returns what is known of the checkpoint, its served tokenizer and its answers.
     """
-    with step(f"reading {options.checkpoint}"):
-        checkpoint = load_checkpoint(options.task, options.checkpoint, max_tokens=options.max_tokens)
+    with (
+        checkpoint_folder(options.checkpoint, tracking_uri=options.tracking_uri) as folder,
+        step(f"reading {options.checkpoint}"),
+    ):
+        checkpoint = load_checkpoint(options.task, folder, max_tokens=options.max_tokens)
+    if folder != options.checkpoint:
+        checkpoint = replace(checkpoint, source=options.checkpoint)  # the folder that it was fetched to is gone
     tokenizer, padding = serving_tokenizer(checkpoint), padding_of(checkpoint)
     parameters = checkpoint.model.num_parameters()
     expected = {precision: int(parameters * _WEIGHT_BYTES[precision]) for precision in models}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from infolens.contract import CONTRACTS, Task
 
-from .errors import BaseModelError
+from .bert import load_bert
+from .errors import BaseModelError, SettingError
 from .tokenization import train_unigram, train_wordpiece
 
 logger = logging.getLogger(__name__)
@@ -22,16 +24,20 @@ MODEL_TYPES: Final = {Task.CATEGORY: "distilbert", Task.VERACITY: "xlnet"}
 DOCUMENTED_BASES: Final = {Task.CATEGORY: "distilbert-base-uncased", Task.VERACITY: "xlnet-base-cased"}
 
 
-def load_base(task: Task, base: str, *, dropout: float) -> tuple[Any, Any]:
+def load_base(task: Task, base: str, *, dropout: float, keep_layers: int = 0) -> tuple[Any, Any]:
     """Load a pre-trained base with a new classification head: ``(model, tokenizer)``.
+
+    A BERT is a base for the category too: it becomes a DistilBERT that computes the same (see `bert`).
 
     Args:
         task: A classifier's task.
         base: A hub id or a checkpoint folder.
         dropout: For the hidden states of the head and the layers.
+        keep_layers: How many layers are kept, evenly spread; 0 keeps all.
 
     Raises:
-        BaseModelError: It is not there, or not of the task's architecture.
+        BaseModelError: It is not there, not of the task's architecture, or was trained for another task.
+        SettingError: It has fewer layers than ``keep_layers``.
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
@@ -41,19 +47,83 @@ def load_base(task: Task, base: str, *, dropout: float) -> tuple[Any, Any]:
         config = AutoConfig.from_pretrained(base)
     except (OSError, ValueError) as error:
         raise BaseModelError(f"{base}: neither a checkpoint folder nor a model that the hub gives; {hint}") from error
-    if config.model_type != wanted:
+    if config.model_type == "bert" and wanted == "distilbert":
+        model, tokenizer = load_bert(base, hint, classes=len(CONTRACTS[task].labels))
+    elif config.model_type != wanted:
         raise BaseModelError(f"{base}: its architecture is {config.model_type}; {hint}")
-    labels = CONTRACTS[task].labels
-    config.dropout = dropout
-    _name_labels(config, labels)
-    try:
-        model = AutoModelForSequenceClassification.from_pretrained(
-            base, config=config, ignore_mismatched_sizes=True, dtype="float32"
-        )
-        tokenizer = AutoTokenizer.from_pretrained(base, use_fast=True)
-    except (OSError, ValueError) as error:
-        raise BaseModelError(f"{base}: cannot be loaded: {error}; {hint}") from error
+    else:
+        _refuse_other_labels(base, config, task)
+        try:
+            model = AutoModelForSequenceClassification.from_pretrained(
+                base, num_labels=len(CONTRACTS[task].labels), ignore_mismatched_sizes=True, dtype="float32"
+            )
+            tokenizer = AutoTokenizer.from_pretrained(base, use_fast=True)
+        except (OSError, ValueError) as error:
+            raise BaseModelError(f"{base}: cannot be loaded: {error}; {hint}") from error
+    if keep_layers:
+        _keep_layers(model, keep_layers, base)
+    _set_dropout(model, dropout)
+    _name_labels(model.config, CONTRACTS[task].labels)
     return model, tokenizer
+
+
+def _refuse_other_labels(base: str, config: Any, task: Task) -> None:
+    """A head that was trained for labels of its own is another task's; LABEL_0... is transformers' placeholder."""
+    named = list((config.id2label or {}).values())
+    labels = CONTRACTS[task].labels
+    if named and tuple(named) != labels and not all(str(name).startswith("LABEL_") for name in named):
+        raise BaseModelError(
+            f"{base}: was trained to tell {', '.join(map(str, named))}; {task.value} has {', '.join(labels)}. Give a "
+            f"checkpoint without a head, such as {DOCUMENTED_BASES[task]}, or the right task"
+        )
+
+
+def _keep_layers(model: Any, count: int, base: str) -> None:
+    from torch import nn
+
+    xlnet = model.config.model_type == "xlnet"
+    stack, field = (model.transformer, "n_layer") if xlnet else (model.distilbert.transformer, "n_layers")
+    layers = stack.layer
+    if count > len(layers):
+        raise SettingError(f"keep_layers is at most {len(layers)} for {base}, not {count}")
+    chosen = [round(i * (len(layers) - 1) / max(1, count - 1)) for i in range(count)]
+    stack.layer = nn.ModuleList([layers[i] for i in chosen])
+    setattr(model.config, field, count)
+
+
+def _set_dropout(model: Any, dropout: float) -> None:
+    """Set the rates of the hidden states, for whoever loads the model; the attention's stay as the base has them."""
+    for name in ("dropout", "seq_classif_dropout", "summary_last_dropout"):
+        if hasattr(model.config, name):
+            setattr(model.config, name, dropout)
+
+
+def load_prepared(
+    task: Task, folder: Path, *, tokenizer: Path | None = None, gradient_checkpointing: bool = False
+) -> tuple[Any, Any]:
+    """Load a folder of ours, whose architecture and labels are known to fit: ``(model, tokenizer)``, in fp32.
+
+    Args:
+        task: What the model is for.
+        folder: Of the weights.
+        tokenizer: Of the tokenizer, where that is another one.
+        gradient_checkpointing: Whether the model must be able to compute activations twice.
+
+    Raises:
+        SettingError: ``gradient_checkpointing`` is asked for and the architecture has none.
+    """
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer, BartForConditionalGeneration
+
+    kind = BartForConditionalGeneration if task is Task.SUMMARY else AutoModelForSequenceClassification
+    model = kind.from_pretrained(folder, dtype="float32")
+    if task is Task.VERACITY:
+        model.transformer.mask_emb.requires_grad_(False)  # used in pre-training only: it never gets a gradient
+    if gradient_checkpointing and not model.supports_gradient_checkpointing:
+        raise SettingError(
+            f"gradient_checkpointing: transformers has none for {model.config.model_type}; use a smaller "
+            "per_device_train_batch_size with gradient_accumulation_steps"
+        )
+    return model, AutoTokenizer.from_pretrained(tokenizer or folder)
 
 
 def train_tokenizer(task: Task, texts: Sequence[str], *, vocabulary: int, max_length: int) -> Any:

@@ -53,22 +53,13 @@ def drop_tokens(ids: Ids, fraction: float, rng: np.random.Generator) -> Ids:
     return kept if len(kept) else ids[:1]
 
 
-def join_same_class(items: list[Ids], labels: Sequence[int], fraction: float, rng: np.random.Generator) -> list[Ids]:
-    """Follow a random ``fraction`` of the items by another one or two of the same class, so that inputs grow longer."""
-    if fraction <= 0:
-        return items
-    by_class: dict[int, NDArray[np.int64]] = {c: np.flatnonzero(np.asarray(labels) == c) for c in set(labels)}
-    result = list(items)
-    for index in np.flatnonzero(rng.random(len(items)) < fraction).tolist():
-        more = rng.choice(by_class[labels[index]], size=int(rng.integers(1, 3)))
-        result[index] = np.concatenate([items[index], *(items[other] for other in more)])
-    return result
-
-
 def length_sorted(
     lengths: Sequence[int], *, batch: int, rng: np.random.Generator | None = None, pool: int = 40
 ) -> Iterator[NDArray[np.int64]]:
-    """Batches of indexes of like length: sorted within shuffled pools, in random order; without ``rng`` just sorted."""
+    """Batches of indexes of like length: sorted within shuffled pools, in random order; without ``rng`` just sorted.
+
+    A batch with fewer indexes than ``batch`` comes last.
+    """
     lengths_array = np.asarray(lengths)
     if rng is None:
         order = np.argsort(lengths_array, kind="stable")
@@ -80,7 +71,9 @@ def length_sorted(
         part = order[start : start + batch * pool]
         part = part[np.argsort(lengths_array[part], kind="stable")]
         batches += [part[i : i + batch] for i in range(0, len(part), batch)]
-    yield from (batches[i] for i in rng.permutation(len(batches)))
+    whole = [rows for rows in batches if len(rows) == batch]
+    yield from (whole[i] for i in rng.permutation(len(whole)))
+    yield from (rows for rows in batches if len(rows) < batch)
 
 
 def collate(tokenizer: Any, items: Sequence[Ids], *, types: bool) -> dict[str, torch.Tensor]:

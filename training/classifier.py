@@ -1,11 +1,8 @@
-"""Train the category (DistilBERT) and veracity (XLNet) classifiers, on a CPU or a GPU.
+"""The category (DistilBERT) and veracity (XLNet) classifiers: what they train on, and how good they become.
 
-    python -m training fit category --data category.parquet --base starter --out checkpoints/category
-
-Batches of like length, bf16 autocast, AdamW with a one-cycle schedule, label smoothing and an exponential moving
-average of the weights. From scratch two things more: token embeddings that start from co-occurrence counts, and a
-share of the targets from the TF-IDF baseline's out-of-fold probabilities. The best epoch by validation macro-F1 is
-kept, and ``metrics.json`` beside it holds the test figures next to the baseline's.
+From scratch two things help: token embeddings that start from co-occurrence counts, and a share of the targets from a
+teacher's probabilities: the TF-IDF baseline's, out of fold, or those of a larger model (distillation; Hinton et al.,
+2015). The best checkpoint by validation macro-F1 is kept, and ``metrics.json`` has test figures beside the baseline's.
 """
 
 from __future__ import annotations
@@ -13,12 +10,9 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-import shutil
-import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -27,107 +21,131 @@ from numpy.typing import NDArray
 
 from infolens.contract import CONTRACTS, Task
 
-from .architectures import STARTER, load_base
+from .architectures import load_base, load_prepared
 from .baseline import fit_baseline, out_of_fold
 from .batches import encode, joined
 from .calibration import decision_offset, shifted
-from .classifier_config import ClassifierConfig
-from .data import OUT_OF_DOMAIN
-from .errors import SettingError
+from .errors import BaseModelError, SettingError
 from .evaluation import evaluate
-from .loop import Trainer
-from .output import work_folder
+from .prediction import predict
+from .prepared import Prepared, read_prepared, write_prepared
+from .recipes import ClassifierRecipe
+from .schema import OUT_OF_DOMAIN
 from .starter import key_of, prepare_starter
 
 logger = logging.getLogger(__name__)
 
+Frames = dict[str, pd.DataFrame]
+_BASELINE: Final = "baseline.json"
+_PREPARES: Final = (
+    *("base", "seed", "max_tokens", "dropout", "smoothing", "teacher", "teacher_model", "balance"),
+    *("keep_layers", "vocabulary", "layers", "width", "heads"),
+)
+"""What of a recipe the prepared folder depends on; the rest may be tuned over the same folder."""
 
-def fit(
-    splits: dict[str, pd.DataFrame],
-    *,
-    task: Task,
-    base: str,
-    out: Path,
-    config: ClassifierConfig,
-    more_text: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Train a classifier, measure it and save it.
+
+def prepare(
+    splits: Frames, task: Task, recipe: ClassifierRecipe, work: Path, *, more_text: Sequence[str] = ()
+) -> Prepared:
+    """Make what the workers read, in ``work/prepared``; kept as it is when nothing has changed.
 
     Args:
         splits: The tables of `data.load_splits`.
         task: ``CATEGORY`` or ``VERACITY``.
-        base: A hub id, a checkpoint folder, or ``starter``.
-        out: Folder of the checkpoint; written as ``<out>.partial`` and renamed at the end.
-        config: How to train.
+        recipe: How to train.
+        work: The run's folder.
         more_text: Unlabelled text that helps the starter's embeddings and tokenizer.
 
-    Returns:
-        What ``metrics.json`` holds.
-
     Raises:
-        TrainingError: The output folder is taken, the base does not fit, or ``balance`` is set for many classes.
+        SettingError: ``balance`` is set for many classes.
+        BaseModelError: The base or the teacher does not fit.
     """
-    work = work_folder(out)
     labels = CONTRACTS[task].labels
-    if config.balance and len(labels) != 2:
+    if recipe.balance and len(labels) != 2:
         raise SettingError(
             f"balance shifts a decision between two classes; {task.value} has {len(labels)}: leave it out"
         )
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    torch.manual_seed(config.seed)
-    work.mkdir(parents=True, exist_ok=True)
     texts = {split: joined(frame) for split, frame in splits.items()}
-    classes = {
-        split: np.asarray([labels.index(label) for label in frame["label"]], dtype=np.int64)
-        for split, frame in splits.items()
-    }
-    began = time.monotonic()
-    baseline, teacher = _baseline(texts, classes, splits, labels, config, work)
-    for split, figures in baseline.items():
-        logger.info("baseline: accuracy %.4f, macro-F1 %.4f on %s", figures["accuracy"], figures["macro_f1"], split)
-
-    if base == STARTER:
-        model, tokenizer = prepare_starter(task, texts["train"], more_text, config, work)
+    classes = classes_of(splits, labels)
+    key = key_of(
+        itertools.chain(*texts.values(), more_text),
+        *(getattr(recipe, name) for name in _PREPARES),
+        *(part.tolist() for part in classes.values()),
+    )
+    folder = work / "prepared"
+    known = read_prepared(folder)
+    if known is not None and known.key == key:
+        logger.info("tokens, targets and first weights: from %s", folder)
+        return known
+    torch.manual_seed(recipe.seed)
+    teacher = _teacher(texts, classes, task, recipe)
+    if recipe.starter:
+        model, tokenizer = prepare_starter(task, texts["train"], more_text, recipe, work)
     else:
-        model, tokenizer = load_base(task, base, dropout=config.dropout)
-    tokenizer.model_max_length = config.max_tokens
-    ids = {split: encode(tokenizer, part) for split, part in texts.items()}
-    trainer = Trainer(model, tokenizer, config, len(labels))
-    targets = smooth_targets(classes["train"], len(labels), config.smoothing)
+        model, tokenizer = load_base(task, recipe.base, dropout=recipe.dropout, keep_layers=recipe.keep_layers)
+    tokenizer.model_max_length = recipe.max_tokens
+    targets = {split: smooth_targets(classes[split], len(labels), 0.0) for split in ("train", "validation")}
+    targets["train"] = smooth_targets(classes["train"], len(labels), recipe.smoothing)
     if teacher is not None:
-        targets = (1 - config.teacher) * targets + config.teacher * teacher
-    history = trainer.fit(ids["train"], classes["train"], targets, ids["validation"], classes["validation"], work)
-    offset = 0.0
-    if config.balance:
-        offset = decision_offset(trainer.predict(ids["validation"], config.max_tokens), classes["validation"])
-        trainer.shift_decision(offset)
+        targets["train"] = (1 - recipe.teacher) * targets["train"] + recipe.teacher * teacher
+    room = recipe.max_tokens - tokenizer.num_special_tokens_to_add(pair=False)
+    tables = {
+        split: _columns(
+            encode(tokenizer, texts[split], limit=room if split == "validation" else 4096),
+            targets[split],
+            classes[split],
+        )
+        for split in targets
+    }
+    return write_prepared(folder, model=model, tokenizer=tokenizer, tables=tables, key=key)
 
-    measured = {
-        split: _figures(trainer.predict(ids[split], config.max_tokens), classes[split], labels, splits[split])
+
+def measure(
+    splits: Frames, task: Task, recipe: ClassifierRecipe, work: Path, model: Any, tokenizer: Any
+) -> dict[str, Any]:
+    """Test figures of a trained model beside the baseline's; with ``balance`` the model's decision is shifted first.
+
+    Args:
+        splits: The tables of `data.load_splits`.
+        task: ``CATEGORY`` or ``VERACITY``.
+        recipe: How it was trained.
+        work: Folder that keeps the baseline's figures.
+        model: The classifier; its last bias takes the offset.
+        tokenizer: Its tokenizer.
+    """
+    labels = CONTRACTS[task].labels
+    classes = classes_of(splits, labels)
+    items = {split: encode(tokenizer, joined(splits[split])) for split in ("validation", *_measured(splits))}
+
+    def ask(split: str) -> NDArray[np.float32]:
+        return predict(
+            model, tokenizer, items[split], tokens=recipe.max_tokens, batch=recipe.per_device_eval_batch_size
+        )
+
+    offset = 0.0
+    if recipe.balance:
+        offset = decision_offset(ask("validation"), classes["validation"])
+        _shift_decision(model, offset)
+    figures = {
+        split: evaluate(ask(split), classes[split], labels, splits[split]["source"].tolist())
         for split in _measured(splits)
     }
-    metrics = {
-        "task": task.value,
-        "base": base,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "max_tokens": config.max_tokens,
-        "decision_offset": offset,
-        **measured,
-        "baseline": baseline,
-        "validation": history,
-        "articles": {split: len(part) for split, part in texts.items()},
-        "config": asdict(config),
-        "minutes": (time.monotonic() - began) / 60,
-    }
-    trainer.save(work)
-    (work / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    (work / "teacher.npz").unlink(missing_ok=True)
-    shutil.rmtree(work / "prepared", ignore_errors=True)
-    shutil.move(work, out)
-    for split, figures in measured.items():
-        logger.info("%s: accuracy %.4f, macro-F1 %.4f on %s", out, figures["accuracy"], figures["macro_f1"], split)
-    return metrics
+    baseline = _baseline(splits, classes, labels, recipe, work)
+    for split, found in figures.items():
+        logger.info(
+            "%s: accuracy %.4f, macro-F1 %.4f; baseline: %.4f, %.4f",
+            split, found["accuracy"], found["macro_f1"], baseline[split]["accuracy"], baseline[split]["macro_f1"],
+        )  # fmt: skip
+    return {"max_tokens": recipe.max_tokens, "decision_offset": offset, **figures, "baseline": baseline}
+
+
+def figures_on(task: Task, folder: Path, frame: pd.DataFrame, *, batch: int = 64) -> dict[str, Any]:
+    """The figures of a checkpoint folder on a table of articles."""
+    model, tokenizer = load_prepared(task, folder)
+    labels = CONTRACTS[task].labels
+    items = encode(tokenizer, joined(frame))
+    probabilities = predict(model, tokenizer, items, tokens=min(tokenizer.model_max_length, 512), batch=batch)
+    return evaluate(probabilities, classes_of({"": frame}, labels)[""], labels, frame["source"].tolist())
 
 
 def smooth_targets(classes: NDArray[np.int64], count: int, smoothing: float) -> NDArray[np.float32]:
@@ -136,48 +154,92 @@ def smooth_targets(classes: NDArray[np.int64], count: int, smoothing: float) -> 
     return ((1 - smoothing) * one_hot + smoothing / count).astype(np.float32)
 
 
-def _measured(splits: dict[str, pd.DataFrame]) -> tuple[str, ...]:
+def classes_of(splits: Frames, labels: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+    """The class id of every article, by split."""
+    number = {label: index for index, label in enumerate(labels)}
+    return {split: frame["label"].map(number).to_numpy(dtype=np.int64) for split, frame in splits.items()}
+
+
+def _columns(
+    items: Sequence[NDArray[np.int32]], targets: NDArray[np.float32], classes: NDArray[np.int64]
+) -> dict[str, Any]:
+    lengths = [len(item) for item in items]
+    return {"input_ids": list(items), "labels": list(targets), "class": classes.tolist(), "length": lengths}
+
+
+def _measured(splits: Frames) -> tuple[str, ...]:
     return ("test", OUT_OF_DOMAIN) if OUT_OF_DOMAIN in splits else ("test",)
 
 
-def _figures(
-    probabilities: NDArray[np.float32], classes: NDArray[np.int64], labels: Sequence[str], frame: pd.DataFrame
-) -> dict[str, Any]:
-    return evaluate(probabilities, classes, labels, frame["source"].tolist())
+def _shift_decision(model: Any, offset: float) -> None:
+    """Add ``offset`` to the logit of the second class, in the bias of the model's last layer."""
+    head = model.logits_proj if model.config.model_type == "xlnet" else model.classifier
+    with torch.no_grad():
+        head.bias[1] += offset
+
+
+def _teacher(
+    texts: dict[str, list[str]], classes: dict[str, NDArray[np.int64]], task: Task, recipe: ClassifierRecipe
+) -> NDArray[np.float32] | None:
+    """Probabilities (articles, classes) for the training articles, where the recipe asks for them."""
+    labels = CONTRACTS[task].labels
+    if not recipe.teacher:
+        return None
+    if not recipe.teacher_model:
+        logger.info("baseline as teacher: out-of-fold probabilities")
+        return out_of_fold(texts["train"], classes["train"], classes=len(labels), seed=recipe.seed)
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    logger.info("teacher: %s", recipe.teacher_model)
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(recipe.teacher_model, dtype="float32")
+        tokenizer = AutoTokenizer.from_pretrained(recipe.teacher_model)
+    except (OSError, ValueError) as error:
+        raise BaseModelError(
+            f"teacher_model {recipe.teacher_model}: cannot be loaded: {str(error).splitlines()[0]}; give a "
+            "classifier's checkpoint folder, or leave it out for the TF-IDF baseline"
+        ) from error
+    named = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
+    if named != labels:
+        raise BaseModelError(
+            f"teacher_model {recipe.teacher_model}: its labels are {', '.join(named)}; those of {task.value} are "
+            f"{', '.join(labels)}"
+        )
+    items = encode(tokenizer, texts["train"])
+    return predict(model, tokenizer, items, tokens=min(tokenizer.model_max_length, 512))
 
 
 def _baseline(
-    texts: dict[str, list[str]],
+    splits: Frames,
     classes: dict[str, NDArray[np.int64]],
-    splits: dict[str, pd.DataFrame],
     labels: Sequence[str],
-    config: ClassifierConfig,
+    recipe: ClassifierRecipe,
     work: Path,
-) -> tuple[dict[str, Any], NDArray[np.float32] | None]:
-    """The baseline's metrics per split and, where a teacher is asked for, its out-of-fold probabilities."""
-    cache = work / "teacher.npz"
-    every_text = itertools.chain.from_iterable(texts.values())
-    key = key_of(every_text, config.balance, *(part.tolist() for part in classes.values()))
-    if config.teacher and cache.exists():
-        with np.load(cache, allow_pickle=False) as saved:
-            if str(saved["key"]) == key:
-                return json.loads(str(saved["metrics"])), saved["teacher"]
+) -> dict[str, Any]:
+    """The baseline's figures per measured split; kept in ``work``, where other runs on the same articles find them."""
+    texts = {split: joined(frame) for split, frame in splits.items()}
+    cache = work / _BASELINE
+    key = key_of(itertools.chain(*texts.values()), recipe.balance, *(part.tolist() for part in classes.values()))
+    if cache.exists():
+        saved = json.loads(cache.read_text(encoding="utf-8"))
+        if saved["key"] == key:
+            figures: dict[str, Any] = saved["figures"]
+            return figures
     logger.info("fitting the baseline")
-    model = fit_baseline(texts["train"], classes["train"].tolist())
+    fitted = fit_baseline(texts["train"], classes["train"].tolist())
     predicted = {}
     for split in ("validation", *_measured(splits)):
         predicted[split] = np.zeros((len(texts[split]), len(labels)), dtype=np.float32)
-        predicted[split][:, model.classes_] = model.predict_proba(texts[split])
-    offset = decision_offset(predicted["validation"], classes["validation"]) if config.balance else 0.0
-    metrics = {
-        split: _figures(
-            shifted(predicted[split], offset) if offset else predicted[split], classes[split], labels, splits[split]
+        predicted[split][:, fitted.classes_] = fitted.predict_proba(texts[split])
+    offset = decision_offset(predicted["validation"], classes["validation"]) if recipe.balance else 0.0
+    figures = {
+        split: evaluate(
+            shifted(predicted[split], offset) if offset else predicted[split],
+            classes[split],
+            labels,
+            splits[split]["source"].tolist(),
         )
         for split in _measured(splits)
     }
-    if not config.teacher:
-        return metrics, None
-    logger.info("baseline as teacher: out-of-fold probabilities")
-    teacher = out_of_fold(texts["train"], classes["train"], classes=len(labels), seed=config.seed)
-    np.savez(cache, teacher=teacher, metrics=json.dumps(metrics), key=key)
-    return metrics, teacher
+    cache.write_text(json.dumps({"key": key, "figures": figures}), encoding="utf-8")
+    return figures

@@ -1,22 +1,21 @@
-"""``python -m training fit TASK --data PATH --base MODEL_OR_PRESET --out DIR``."""
+"""``python -m training``: fit, tune, compare, and what belongs to them; see ``--help``."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import logging
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from infolens.contract import Task
 
-from .data import SCHEMAS, load_splits, unlabelled_pairs
+from . import cli_data, cli_experiments
+from .cli_options import add_recipe_options, add_tracking_options, recipe_from, schema_help, tracking_from
 from .errors import TrainingError
-from .output import work_folder
-from .settings import apply_settings
 
 _EXAMPLES: Final = """\
 examples:
@@ -27,15 +26,19 @@ examples:
     python -m training fit category --data news.csv --columns text=body,label=section \\
         --base distilbert-base-uncased --out checkpoints/category
 
-  from a hub data set, with other settings:
+  four workers that share out the weights of a large model, with adapters instead of all its weights:
     python -m training fit summary --data cnn_dailymail:3.0.0 --columns article=article,summary=highlights \\
-        --base facebook/bart-large-cnn --out checkpoints/summary --set learning_rate=2e-5
+        --base facebook/bart-large-cnn --out checkpoints/summary \\
+        --set strategy=fsdp --set workers=4 --set precision=bf16 --set lora=true
 
-the settings of a task and their defaults:
-    python -m training settings veracity --base starter
+  a recipe in a file, every setting explained, then a run with one setting changed:
+    python -m training settings veracity --base xlnet-base-cased > veracity.toml
+    python -m training fit veracity --config veracity.toml --data news.jsonl --out checkpoints/veracity \\
+        --set learning_rate=2e-5
 
-DIR then holds the model, its tokenizer and metrics.json: the test figures beside a baseline's.
-Next: python -m export category --checkpoint DIR
+DIR then holds the model, its tokenizer, recipe.toml, plots/ and metrics.json: the test figures beside a baseline's.
+The run and its model stand in MLflow: python -m mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db
+Next: python -m training promote category && python -m export category --checkpoint models:/category@champion
 """
 
 
@@ -48,23 +51,30 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_fit(commands)
+    settings = commands.add_parser(
+        "settings",
+        help="a recipe with its defaults, as TOML that explains itself",
+        description="Print the recipe that a task and a base begin with: a file for 'fit --config'.",
+    )
+    settings.add_argument("task", choices=[task.value for task in Task])
+    settings.add_argument("--base", default="starter", help="the defaults differ between 'starter' and fine-tuning")
+    settings.set_defaults(run=_settings)
+    cli_experiments.add(commands)
+    _add_registry(commands)
+    cli_data.add(commands)
+    return parser
+
+
+def _add_fit(commands: Any) -> None:
     fit = commands.add_parser(
         "fit",
         help="train one model and measure it",
         description="Train one task's model from labelled articles and write a checkpoint with metrics.json.",
-        epilog=_EXAMPLES + "\n" + _schema_help(),
+        epilog=_EXAMPLES + "\n" + schema_help(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    fit.add_argument("task", choices=[task.value for task in Task], help="what the model answers")
-    fit.add_argument(
-        "--data",
-        required=True,
-        metavar="PATH",
-        help=".parquet, .csv, .jsonl or .json file, a folder of them (train.csv, test.csv...), or a hub data set id",
-    )
-    fit.add_argument(
-        "--base", required=True, help="hub id or checkpoint folder of the right architecture, or 'starter'"
-    )
+    add_recipe_options(fit)
     fit.add_argument(
         "--out",
         required=True,
@@ -72,130 +82,85 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="the checkpoint's folder; must not exist (a run that was cut off goes on from DIR.partial)",
     )
-    fit.add_argument(
-        "--columns",
+    add_tracking_options(fit)
+    fit.set_defaults(run=_fit)
+
+
+def _add_registry(commands: Any) -> None:
+    record = commands.add_parser(
+        "record",
+        help="send a finished checkpoint to MLflow, when the server was away",
+        description="Record a checkpoint folder of 'fit' in MLflow and register its model as the challenger.",
+    )
+    record.add_argument("folder", type=Path, metavar="DIR", help="a checkpoint folder that 'fit' has written")
+    add_tracking_options(record, ray=False)
+    record.set_defaults(run=_record)
+    promote = commands.add_parser(
+        "promote",
+        help="make the challenger the champion, if it is better",
+        description="Move the alias 'champion' of a task's registered model to the challenger, if that beats the "
+        "champion on the same frozen test articles by the margin. The exit code is 0 if it did and 1 if not.",
+    )
+    promote.add_argument("task", choices=[task.value for task in Task])
+    promote.add_argument(
+        "--margin",
+        type=float,
+        metavar="M",
+        help="how much better: macro-F1 from 0 to 1 (default 0.002), or ROUGE-Lsum from 0 to 100 (default 0.2)",
+    )
+    promote.add_argument(
+        "--data",
         default="",
-        metavar="OURS=THEIRS,...",
-        help="where the data's columns have other names, such as text=body,label=section",
-    )
-    fit.add_argument(
-        "--validation", type=float, default=0.1, metavar="F", help="fraction for validation without a split column"
-    )
-    fit.add_argument("--test", type=float, default=0.1, metavar="F", help="fraction for testing, likewise (both 0.1)")
-    fit.add_argument(
-        "--unlabelled",
-        action="append",
-        default=[],
         metavar="PATH",
-        help="more articles without labels, for a starter's vocabulary and embeddings; may be repeated",
+        help="measure both anew on the test split of this data; needed when they were tested on different articles",
     )
-    fit.add_argument(
-        "--hold-out",
-        default="",
-        metavar="SOURCE,...",
-        help="sources (column 'source') to keep out of training and measure apart, as out_of_domain",
-    )
-    fit.add_argument("--no-cleaning", action="store_true", help="keep source markers, bylines and links in the text")
-    fit.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads (default: torch's choice)")
-    fit.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting; may be repeated"
-    )
-    settings = commands.add_parser("settings", help="list a task's settings and their defaults")
-    settings.add_argument("task", choices=[task.value for task in Task])
-    settings.add_argument("--base", default="starter", help="the defaults differ between 'starter' and fine-tuning")
-    return parser
-
-
-def _schema_help() -> str:
-    lines = [
-        "columns that each task reads (and 'split': train, validation, test; without it a hash of the text decides):"
-    ]
-    for task, schema in SCHEMAS.items():
-        optional = "".join(f" [{name}]" for name in schema.optional)
-        lines.append(f"  {task.value:<9} {schema.body}, {schema.answer}{optional}")
-        if schema.labels:
-            lines.append(f"            {schema.answer}: {', '.join(schema.labels)}")
-    return "\n".join(lines)
-
-
-def parse_columns(text: str) -> dict[str, str]:
-    """Read ``"text=body,label=section"``: our column name -> the source's.
-
-    Raises:
-        TrainingError: A part is not ``OURS=THEIRS``.
-    """
-    result = {}
-    for part in filter(None, text.split(",")):
-        ours, equals, theirs = part.partition("=")
-        if not (equals and ours.strip() and theirs.strip()):
-            raise TrainingError(f"--columns is OURS=THEIRS,..., such as text=body,label=section, not {part!r}")
-        result[ours.strip()] = theirs.strip()
-    return result
+    add_tracking_options(promote, ray=False)
+    promote.set_defaults(run=_promote)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, or 2 for an error that the message explains."""
+    """Run a command; returns the exit code: 0, 1 for a check that failed, or 2 for an error with a message."""
     options = build_parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    if not sys.warnoptions:  # other people's deprecations are no news to a user
+        warnings.simplefilter("ignore")
     try:
-        if options.command == "settings":
-            for name, value in dataclasses.asdict(_default_config(Task(options.task), options.base)).items():
-                print(f"{name}={value}")
-            return 0
-        metrics = run_fit(options)
+        return int(options.run(options))
     except TrainingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(json.dumps({"checkpoint": str(options.out), "test": _headline(metrics)}))
+
+
+def _settings(options: argparse.Namespace) -> int:
+    from .recipes import default_recipe
+    from .settings import to_toml
+
+    task = Task(options.task)
+    print(to_toml(default_recipe(task, options.base), task), end="")
     return 0
 
 
-def _headline(metrics: dict[str, Any]) -> dict[str, Any]:
-    """The plain figures of the test split, without the tables per class and source."""
-    return {name: value for name, value in metrics["test"].items() if not isinstance(value, dict)}
+def _fit(options: argparse.Namespace) -> int:
+    from .fitting import fit
+
+    task, recipe = recipe_from(options)
+    metrics = fit(task, recipe, options.out, tracking=tracking_from(options), ray_address=options.ray_address)
+    plain = {name: value for name, value in metrics["test"].items() if not isinstance(value, dict | list)}
+    print(json.dumps({"checkpoint": str(options.out), "test": plain}))
+    return 0
 
 
-def _default_config(task: Task, base: str) -> Any:
-    if task is Task.SUMMARY:
-        from .summarizer_config import default_config
+def _record(options: argparse.Namespace) -> int:
+    from .recording import record
 
-        return default_config(base)
-    from .classifier_config import default_config as classifier_default
-
-    return classifier_default(task, base)
+    version = record(options.folder, tracking_from(options))
+    print(json.dumps({"checkpoint": str(options.folder), "version": version}))
+    return 0
 
 
-def run_fit(options: argparse.Namespace) -> dict[str, Any]:
-    """Load the data and train what the options of ``fit`` ask for; returns the metrics.
+def _promote(options: argparse.Namespace) -> int:
+    from .registry import promote
 
-    Raises:
-        TrainingError: The options, the data or the base do not fit.
-    """
-    task = Task(options.task)
-    settings = ([f"threads={options.threads}"] if options.threads else []) + options.set
-    config = apply_settings(_default_config(task, options.base), settings)
-    work_folder(options.out)  # Refused before the data is read.
-    splits = load_splits(
-        options.data,
-        task,
-        columns=parse_columns(options.columns),
-        validation=options.validation,
-        test=options.test,
-        clean=not options.no_cleaning,
-        hold_out=[name for name in options.hold_out.split(",") if name],
-    )
-    more = [pair for source in options.unlabelled for pair in unlabelled_pairs(source)]
-    if task is Task.SUMMARY:
-        from .summarizer import fit as fit_summarizer
-
-        return fit_summarizer(splits, base=options.base, out=options.out, config=config, extra=more)
-    from .classifier import fit as fit_classifier
-
-    return fit_classifier(
-        splits,
-        task=task,
-        base=options.base,
-        out=options.out,
-        config=config,
-        more_text=["\n".join(filter(None, (title, text))) for text, title in more],
-    )
+    verdict = promote(Task(options.task), tracking_from(options), margin=options.margin, data=options.data)
+    print(verdict.text)
+    return 0 if verdict.promoted else 1

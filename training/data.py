@@ -7,58 +7,21 @@ not fit is refused with the file, the column and the row.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pandas as pd
 
-from infolens.contract import CONTRACTS, Task
+from infolens.contract import Task
 
 from .cleaning import clean_text, clean_title, fingerprint, split_of
 from .errors import DataError
+from .schema import OUT_OF_DOMAIN, SCHEMAS, SPLIT_NAMES, SPLITS, Schema, check
 
 logger = logging.getLogger(__name__)
-
-SPLITS: Final = ("train", "validation", "test")
-OUT_OF_DOMAIN: Final = "out_of_domain"
-"""The split of the sources that are held out: how a model does on collections that it was not trained on."""
-
-_SPLIT_NAMES: Final = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Schema:
-    """The columns of one task's table."""
-
-    body: str
-    """The article: must be there and not blank."""
-    answer: str
-    """The label or the summary: must be there and not blank."""
-    optional: tuple[str, ...]
-    """Filled with empty strings where the source has none."""
-    labels: tuple[str, ...] = ()
-
-
-SCHEMAS: Final = {
-    Task.SUMMARY: Schema(body="article", answer="summary", optional=("source",)),
-    Task.CATEGORY: Schema(
-        body="text", answer="label", optional=("title", "source"), labels=CONTRACTS[Task.CATEGORY].labels
-    ),
-    Task.VERACITY: Schema(
-        body="text", answer="label", optional=("title", "source"), labels=CONTRACTS[Task.VERACITY].labels
-    ),
-}
 
 
 def load_splits(
@@ -89,7 +52,7 @@ def load_splits(
     Raises:
         DataError: The source cannot be read or does not fit; the message names the file, the column and the row.
     """
-    frame = _map_columns(read_table(source), source, columns or {})
+    frame = map_columns(read_table(source), source, columns or {})
     check(frame, task, source)
     schema = SCHEMAS[task]
     for name in schema.optional:
@@ -129,18 +92,18 @@ def read_table(source: str) -> pd.DataFrame:
     """
     path = Path(source)
     if path.is_dir():
-        files = sorted(child for child in path.iterdir() if child.suffix in _READERS)
+        files = sorted(child for child in path.iterdir() if child.suffix in READERS)
         if not files:
-            raise DataError(f"{source}: the folder holds no {', '.join(_READERS)} file")
-        return pd.concat([_named_split(_read_file(child), child) for child in files], ignore_index=True)
+            raise DataError(f"{source}: the folder holds no {', '.join(READERS)} file")
+        return pd.concat([named_split(_read_file(child), child) for child in files], ignore_index=True)
     if path.is_file():
         return _read_file(path)
-    if path.suffix in _READERS or source.startswith((".", "/", "~")) or source.count("/") > 1:
+    if path.suffix in READERS or source.startswith((".", "/", "~")) or source.count("/") > 1:
         raise DataError(f"{source}: no such file or folder")
     return _read_hub(source)
 
 
-_READERS: Final = {
+READERS: Final = {
     ".parquet": pd.read_parquet,
     ".csv": pd.read_csv,
     ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False),
@@ -149,13 +112,25 @@ _READERS: Final = {
 
 
 def _read_file(path: Path) -> pd.DataFrame:
-    reader = _READERS.get(path.suffix)
+    reader = READERS.get(path.suffix)
     if reader is None:
-        raise DataError(f"{path}: the kind of file is told by its ending: {', '.join(_READERS)}")
+        raise DataError(f"{path}: the kind of file is told by its ending: {', '.join(READERS)}")
     try:
         return reader(path)
     except (ValueError, OSError) as error:
-        raise DataError(f"{path}: cannot be read as {path.suffix[1:]}: {error}") from error
+        where = _broken_line(path) if path.suffix in {".jsonl", ".json"} else ""
+        raise DataError(f"{path}: cannot be read as {path.suffix[1:]}: {where or error}") from error
+
+
+def _broken_line(path: Path) -> str:
+    """Which line of a JSON lines file is none, and why; empty where all are."""
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                json.loads(line or "{}")
+            except ValueError as error:
+                return f"line {number}: {error}: {line[:80]!r}"
+    return ""
 
 
 def _is_json_lines(path: Path) -> bool:
@@ -163,11 +138,11 @@ def _is_json_lines(path: Path) -> bool:
         return not lines.read(64).lstrip().startswith("[")
 
 
-def _named_split(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """In a folder, ``train.csv`` and ``test-0000.parquet`` name their split."""
+def named_split(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Add the split that a file of a folder is named by, as ``train.csv`` and ``test-0000.parquet`` are."""
     name = path.stem.lower().replace("_", "-").split("-")[0]
-    if "split" not in frame and name in _SPLIT_NAMES:
-        frame["split"] = _SPLIT_NAMES[name]
+    if "split" not in frame and name in SPLIT_NAMES:
+        frame["split"] = SPLIT_NAMES[name]
     return frame
 
 
@@ -191,41 +166,17 @@ def _read_hub(name: str) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _map_columns(frame: pd.DataFrame, source: str, columns: Mapping[str, str]) -> pd.DataFrame:
+def map_columns(frame: pd.DataFrame, source: str, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Rename a source's columns to ours.
+
+    Raises:
+        DataError: It does not have one of them.
+    """
     for ours, theirs in columns.items():
         if theirs not in frame:
             raise DataError(f"{source}: no column {theirs!r} to read as {ours!r}; it has: {', '.join(map(str, frame))}")
     frame = frame.drop(columns=[ours for ours, theirs in columns.items() if ours in frame and ours != theirs])
     return frame.rename(columns={theirs: ours for ours, theirs in columns.items()})
-
-
-def check(frame: pd.DataFrame, task: Task, source: str) -> None:
-    """Check the columns and every row of a table against a task's schema.
-
-    Raises:
-        DataError: The first thing that does not fit; rows are counted from 1, as records, not lines.
-    """
-    schema = SCHEMAS[task]
-    for name in (schema.body, schema.answer):
-        if name not in frame:
-            raise DataError(
-                f"{source}: column {name!r} is missing; it has: {', '.join(map(str, frame))}. "
-                f"Name the right one with --columns {name}=ITS_NAME"
-            )
-        bad = [not (isinstance(value, str) and value.strip()) for value in frame[name]]
-        if any(bad):
-            row = bad.index(True)
-            value = frame[name].iloc[row]
-            raise DataError(f"{source}: column {name!r}, row {row + 1}: must be text that is not blank, not {value!r}")
-    if schema.labels:
-        bad = [label not in schema.labels for label in frame[schema.answer]]
-        if any(bad):
-            row = bad.index(True)
-            value = frame[schema.answer].iloc[row]
-            raise DataError(
-                f"{source}: column {schema.answer!r}, row {row + 1}: {value!r} is not one of: "
-                f"{', '.join(schema.labels)}"
-            )
 
 
 def _split(frame: pd.DataFrame, schema: Schema, source: str, *, validation: float, test: float) -> pd.DataFrame:
@@ -236,12 +187,7 @@ def _split(frame: pd.DataFrame, schema: Schema, source: str, *, validation: floa
         except ValueError as error:
             raise DataError(f"{source}: {error}") from error
         return frame
-    names = [_SPLIT_NAMES.get(str(value).lower()) for value in frame["split"]]
-    if None in names:
-        row = names.index(None)
-        value = frame["split"].iloc[row]
-        raise DataError(f"{source}: column 'split', row {row + 1}: {value!r} is not one of: {', '.join(SPLITS)}")
-    frame["split"] = names
+    frame["split"] = [SPLIT_NAMES[str(value).lower()] for value in frame["split"]]
     return frame
 
 

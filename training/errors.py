@@ -5,7 +5,10 @@
     TrainingError
     ├── DataError       a file, a column or a row does not fit the task
     ├── BaseModelError  the base model is missing or has the wrong architecture
-    └── SettingError    a ``--set name=value`` is unknown or out of range
+    ├── SettingError    a ``--set name=value`` or a recipe file does not fit
+    ├── StorageError    a place for checkpoints cannot be reached or written to
+    ├── TrackingError   the MLflow server cannot be reached, or has no such run or model
+    └── RunError        a run broke off; what it had finished is kept
 """
 
 
@@ -23,3 +26,15 @@ class BaseModelError(TrainingError):
 
 class SettingError(TrainingError):
     """A setting is unknown, or its value is of the wrong type or out of range."""
+
+
+class StorageError(TrainingError):
+    """A folder or URL for checkpoints cannot be reached, or cannot be written to."""
+
+
+class TrackingError(TrainingError):
+    """The MLflow server cannot be reached, or does not have what was asked for."""
+
+
+class RunError(TrainingError):
+    """A run broke off: a full disk, workers that keep dying; the message says how to go on."""

@@ -28,8 +28,8 @@ def evaluate(
 
     Returns:
         ``articles``, ``accuracy``, ``macro_f1`` (the mean over the classes that occur), ``calibration_error`` (expected
-        calibration error over ten bins of confidence), ``log_loss``, ``per_class`` and ``per_source``. Fractions lie
-        between 0 and 1.
+        calibration error over ten bins of confidence), ``log_loss``, ``per_class``, ``confusion``, ``reliability`` and
+        ``per_source``. Fractions lie between 0 and 1.
     """
     predicted = probabilities.argmax(axis=1)
     result: dict[str, Any] = {
@@ -42,6 +42,8 @@ def evaluate(
             name: {"f1": _f1(predicted, labels, index), "articles": int((labels == index).sum())}
             for index, name in enumerate(names)
         },
+        "confusion": confusion(predicted, labels, len(names)),
+        "reliability": reliability(probabilities, labels),
     }
     if sources is not None:
         every = np.asarray([str(source) for source in sources])
@@ -69,14 +71,36 @@ def _f1(predicted: NDArray[np.int64], labels: NDArray[np.int64], index: int) -> 
     return 2 * hits / total if total else 0.0
 
 
-def calibration_error(probabilities: NDArray[np.floating[Any]], labels: NDArray[np.int64], *, bins: int = 10) -> float:
-    """Expected calibration error (Guo et al., 2017): the mean gap between confidence and accuracy."""
+def confusion(predicted: NDArray[np.int64], labels: NDArray[np.int64], count: int) -> list[list[int]]:
+    """How many articles of each label (rows) the model gives to each class (columns)."""
+    table = np.zeros((count, count), dtype=np.int64)
+    np.add.at(table, (labels, predicted), 1)
+    rows: list[list[int]] = table.tolist()
+    return rows
+
+
+def reliability(
+    probabilities: NDArray[np.floating[Any]], labels: NDArray[np.int64], *, bins: int = 10
+) -> list[dict[str, float]]:
+    """Mean confidence, accuracy and articles of each bin of confidence, as a reliability diagram shows them."""
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
     which = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [
-        (which == b).mean() * abs(right[which == b].mean() - confidence[which == b].mean())
-        for b in range(bins)
-        if (which == b).any()
+    masks = [which == index for index in range(bins)]
+    return [
+        {
+            "articles": int(mask.sum()),
+            "confidence": float(confidence[mask].mean()) if mask.any() else 0.0,
+            "accuracy": float(right[mask].mean()) if mask.any() else 0.0,
+        }
+        for mask in masks
     ]
-    return float(np.sum(gaps))
+
+
+def calibration_error(probabilities: NDArray[np.floating[Any]], labels: NDArray[np.int64], *, bins: int = 10) -> float:
+    """Expected calibration error (Guo et al., 2017): the mean gap between confidence and accuracy."""
+    gaps = [
+        entry["articles"] * abs(entry["confidence"] - entry["accuracy"])
+        for entry in reliability(probabilities, labels, bins=bins)
+    ]
+    return float(sum(gaps)) / len(labels)

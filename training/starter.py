@@ -19,8 +19,8 @@ from infolens.contract import Task
 
 from .architectures import build_starter, train_tokenizer
 from .batches import encode
-from .classifier_config import ClassifierConfig
 from .embeddings import cooccurrence_embeddings
+from .recipes import ClassifierRecipe
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def key_of(texts: Iterable[str], *parts: object) -> str:
 
 
 def prepare_starter(
-    task: Task, texts: Sequence[str], more_text: Sequence[str], config: ClassifierConfig, work: Path
+    task: Task, texts: Sequence[str], more_text: Sequence[str], recipe: ClassifierRecipe, work: Path
 ) -> tuple[Any, Any]:
     """Build the starter of a task: ``(model, tokenizer)``.
 
@@ -50,18 +50,18 @@ def prepare_starter(
         task: ``CATEGORY`` or ``VERACITY``.
         texts: The training split.
         more_text: Text without labels.
-        config: Sizes, dropout and seed.
-        work: Folder that keeps the tokenizer and the embeddings, in ``prepared/``.
+        recipe: Sizes, dropout and seed.
+        work: Folder that keeps the tokenizer and the embeddings, in ``starter/``.
     """
-    tokenizer, vectors = _prepared(task, [*texts, *more_text], config, work / "prepared")
+    tokenizer, vectors = _prepared(task, [*texts, *more_text], recipe, work / "starter")
     model = build_starter(
         task,
         tokenizer,
-        layers=config.layers,
-        width=config.width,
-        heads=config.heads,
-        dropout=config.dropout,
-        max_length=max(512, config.max_tokens),
+        layers=recipe.layers,
+        width=recipe.width,
+        heads=recipe.heads,
+        dropout=recipe.dropout,
+        max_length=max(512, recipe.max_tokens),
     )
     with torch.no_grad():
         model.get_input_embeddings().weight.copy_(torch.from_numpy(vectors))
@@ -70,24 +70,24 @@ def prepare_starter(
     return model, tokenizer
 
 
-def _prepared(task: Task, every: Sequence[str], config: ClassifierConfig, folder: Path) -> tuple[Any, Any]:
-    key = key_of(every, task, config.vocabulary, config.width, config.seed)
+def _prepared(task: Task, every: Sequence[str], recipe: ClassifierRecipe, folder: Path) -> tuple[Any, Any]:
+    key = key_of(every, task, recipe.vocabulary, recipe.width, recipe.seed)
     if (folder / "key").exists() and (folder / "key").read_text(encoding="utf-8") == key:
         from transformers import AutoTokenizer
 
         logger.info("tokenizer and embeddings: from %s", folder)
         return AutoTokenizer.from_pretrained(folder), np.load(folder / "embeddings.npy")
-    sample = np.random.default_rng(config.seed).permutation(len(every))[:_SAMPLE]
-    logger.info("training the tokenizer: %d tokens", config.vocabulary)
+    sample = np.random.default_rng(recipe.seed).permutation(len(every))[:_SAMPLE]
+    logger.info("training the tokenizer: %d tokens", recipe.vocabulary)
     tokenizer = train_tokenizer(
         task,
         [every[i][:_SAMPLE_CHARACTERS] for i in sample],
-        vocabulary=config.vocabulary,
-        max_length=config.max_tokens,
+        vocabulary=recipe.vocabulary,
+        max_length=recipe.max_tokens,
     )
     logger.info("starting the embeddings from %d texts", len(every))
     documents = encode(tokenizer, every, limit=_EMBEDDING_TOKENS)
-    vectors = cooccurrence_embeddings(documents, vocabulary=len(tokenizer), width=config.width, seed=config.seed)
+    vectors = cooccurrence_embeddings(documents, vocabulary=len(tokenizer), width=recipe.width, seed=recipe.seed)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     tokenizer.save_pretrained(folder)

@@ -1,20 +1,17 @@
 """Fine-tune BART to summarize, or train a small one from scratch that copies the sentences that matter.
 
 A base with trained weights sees the summaries that people wrote, in one stage. The preset ``starter`` begins with the
-copying circuit of `copying` and goes through the stages of `curriculum`. The state of a run is kept, so that the same
-command goes on where an interrupted one stopped.
+copying circuit of `copying` and goes through the stages of `curriculum`.
 """
 
 from __future__ import annotations
 
-import json
+import itertools
 import logging
-import random
-import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
@@ -23,10 +20,10 @@ from .cleaning import clean_text
 from .copying import write_copying_weights
 from .curriculum import SelectionConfig, collapse, faithful_pairs, gap_pairs, oracle_pairs
 from .errors import BaseModelError, DataError, SettingError
-from .output import work_folder
-from .summarizer_config import SummarizerConfig
-from .summarizer_loop import Encoded, Run, make_batches, train
-from .summary_metrics import evaluate
+from .prepared import Prepared, read_prepared, write_prepared
+from .recipes import SummarizerRecipe
+from .starter import key_of
+from .summary_metrics import evaluate, generate_settings
 from .tokenization import train_byte_bpe
 
 if TYPE_CHECKING:
@@ -35,6 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Pair = tuple[str, str]
+Frames = dict[str, "pd.DataFrame"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +45,7 @@ class Stage:
     source_tokens: int
 
 
-def new_starter(texts: Sequence[str], config: SummarizerConfig) -> tuple[Any, Any]:
+def new_starter(texts: Sequence[str], recipe: SummarizerRecipe) -> tuple[Any, Any]:
     """A small BART with copying weights and a byte-level BPE tokenizer trained on ``texts``.
 
     Returns:
@@ -55,19 +53,19 @@ def new_starter(texts: Sequence[str], config: SummarizerConfig) -> tuple[Any, An
     """
     from transformers import BartConfig, BartForConditionalGeneration
 
-    tokenizer = train_byte_bpe(texts, vocabulary=config.vocabulary, max_length=config.max_source_tokens)
-    torch.manual_seed(config.seed)
+    tokenizer = train_byte_bpe(texts, vocabulary=recipe.vocabulary, max_length=recipe.max_tokens)
+    torch.manual_seed(recipe.seed)
     shape = BartConfig(
         vocab_size=len(tokenizer),
-        d_model=config.width,
-        encoder_layers=config.encoder_layers,
-        decoder_layers=config.decoder_layers,
-        encoder_attention_heads=config.heads,
-        decoder_attention_heads=config.heads,
-        encoder_ffn_dim=config.feed_forward,
-        decoder_ffn_dim=config.feed_forward,
-        max_position_embeddings=config.max_source_tokens,
-        dropout=config.dropout,
+        d_model=recipe.width,
+        encoder_layers=recipe.encoder_layers,
+        decoder_layers=recipe.decoder_layers,
+        encoder_attention_heads=recipe.heads,
+        decoder_attention_heads=recipe.heads,
+        encoder_ffn_dim=recipe.feed_forward,
+        decoder_ffn_dim=recipe.feed_forward,
+        max_position_embeddings=recipe.max_tokens,
+        dropout=recipe.dropout,
         bos_token_id=tokenizer.bos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
@@ -76,7 +74,7 @@ def new_starter(texts: Sequence[str], config: SummarizerConfig) -> tuple[Any, An
     )
     model: Any = BartForConditionalGeneration(shape)
     model.generation_config.forced_bos_token_id = tokenizer.bos_token_id
-    write_copying_weights(model, seed=config.seed)
+    write_copying_weights(model, seed=recipe.seed)
     return model, tokenizer
 
 
@@ -102,125 +100,113 @@ def load_base(base: str) -> tuple[Any, Any]:
         ) from error
 
 
-def _stages(
-    frames: dict[str, pd.DataFrame], extra: Sequence[Pair], config: SummarizerConfig, *, starter: bool
-) -> list[Stage]:
-    train = frames["train"]
+def _stages(train: pd.DataFrame, extra: Sequence[Pair], recipe: SummarizerRecipe, *, starter: bool) -> list[Stage]:
     rows = [(clean_text(article), summary) for article, summary in zip(train["article"], train["summary"], strict=True)]
     if not starter:
         pairs = [(collapse(article), collapse(summary)) for article, summary in rows]
-        return [Stage(name="pairs", pairs=pairs, epochs=config.pairs_epochs, source_tokens=config.max_source_tokens)]
+        return [Stage(name="pairs", pairs=pairs, epochs=recipe.num_train_epochs, source_tokens=recipe.max_tokens)]
     selection = SelectionConfig()
-    read, gap_read = int(config.max_source_tokens * 0.72), int(config.gap_tokens * 0.72)  # words a token: 0.72
+    read, gap_read = int(recipe.max_tokens * 0.72), int(recipe.gap_tokens * 0.72)  # words a token: 0.72
     articles = [(article, "") for article, _ in rows] + [(clean_text(text), title) for text, title in extra]
     stages = [
         Stage(
             name="gap sentences",
-            pairs=gap_pairs(articles, read_words=gap_read, config=selection) if config.gap_epochs else [],
-            epochs=config.gap_epochs,
-            source_tokens=config.gap_tokens,
+            pairs=gap_pairs(articles, read_words=gap_read, config=selection) if recipe.gap_epochs else [],
+            epochs=recipe.gap_epochs,
+            source_tokens=recipe.gap_tokens,
         ),
         Stage(
             name="oracle",
-            pairs=oracle_pairs(rows, read_words=read, config=selection) if config.oracle_epochs else [],
-            epochs=config.oracle_epochs,
-            source_tokens=config.max_source_tokens,
+            pairs=oracle_pairs(rows, read_words=read, config=selection) if recipe.oracle_epochs else [],
+            epochs=recipe.oracle_epochs,
+            source_tokens=recipe.max_tokens,
         ),
         Stage(
             name="pairs",
             pairs=faithful_pairs(
-                rows, read_words=read, min_coverage=config.min_coverage, min_bigrams=config.min_bigrams
+                rows, read_words=read, min_coverage=recipe.min_coverage, min_bigrams=recipe.min_bigrams
             )
-            if config.pairs_epochs
+            if recipe.num_train_epochs
             else [],
-            epochs=config.pairs_epochs,
-            source_tokens=config.max_source_tokens,
+            epochs=recipe.num_train_epochs,
+            source_tokens=recipe.max_tokens,
         ),
     ]
     return [stage for stage in stages if stage.epochs > 0 and stage.pairs]
 
 
-def _encode(tokenizer: Any, stage: Stage, config: SummarizerConfig) -> list[Encoded]:
-    sources = tokenizer([a for a, _ in stage.pairs], truncation=True, max_length=stage.source_tokens)["input_ids"]
-    targets = tokenizer([t for _, t in stage.pairs], truncation=True, max_length=config.max_target_tokens)["input_ids"]
-    return list(zip(sources, targets, strict=True))
+_PREPARES: Final = (
+    *("base", "seed", "max_tokens", "num_train_epochs", "gap_epochs", "oracle_epochs", "gap_tokens", "dropout"),
+    *("max_target_tokens", "min_coverage", "min_bigrams", "vocabulary", "width", "encoder_layers", "decoder_layers"),
+    *("heads", "feed_forward", "num_beams"),
+)
+"""What of a recipe the prepared folder depends on; the rest may be tuned over the same folder."""
 
 
-def _plan(
-    stages: Sequence[Stage], tokenizer: Any, config: SummarizerConfig
-) -> Iterator[tuple[str, list[Encoded], list[list[int]]]]:
-    rng = random.Random(config.seed)  # noqa: S311 - an order, no secret
-    for stage in stages:
-        encoded = _encode(tokenizer, stage, config)
-        yield stage.name, encoded, make_batches(encoded, epochs=stage.epochs, batch_tokens=config.batch_tokens, rng=rng)
-
-
-def fit(
-    frames: dict[str, pd.DataFrame],
-    *,
-    base: str,
-    out: Path,
-    config: SummarizerConfig,
-    extra: Sequence[Pair] = (),
-) -> dict[str, Any]:
-    """Train a summarizer, save it in ``out`` and measure it on the test split.
+def prepare(frames: Frames, recipe: SummarizerRecipe, work: Path, *, extra: Sequence[Pair] = ()) -> Prepared:
+    """Make what the workers read, in ``work/prepared``; kept as it is when nothing has changed.
 
     Args:
         frames: ``train``, ``validation`` and ``test``, each with the columns ``article`` and ``summary``.
-        base: a hub id, a checkpoint folder or ``starter``.
-        out: the checkpoint folder, with the model, the tokenizer and ``metrics.json``; written as ``<out>.partial``
-            and renamed at the end. A run that was cut off goes on from there.
-        config: the settings.
-        extra: more articles without summaries (text, title), for the starter's gap sentences.
-
-    Returns:
-        What ``metrics.json`` holds.
+        recipe: How to train.
+        work: The run's folder.
+        extra: More articles without summaries (text, title), for the starter's gap sentences.
 
     Raises:
-        BaseModelError: the base cannot be loaded or is no BART.
-        DataError: nothing is left to train on.
-        TrainingError: the output folder is taken, or the base reads less than ``max_source_tokens``.
+        BaseModelError: The base cannot be loaded or is no BART.
+        DataError: Nothing is left to train on.
+        SettingError: The base reads less than ``max_tokens``.
     """
-    work = work_folder(out)
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    starter = base == STARTER
+    key = key_of(
+        itertools.chain(*(frame[name] for frame in frames.values() for name in ("article", "summary")), *extra),
+        *(getattr(recipe, name) for name in _PREPARES),
+    )
+    folder = work / "prepared"
+    known = read_prepared(folder)
+    if known is not None and known.key == key:
+        logger.info("pairs, tokens and first weights: from %s", folder)
+        return known
     logger.info("preparing the pairs")
-    stages = _stages(frames, extra, config, starter=starter)
+    stages = _stages(frames["train"], extra, recipe, starter=recipe.starter)
     if not stages:
         raise DataError("no article of the training split gives a pair to learn from: check its columns and lengths")
-    if starter:
+    if recipe.starter:
         texts = [collapse(text) for text in (*frames["train"]["article"], *frames["train"]["summary"])]
-        model, tokenizer = new_starter(texts, config)
+        model, tokenizer = new_starter(texts, recipe)
     else:
-        model, tokenizer = load_base(base)
+        model, tokenizer = load_base(recipe.base)
         limit = model.config.max_position_embeddings
-        if config.max_source_tokens > limit:
-            raise SettingError(f"max_source_tokens is at most {limit} for {base}, not {config.max_source_tokens}")
-    plan = list(_plan(stages, tokenizer, config))
-    run = Run(model, tokenizer, sum(len(batches) for _, _, batches in plan), config, work)
-    run.resume()
-    for name, encoded, batches in plan:
-        logger.info("stage %s: %d pairs, %d steps", name, len(encoded), len(batches))
-    train(run, plan)
-    model.generation_config.update(
-        max_length=config.max_target_tokens,
-        num_beams=config.num_beams,
-        no_repeat_ngram_size=3,
-        early_stopping=config.num_beams > 1,
-        length_penalty=1.0,
-    )
-    model.save_pretrained(work)
-    tokenizer.save_pretrained(work)
-    metrics = {
-        "task": "summary",
-        "base": base,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "config": asdict(config),
-        "stages": {name: {"pairs": len(encoded), "steps": len(batches)} for name, encoded, batches in plan},
-        **evaluate(model, tokenizer, frames["test"], config),
+        if recipe.max_tokens > limit:
+            raise SettingError(f"max_tokens is at most {limit} for {recipe.base}, not {recipe.max_tokens}")
+        model.config.dropout = recipe.dropout
+    for stage in stages:
+        logger.info("stage %s: %d pairs, %g passes", stage.name, len(stage.pairs), stage.epochs)
+    generate_settings(model, num_beams=recipe.num_beams, max_tokens=recipe.max_target_tokens)
+    tokenizer.model_max_length = recipe.max_tokens
+    # The validation split is learned from nowhere; its pairs are those of the last stage.
+    last = _stages(frames["validation"], (), recipe, starter=recipe.starter)
+    if not last:
+        raise DataError("no article of the validation split gives a pair to measure with: give more of them")
+    tables = {
+        "train": _columns(tokenizer, stages, recipe),
+        "validation": _columns(tokenizer, last[-1:], recipe),
     }
-    (work / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    run.finish()
-    shutil.move(work, out)
-    return metrics
+    passes = [stage.epochs for stage in stages]
+    return write_prepared(folder, model=model, tokenizer=tokenizer, tables=tables, passes=passes, key=key)
+
+
+def measure(frames: Frames, recipe: SummarizerRecipe, model: Any, tokenizer: Any) -> dict[str, Any]:
+    """ROUGE of a trained model on the test split, beside the article's lead (see `summary_metrics.evaluate`)."""
+    return evaluate(model, tokenizer, frames["test"], max_tokens=recipe.max_tokens, rows=recipe.evaluate_rows)
+
+
+def _columns(tokenizer: Any, stages: Sequence[Stage], recipe: SummarizerRecipe) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {"input_ids": [], "labels": [], "length": [], "stage": []}
+    for number, stage in enumerate(stages):
+        articles, targets = ([pair[side] for pair in stage.pairs] for side in (0, 1))
+        sources = tokenizer(articles, truncation=True, max_length=stage.source_tokens)["input_ids"]
+        columns["input_ids"] += sources
+        columns["labels"] += tokenizer(targets, truncation=True, max_length=recipe.max_target_tokens)["input_ids"]
+        columns["length"] += [len(ids) for ids in sources]
+        columns["stage"] += [number] * len(sources)
+    return columns

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.machine import Machine
 from benchmarks.peer_report import document, markdown, write
 from benchmarks.peers import Measured, TaskMeasurement
 from benchmarks.roofline import Rates
 from benchmarks.workload import WORKLOADS
 from infolens.contract import Task
+from infolens.machine import Machine
 
 MACHINE = Machine(cpu="A Processor", cores=2, memory_bytes=2**34, system="Linux x86_64")
 RATES = Rates(bandwidth_bytes_per_s=50e9, int8_operations_per_s=1e12, fp32_operations_per_s=3e11)

@@ -1,59 +1,29 @@
-import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertModel
 
 from infolens.contract import CONTRACTS, Task
+from tests.training.toys import LABELS, TELLING, small, toy_splits
+from training import worker
 from training.architectures import load_base
-from training.batches import collate, crop, drop_tokens, join_same_class, joined, length_sorted
-from training.classifier import fit, smooth_targets
-from training.classifier_config import ClassifierConfig
-from training.errors import BaseModelError, SettingError, TrainingError
-
-SMALL = ClassifierConfig(
-    max_tokens=32, train_tokens=32, epochs=12, batch=8, learning_rate=2e-3, teacher=0.3, vocabulary=300, layers=1,
-    width=32, heads=2, dropout=0.0, average=0.9, threads=1,
-)  # fmt: skip
-TELLING = {
-    "real": "The council voted on the budget for the harbour",
-    "fake": "You will not believe what this secret cure does",
-    "Sports": "The striker scored a goal and the team won the match",
-    "Travel": "The beach hotel on the island has a view of the sea",
-}
+from training.batches import collate, crop, drop_tokens, joined, length_sorted
+from training.classifier import smooth_targets
+from training.errors import BaseModelError, RunError, SettingError, TrainingError
+from training.fitting import Data, fit
+from training.tokenization import train_unigram, train_wordpiece
 
 
-def _toy(task: Task, labels: tuple[str, str]) -> dict[str, pd.DataFrame]:
-    rng = np.random.default_rng(0)
-    splits = {}
-    for split, count in (("train", 160), ("validation", 32), ("test", 32), ("out_of_domain", 12)):
-        rows = [labels[i % 2] for i in range(count)]
-        noise = rng.choice(["Today", "Yesterday", "Again", "Here", "Once more"], size=count).tolist()
-        splits[split] = pd.DataFrame(
-            {
-                "title": ["", "A title"] * (count // 2),
-                "text": [
-                    f"{word} {TELLING[label]} number {i}."
-                    for i, (word, label) in enumerate(zip(noise, rows, strict=True))
-                ],
-                "label": rows,
-                "source": "toy",
-            }
-        )
-    return splits
-
-
-@pytest.mark.parametrize(
-    ("task", "labels", "kind"),
-    [(Task.CATEGORY, ("Sports", "Travel"), "distilbert"), (Task.VERACITY, ("real", "fake"), "xlnet")],
-)
-def test_a_starter_learns_a_separable_problem(tmp_path: Path, task: Task, labels: tuple[str, str], kind: str) -> None:
+@pytest.mark.parametrize(("task", "kind"), [(Task.CATEGORY, "distilbert"), (Task.VERACITY, "xlnet")])
+def test_a_starter_learns_a_separable_problem(tmp_path: Path, task: Task, kind: str) -> None:
     out = tmp_path / "checkpoint"
-    config = dataclasses.replace(SMALL, balance=task is Task.VERACITY)
-    fit(_toy(task, labels), task=task, base="starter", out=out, config=config, more_text=["More text of the town."])
+    data = Data(splits=toy_splits(task), more=(("More text of the town.", ""),))
+    fit(task, small(balance=task is Task.VERACITY), out, data=data)
 
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["test"]["accuracy"] >= 0.9
@@ -61,40 +31,117 @@ def test_a_starter_learns_a_separable_problem(tmp_path: Path, task: Task, labels
     assert metrics["baseline"]["test"]["accuracy"] >= 0.9
     assert metrics["test"]["per_source"]["toy"]["articles"] == 32
     assert metrics["max_tokens"] == 32
+    assert {path.name for path in (out / "plots").iterdir()} == {"loss.png", "confusion.png", "calibration.png"}
 
     model = AutoModelForSequenceClassification.from_pretrained(out).eval()
     tokenizer = AutoTokenizer.from_pretrained(out)
     assert model.config.model_type == kind
     assert tuple(model.config.id2label[i] for i in range(model.config.num_labels)) == CONTRACTS[task].labels
+    assert {label: model.config.label2id[label] for label in CONTRACTS[task].labels} == {
+        label: i for i, label in enumerate(CONTRACTS[task].labels)
+    }
     assert tokenizer.model_max_length == 32
-    encoded = tokenizer(TELLING[labels[1]], return_tensors="pt")
-    assert model.config.id2label[int(model(**encoded).logits.argmax())] == labels[1]
-    assert not list(tmp_path.glob("*.partial"))
-    assert not (out / "prepared").exists()
+    label = LABELS[task][1]
+    encoded = tokenizer(TELLING[label], return_tensors="pt")
+    assert model.config.id2label[int(model(**encoded).logits.argmax())] == label
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint"]
 
 
-def test_a_checkpoint_is_a_base_and_the_same_seed_gives_the_same_model(tmp_path: Path) -> None:
-    splits = _toy(Task.CATEGORY, ("Sports", "Travel"))
-    # A base that has learned: from one that has not, this few steps lead nowhere now and then.
-    config = dataclasses.replace(SMALL, teacher=0.0)
-    fit(splits, task=Task.CATEGORY, base="starter", out=tmp_path / "one", config=config)
-    runs = [
-        fit(splits, task=Task.CATEGORY, base=str(tmp_path / "one"), out=tmp_path / name, config=SMALL)["test"]
-        for name in ("two", "three")
-    ]
+def test_a_checkpoint_is_a_base_and_a_teacher_and_the_same_seed_gives_the_same_model(tmp_path: Path) -> None:
+    data = Data(splits=toy_splits(Task.CATEGORY))
+    first = tmp_path / "one"
+    fit(Task.CATEGORY, small(), first, data=data)
+    recipe = small(base=str(first), teacher=0.5, teacher_model=str(first), token_dropout=0.1, join=0.2, dropout=0.1)
+    runs = [fit(Task.CATEGORY, recipe, tmp_path / name, data=data)["test"] for name in ("two", "three")]
     assert runs[0]["accuracy"] >= 0.9
     assert runs[0]["log_loss"] == runs[1]["log_loss"]
 
     with pytest.raises(BaseModelError, match=r"its architecture is distilbert; for veracity give a xlnet checkpoint"):
-        load_base(Task.VERACITY, str(tmp_path / "one"), dropout=0.1)
+        load_base(Task.VERACITY, str(first), dropout=0.1)
     with pytest.raises(TrainingError, match=r"is there already; name another folder with --out"):
-        fit(splits, task=Task.CATEGORY, base="starter", out=tmp_path / "one", config=config)
+        fit(Task.CATEGORY, small(), first, data=data)
+    with pytest.raises(SettingError, match=r"keep_layers is at most 1 for .*one, not 2"):
+        load_base(Task.CATEGORY, str(first), dropout=0.1, keep_layers=2)
+
+
+def test_a_checkpoint_of_another_task_is_refused(tmp_path: Path) -> None:
+    data = Data(splits=toy_splits(Task.VERACITY))
+    fit(Task.VERACITY, small(num_train_epochs=1.0, teacher=0.0), tmp_path / "veracity", data=data)
+    config = json.loads((tmp_path / "veracity" / "config.json").read_text())
+    config["id2label"], config["label2id"] = {"0": "good", "1": "bad"}, {"good": 0, "bad": 1}
+    (tmp_path / "veracity" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BaseModelError, match=r"was trained to tell good, bad; veracity has real, fake"):
+        load_base(Task.VERACITY, str(tmp_path / "veracity"), dropout=0.1)
+    recipe = small(teacher_model=str(tmp_path / "veracity"))
+    with pytest.raises(BaseModelError, match=r"its labels are good, bad; those of veracity are real, fake"):
+        fit(Task.VERACITY, recipe, tmp_path / "out", data=data)
+
+
+def test_a_bert_is_a_base_that_computes_the_same(tmp_path: Path) -> None:
+    tokenizer = train_wordpiece([*TELLING.values()] * 20, vocabulary=200, max_length=32)
+    torch.manual_seed(0)
+    shape = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=3, num_attention_heads=2, intermediate_size=48,
+        max_position_embeddings=40, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    bert = BertModel(shape).eval()
+    bert.save_pretrained(tmp_path / "bert")
+    tokenizer.save_pretrained(tmp_path / "bert")
+    model, loaded = load_base(Task.CATEGORY, str(tmp_path / "bert"), dropout=0.1)
+    inputs = loaded([*TELLING.values()], padding=True, return_tensors="pt")
+    kept = inputs["attention_mask"].bool()
+    with torch.inference_mode():
+        ours = model.eval().distilbert(inputs["input_ids"], inputs["attention_mask"]).last_hidden_state[kept]
+        theirs = bert(inputs["input_ids"], inputs["attention_mask"]).last_hidden_state[kept]
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    short, _ = load_base(Task.CATEGORY, str(tmp_path / "bert"), dropout=0.1, keep_layers=2)
+    assert short.config.n_layers == 2
+    assert torch.equal(
+        short.distilbert.transformer.layer[1].ffn.lin1.weight, model.distilbert.transformer.layer[2].ffn.lin1.weight
+    )
+
+
+def test_adapters_are_merged_into_a_plain_checkpoint(tmp_path: Path) -> None:
+    data = Data(splits=toy_splits(Task.CATEGORY))
+    fit(Task.CATEGORY, small(), tmp_path / "base", data=data)
+    for average in (0.0, 0.9):
+        out = tmp_path / f"lora{average}"
+        fit(
+            Task.CATEGORY,
+            small(base=str(tmp_path / "base"), lora=True, average=average, num_train_epochs=3.0),
+            out,
+            data=data,
+        )
+        before = AutoModelForSequenceClassification.from_pretrained(tmp_path / "base").state_dict()
+        after = AutoModelForSequenceClassification.from_pretrained(out).state_dict()
+        assert before.keys() == after.keys()
+        changed = {name for name in before if not torch.equal(before[name], after[name])}
+        assert "distilbert.transformer.layer.0.attention.q_lin.weight" in changed
+        assert "distilbert.embeddings.word_embeddings.weight" not in changed
+        assert json.loads((out / "metrics.json").read_text())["test"]["accuracy"] >= 0.9
 
 
 def test_balance_is_for_two_classes(tmp_path: Path) -> None:
-    config = dataclasses.replace(SMALL, balance=True)
     with pytest.raises(SettingError, match=r"between two classes; category has 10: leave it out"):
-        fit({}, task=Task.CATEGORY, base="starter", out=tmp_path / "out", config=config)
+        fit(Task.CATEGORY, small(balance=True), tmp_path / "out", data=Data(splits={}))
+
+
+def test_what_a_machine_cannot_do_is_said(tmp_path: Path) -> None:
+    data = Data(splits=toy_splits(Task.VERACITY))
+    if not torch.cuda.is_available():
+        with pytest.raises(SettingError, match=r"precision=fp16 needs a GPU, and this machine has none"):
+            fit(Task.VERACITY, small(precision="fp16", teacher=0.0), tmp_path / "out", data=data)
+    with pytest.raises(SettingError, match=r"transformers has none for xlnet; use a smaller"):
+        fit(Task.VERACITY, small(gradient_checkpointing=True, teacher=0.0), tmp_path / "out", data=data)
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+        return outputs.logits.sum() * float("nan")
+
+    monkeypatch.setattr(worker, "soft_cross_entropy", broken)
+    with pytest.raises(RunError, match=r"^the loss is nan at step 1: lower learning_rate or max_grad_norm"):
+        fit(Task.VERACITY, small(logging_steps=1), tmp_path / "out", data=Data(splits=toy_splits(Task.VERACITY)))
 
 
 def test_a_base_that_is_not_there(tmp_path: Path) -> None:
@@ -115,22 +162,18 @@ def test_augmentation_keeps_what_it_should() -> None:
     assert 60 < sum(window[0] == 0 for window in windows) < 160
     assert len(drop_tokens(ids, 0.3, rng)) < 90
     assert drop_tokens(ids, 0.0, rng) is ids
-    joined_items = join_same_class([ids[:2], ids[50:52], ids[:3]], [0, 1, 0], 1.0, rng)
-    assert [item.max() < 50 for item in joined_items] == [True, False, True]
-    assert [len(item) > 2 for item in joined_items] == [True, True, True]
 
 
-def test_batches_hold_every_index_once() -> None:
+def test_batches_hold_every_index_once_and_the_short_one_comes_last() -> None:
     lengths = [5, 1, 9, 3, 7, 2, 8]
     for rng in (None, np.random.default_rng(0)):
         batches = list(length_sorted(lengths, batch=3, rng=rng))
         assert sorted(int(i) for batch in batches for i in batch) == list(range(7))
+        assert [len(batch) for batch in batches] == [3, 3, 1]
     assert [lengths[i] for i in next(iter(length_sorted(lengths, batch=3)))] == [1, 2, 3]
 
 
-def test_xlnet_batches_are_padded_on_the_left_as_its_tokenizer_does(tmp_path: Path) -> None:
-    from training.tokenization import train_unigram
-
+def test_xlnet_batches_are_padded_on_the_left_as_its_tokenizer_does() -> None:
     texts = ["The town has a river", "The river rose and the town closed its café"]
     tokenizer = train_unigram(texts * 20, vocabulary=100, max_length=64)
     backend = tokenizer.backend_tokenizer

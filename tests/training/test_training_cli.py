@@ -1,101 +1,81 @@
-import dataclasses
+"""The command line of training, as a user types it."""
+
 import json
+import subprocess
+import sys
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
-from training.cli import build_parser, main, parse_columns
-from training.errors import SettingError, TrainingError
-from training.settings import apply_settings
+from infolens.contract import Task
+from tests.training.toys import small, toy_file
+from training.cli import main
+from training.settings import to_toml
 
+ROOT = Path(__file__).parents[2]
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Example:
-    epochs: int = 3
-    rate: float = 0.1
-    quick: bool = False
-    name: str = "a"
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise ValueError(f"epochs is 1 or more, not {self.epochs}")
-
-
-def test_settings_take_the_type_of_their_field() -> None:
-    config = apply_settings(Example(), ["epochs=5", "rate=2e-5", "quick=yes", "name=b=c", "epochs=6"])
-    assert config == Example(epochs=6, rate=2e-5, quick=True, name="b=c")
-
-
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ("epochs", r"a setting is written name=value, not 'epochs'"),
-        ("epoch=2", r"there is no setting 'epoch'; there are: epochs, rate, quick, name"),
-        ("epochs=two", r"setting epochs is of type int, not 'two'"),
-        ("quick=perhaps", r"setting quick is true or false, not 'perhaps'"),
-        ("epochs=0", r"epochs is 1 or more, not 0"),
-    ],
-)
-def test_a_bad_setting_is_explained(setting: str, message: str) -> None:
-    with pytest.raises(SettingError, match=message):
-        apply_settings(Example(), [setting])
-
-
-def test_columns() -> None:
-    assert parse_columns("text=body, label=section") == {"text": "body", "label": "section"}
-    assert parse_columns("") == {}
-    with pytest.raises(TrainingError, match=r"--columns is OURS=THEIRS,\.\.\., such as .*, not 'text'"):
-        parse_columns("text")
+# Mounts a small file system of its own and trains there.
+_ON_A_SMALL_DISK = 'mount -t tmpfs -o "$1" tmpfs "$2" || exit 77; shift 2; "$@"'
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as leave:
-        main(["fit", "--help"])
-    assert leave.value.code == 0
-    text = capsys.readouterr().out
-    for word in ("--base starter", "distilbert-base-uncased", "--columns text=body", "Food & Drink", "metrics.json"):
-        assert word in text
-
-
-@pytest.mark.parametrize("task", ["category", "veracity", "summary"])
-@pytest.mark.parametrize("base", ["starter", "some/checkpoint"])
-def test_settings_can_be_listed_and_given_back(task: str, base: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["settings", task, "--base", base]) == 0
-    listed = capsys.readouterr().out.split()
-    options = build_parser().parse_args(
-        ["fit", task, "--data", "x", "--base", base, "--out", "y", *(f"--set={setting}" for setting in listed)]
-    )
-    assert options.set == listed
+    for command, words in {
+        "fit": ("--base starter", "distilbert-base-uncased", "--columns text=body", "Food & Drink", "metrics.json"),
+        "tune": ("--samples", "best.toml", "ASHA"),
+        "compare": ("--workers", "compare.md"),
+        "plan": ("--bandwidth-gb-s", "step_ms"),
+        "promote": ("--margin", "champion"),
+        "data": ("data check", "data prepare"),
+    }.items():
+        with pytest.raises(SystemExit) as leave:
+            main([command, "--help"])
+        assert leave.value.code == 0
+        text = capsys.readouterr().out
+        assert all(word in text for word in words), command
 
 
 def test_errors_are_one_line_and_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = str(tmp_path / "out")
-    assert main(["fit", "veracity", "--data", str(tmp_path / "no.csv"), "--base", "starter", "--out", out]) == 2
+    out = ["--tracking-uri", "none", "--out", str(tmp_path / "out")]
+    assert main(["fit", "veracity", "--data", str(tmp_path / "no.csv"), *out]) == 2
     assert capsys.readouterr().err == f"error: {tmp_path}/no.csv: no such file or folder\n"
-    assert main(["fit", "veracity", "--data", "x", "--base", "starter", "--out", str(tmp_path)]) == 2
+    assert main(["fit", "veracity", "--data", "x", "--out", str(tmp_path)]) == 2
     assert "is there already; name another folder with --out" in capsys.readouterr().err
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text('{"text": "a", "label": "real"}\n{"text": "b", "lab\n')
+    assert main(["fit", "veracity", "--data", str(broken), *out]) == 2
+    assert "broken.jsonl: cannot be read as jsonl: line 2: " in capsys.readouterr().err
+    assert main(["fit", "veracity", "--data", str(broken), "--tracking-uri", "http://127.0.0.1:9", *out[2:]]) == 2
+    assert "no MLflow server answers there" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_fit_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    telling = {"real": "The council voted on the harbour budget", "fake": "You will not believe this secret cure"}
-    rows = [
-        {"body": f"{telling[label]} {split} {i}.", "verdict": label, "split": split}
-        for split, count in (("train", 40), ("validation", 10), ("test", 10))
-        for i in range(count)
-        for label in [("real", "fake")[i % 2]]
-    ]
-    data = tmp_path / "data.csv"
-    pd.DataFrame(rows).to_csv(data, index=False)
-    small = "epochs=1 layers=1 width=16 heads=2 vocabulary=200 max_tokens=32 train_tokens=32 teacher=0 batch=8"
+    data = toy_file(Task.VERACITY, tmp_path / "data.csv", train=64)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(to_toml(small(teacher=0.0, num_train_epochs=1.0), Task.VERACITY))
     out = tmp_path / "checkpoint"
-    settings = [f"--set={setting}" for setting in small.split()]
-    columns = "text=body,label=verdict"
-    arguments = ["fit", "veracity", "--data", str(data), "--columns", columns, "--base", "starter", "--out", str(out)]
-    code = main([*arguments, "--threads", "1", *settings])
-    assert code == 0
+    arguments = ["fit", "veracity", "--config", str(recipe), "--data", str(data), "--out", str(out)]
+    assert main([*arguments, "--tracking-uri", "none", "--set", "seed=3"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["checkpoint"] == str(out)
-    assert printed["test"]["articles"] == 10
-    assert json.loads((out / "metrics.json").read_text())["config"]["width"] == 16
+    assert printed["test"]["articles"] == 32
+    assert json.loads((out / "metrics.json").read_text())["config"]["seed"] == 3
     assert (out / "model.safetensors").is_file()
+    assert "seed = 3" in (out / "recipe.toml").read_text()
+
+
+def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    data = toy_file(Task.VERACITY, tmp_path / "data.csv", train=64)
+    recipe = tmp_path / "recipe.toml"
+    wide = small(teacher=0.0, num_train_epochs=2.0, width=64, vocabulary=300, layers=3)
+    recipe.write_text(to_toml(wide, Task.VERACITY))
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    fit = [sys.executable, "-m", "training", "fit", "veracity", "--config", str(recipe), "--data", str(data)]
+    fit += ["--tracking-uri", "none", "--out", str(disk / "out")]
+    mount = ["unshare", "--map-root-user", "--mount", "sh", "-c", _ON_A_SMALL_DISK, "sh", "size=3m", str(disk), *fit]
+    done = subprocess.run(mount, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip(f"this machine lets nobody mount a file system of their own: {done.stderr}")
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines()[-1].startswith(f"error: the disk of {disk}/out.partial is full: free some space")
