@@ -10,6 +10,7 @@ from typing import Any, Final
 from infolens.contract import Task
 
 from .cli_options import schema_help
+from .output import write_whole
 from .settings import parse_columns
 
 _EXAMPLES: Final = """\
@@ -83,9 +84,7 @@ def _check(options: argparse.Namespace) -> int:
     # From the older collection to this one.
     drift = measure_drift(other, found) if other else None
     if options.json:
-        partial = options.json.with_name(options.json.name + ".partial")
-        partial.write_text(json.dumps(as_json(task, found, drift), indent=2) + "\n", encoding="utf-8")
-        partial.replace(options.json)
+        write_whole(options.json, json.dumps(as_json(task, found, drift), indent=2) + "\n")
     print(as_text(options.data, task, found, drift))
     return 1 if found.problems else 0
 

@@ -119,7 +119,7 @@ def _on_ray(task: Task, recipe: Recipe, job: dict[str, Any], prepared: Prepared,
     filesystem, path = storage.resolve(place)
     trainer = TorchTrainer(
         train_in_ray,
-        train_loop_config=job | {"threads": recipe.cpus_per_worker or _cpus(recipe)},
+        train_loop_config=job | {"threads": _cpus(recipe)},
         scaling_config=ScalingConfig(
             num_workers=recipe.workers,
             use_gpu=gpus > 0,

@@ -40,8 +40,9 @@ def cost_model(report: dict[str, Any]) -> CostModel:
 
 def share_of_core(report: dict[str, Any], cell: dict[str, Any]) -> float:
     """What part of its threads' cores a worker really has: below 1 when there are more threads than cores."""
-    cores = int(report["machine"].split(" cores")[0].rsplit(" ", 1)[-1])
-    return float(min(1.0, cores / (cell["workers"] * cell["threads"]))) if "x NVIDIA" not in report["machine"] else 1.0
+    if report["gpus"]:
+        return 1.0
+    return float(min(1.0, report["cores"] / (cell["workers"] * cell["threads"])))
 
 
 def markdown(report: dict[str, Any]) -> str:
@@ -107,7 +108,7 @@ def markdown(report: dict[str, Any]) -> str:
 def _honest(report: dict[str, Any]) -> str:
     crowded = [name for name, cell in report["cells"].items() if share_of_core(report, cell) < 1]
     text = f"Measured {report['repeats']} time(s) a cell on a machine that may have had other work."
-    if "x NVIDIA" not in report["machine"]:
+    if not report["gpus"]:
         threads = report["cells"]["1 worker"]["threads"]
         text += f" There is no GPU: workers are processes with {threads} thread(s) each that talk through gloo."
     if crowded:

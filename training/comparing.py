@@ -15,12 +15,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from infolens.contract import Task
 from infolens.machine import this_machine
 
 from .cluster import run, start_ray
-from .errors import SettingError
 from .fitting import git_revision, load_data, prepare
+from .output import remember, write_whole
 from .recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -81,7 +83,7 @@ def compare(task: Task, recipe: Recipe, out: Path, matrix: Matrix, *, ray_addres
         TrainingError: The data, the base or the settings do not fit; a cell broke off.
     """
     every = cells(recipe, matrix)
-    _remember(out, task, recipe)
+    remember(out / "comparison.json", {"task": task.value, "recipe": asdict(recipe)}, "a comparison of another recipe")
     work = out / "work"
     work.mkdir(parents=True, exist_ok=True)
     todo = [name for name in every if not _cell_file(out, name).exists()]
@@ -98,14 +100,14 @@ def compare(task: Task, recipe: Recipe, out: Path, matrix: Matrix, *, ray_addres
             outcome = run(task, every[name], prepared, work, ray_address=ray_address)
             measured.append(_measured(outcome, every[name], time.monotonic() - began))
         measured.sort(key=lambda cell: cell["train_s"])
-        partial = _cell_file(out, name).with_suffix(".partial")
-        partial.parent.mkdir(exist_ok=True)
-        partial.write_text(json.dumps(measured[len(measured) // 2], indent=2) + "\n", encoding="utf-8")
-        partial.replace(_cell_file(out, name))
+        _cell_file(out, name).parent.mkdir(exist_ok=True)
+        write_whole(_cell_file(out, name), json.dumps(measured[len(measured) // 2], indent=2) + "\n")
     report = {
         "task": task.value,
         "base": recipe.base,
         "machine": describe_machine(),
+        "cores": this_machine().cores,
+        "gpus": torch.cuda.device_count(),
         "date": time.strftime("%Y-%m-%d"),
         "git_revision": git_revision(),
         "repeats": matrix.repeats,
@@ -128,8 +130,6 @@ def add_ratios(report: dict[str, Any]) -> None:
 
 def describe_machine() -> str:
     """This machine and its GPUs, in words."""
-    import torch
-
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     return "; ".join([str(this_machine()), *(f"{gpus.count(name)} x {name}" for name in sorted(set(gpus)))])
 
@@ -160,16 +160,6 @@ def _measured(outcome: Any, recipe: Recipe, total_s: float) -> dict[str, Any]:
 
 def _cell_file(out: Path, name: str) -> Path:
     return out / "cells" / f"{name.replace(',', '').replace(' ', '-')}.json"
-
-
-def _remember(out: Path, task: Task, recipe: Recipe) -> None:
-    """Refuse to mix two comparisons in one folder."""
-    wanted = json.loads(json.dumps({"task": task.value, "recipe": asdict(recipe)}))
-    file = out / "comparison.json"
-    if file.exists() and json.loads(file.read_text(encoding="utf-8")) != wanted:
-        raise SettingError(f"{out}: holds a comparison of another recipe; name another folder with --out")
-    out.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
 
 
 def names_of(report: dict[str, Any], prefix: str) -> Sequence[str]:

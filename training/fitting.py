@@ -31,12 +31,12 @@ from .recipe import Recipe
 from .recipes import ClassifierRecipe, SummarizerRecipe
 from .settings import parse_columns, to_toml
 from .starter import key_of
-from .tracking import Tracking, open_client, system_metrics
+from .tracking import NONE, Tracking, open_client, system_metrics
 
 logger = logging.getLogger(__name__)
 
 Frames = dict[str, pd.DataFrame]
-NO_TRACKING: Final = Tracking(uri="none")
+NO_TRACKING: Final = Tracking(uri=NONE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import pandas as pd
+
 from infolens.contract import Task
 
 from . import classifier
@@ -60,7 +62,8 @@ def promote(task: Task, tracking: Tracking, *, margin: float | None = None, data
         return Verdict(promoted=False, text=f"{task.value}: version {champion.version} is the champion already")
     name = SCORES[task]
     if data:
-        scores = [_measure(task, tracking, model, data) for model in (challenger, champion) if model is not None]
+        frame = load_splits(data, task)["test"]
+        scores = [_measure(task, tracking, model, frame) for model in (challenger, champion) if model is not None]
     else:
         _require_same_articles(task, challenger, champion)
         scores = [float(model.tags[f"test_{name}"]) for model in (challenger, champion) if model is not None]
@@ -99,9 +102,8 @@ def _require_same_articles(task: Task, challenger: Any, champion: Any) -> None:
         )
 
 
-def _measure(task: Task, tracking: Tracking, model: Any, data: str) -> float:
-    """The score of a registered model on the test split of ``data``."""
-    frame = load_splits(data, task)["test"]
+def _measure(task: Task, tracking: Tracking, model: Any, frame: pd.DataFrame) -> float:
+    """The score of a registered model on a table of test articles."""
     logger.info("measuring version %s on %d test articles", model.version, len(frame))
     with tempfile.TemporaryDirectory() as place:
         folder = download(f"models:/{task.value}/{model.version}", tracking, Path(place))

@@ -50,7 +50,6 @@ def gather(
     *,
     columns: Mapping[str, str] | None = None,
     near_duplicates: bool = True,
-    parts: Iterable[pd.DataFrame] | None = None,
 ) -> TableStatistics:
     """Read a table once and count.
 
@@ -59,7 +58,6 @@ def gather(
         task: Whose schema it must fit.
         columns: Our column name -> the source's, where they differ.
         near_duplicates: Whether articles are compared across the splits.
-        parts: The table's parts, where they are at hand already.
 
     Raises:
         DataError: It cannot be read, has no rows, or lacks a column.
@@ -68,7 +66,7 @@ def gather(
     found = TableStatistics(leakage=LeakageCounter(schema) if schema.labels else None)
     guard = SplitGuard() if near_duplicates else None
     seen: set[str] = set()
-    for part in parts if parts is not None else stream_table(source, columns):
+    for part in stream_table(source, columns):
         if not found.rows:
             check_columns(part, task, source)
         bad = list(problems(part, task, first_row=found.rows + 1))

@@ -158,7 +158,7 @@ class NewsTrainer(Trainer):
             return dict(super().evaluate(*args, **kwargs))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Leave out what is no number: a loss that is not finite must not hide in a plot."""
+        """Log, but end the run on a loss that is not finite: it must not hide in a plot."""
         loss = logs.get("loss")
         if loss is not None and not math.isfinite(loss):
             raise FloatingPointError(

@@ -19,11 +19,12 @@ from transformers import TrainerCallback
 from infolens.contract import Task
 
 from .cluster import start_ray
-from .errors import RunError, SettingError
+from .errors import RunError
 from .fitting import load_data, prepare
+from .output import remember, write_whole
 from .recipe import Recipe
 from .settings import to_toml
-from .tracking import NONE, Tracking, log_params, open_client, open_run
+from .tracking import Tracking, log_params, open_client, open_run
 from .worker import learning_of, train
 
 logger = logging.getLogger(__name__)
@@ -101,8 +102,8 @@ def tune_recipe(
     from ray.tune.schedulers import ASHAScheduler
 
     client = open_client(tracking) if tracking.enabled else None
-    out.mkdir(parents=True, exist_ok=True)
-    _remember(out, task, recipe, search)
+    settings = {"task": task.value, "recipe": asdict(recipe), "search": asdict(search)}
+    remember(out / "search.json", settings, "a search with other settings")
     prepared = prepare(task, recipe, load_data(task, recipe), out)
     learning = learning_of(task, recipe)
     cores = max(1, (os.cpu_count() or 1) // search.concurrent)
@@ -159,7 +160,7 @@ def run_trial(config: Mapping[str, Any], *, job: dict[str, Any]) -> None:
     steps = Path(tune.get_context().get_trial_dir()) / "steps"
     changed = {name: config[name] for name in TUNED}
     run_id = ""
-    if tracking.uri != NONE and job["parent"]:
+    if tracking.enabled and job["parent"]:
         client = open_client(tracking)
         tags = {"task": task.value, "mlflow.parentRunId": job["parent"]}
         file = steps.parent / "run_id"
@@ -223,15 +224,6 @@ def _gpus() -> float:
     return 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
 
 
-def _remember(out: Path, task: Task, recipe: Recipe, search: Search) -> None:
-    """Refuse to mix two searches in one folder."""
-    wanted = json.loads(json.dumps({"task": task.value, "recipe": asdict(recipe), "search": asdict(search)}))
-    file = out / "search.json"
-    if file.exists() and json.loads(file.read_text(encoding="utf-8")) != wanted:
-        raise SettingError(f"{out}: holds a search with other settings; name another folder with --out")
-    file.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
-
-
 def _parent_run(client: Any, tracking: Tracking, task: Task, recipe: Recipe, out: Path) -> str:
     file = out / "run_id"
     known = file.read_text(encoding="utf-8") if file.exists() else ""
@@ -263,9 +255,7 @@ def _report(
     best = measured[0]
     found = replace(recipe, **{name: best[name] for name in TUNED})
     (out / "trials.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
-    partial = out / "best.toml.partial"
-    partial.write_text(to_toml(found, task), encoding="utf-8")
-    partial.replace(out / "best.toml")
+    write_whole(out / "best.toml", to_toml(found, task))
     if client:
         client.log_metric(run_id, f"best_{score}", best["score"])
         client.log_artifact(run_id, str(out / "best.toml"))
