@@ -69,8 +69,9 @@ def _losses(outcome: Outcome, name: str) -> dict[int, float]:
 
 
 def _same(outcome: Outcome, alone: Outcome) -> None:
-    for name in ("loss", "eval_loss"):
-        assert _losses(outcome, name) == pytest.approx(_losses(alone, name), rel=TOLERANCE), name
+    # The trainer rounds the training loss to four digits before it logs it: the last one may fall either way.
+    for name, rounding in (("loss", 1.01e-4), ("eval_loss", 0.0)):
+        assert _losses(outcome, name) == pytest.approx(_losses(alone, name), rel=TOLERANCE, abs=rounding), name
 
 
 def _two(strategy: str, **changes: object) -> Recipe:
