@@ -10,12 +10,16 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from infolens import Article, Client, InfoLensError
+from infolens import Client, InfoLensError
 from infolens.contract import Task
 from infolens.machine import this_machine
 
 from .fixtures import SIZES, make_fixtures
 from .latency import LatencyConfig, measure_latency, measure_throughput, report
+from .load.articles import read_article
+from .load.cli_load import add_load, run_load
+from .load.cli_locust import add_locust, run_locust_command
+from .load.cli_overload import add_overload, run_overload
 from .peers import LABELS, OURS, PeersConfig, measure
 from .server import ROOT, BenchmarkError, running_server
 
@@ -32,22 +36,6 @@ The last line of the output of latency and peers is one JSON document whose keys
 """
 
 
-def read_article(path: Path) -> Article:
-    """An article from a file: a title line, a blank line, the text.
-
-    Raises:
-        BenchmarkError: the file cannot be read.
-    """
-    try:
-        content = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BenchmarkError(
-            f"cannot read the article {path}: {error}; give a UTF-8 text file with --article"
-        ) from error
-    title, blank, text = content.partition("\n\n")
-    return Article(title=title, text=text) if blank else Article(text=content)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
@@ -57,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     _add_latency(commands)
+    add_load(commands)
+    add_locust(commands)
+    add_overload(commands)
     _add_peers(commands)
     fixtures = commands.add_parser("fixtures", help="write checkpoints of the three architectures with random weights")
     fixtures.add_argument("--out", type=Path, required=True, metavar="DIR", help="holds <model>-<size> afterwards")
@@ -148,7 +139,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
-    run = {"latency": _latency, "peers": _peers, "fixtures": _fixtures}[args.command]
+    run = {
+        "latency": _latency,
+        "load": run_load,
+        "locust": run_locust_command,
+        "overload": run_overload,
+        "peers": _peers,
+        "fixtures": _fixtures,
+    }[args.command]
     try:
         return run(parser, args)
     except (BenchmarkError, InfoLensError) as error:

@@ -25,6 +25,8 @@ class Started:
 
     grpc_url: str
     """Such as ``grpc://127.0.0.1:8001``."""
+    http_url: str
+    metrics_url: str
     pid: int
     """Process of the launcher; the server and its models are its children."""
     start_s: float
@@ -56,8 +58,14 @@ def started_server(options: Sequence[str] = (), *, timeout_s: float = 300.0) -> 
                         f"the server did not start:\n{log.read_text(encoding='utf-8', errors='replace')}"
                     )
                 start_s = time.perf_counter() - start
-                url = json.loads(ready.read_text(encoding="utf-8"))["grpc_url"]
-                yield Started(grpc_url=url, pid=process.pid, start_s=start_s)
+                urls = json.loads(ready.read_text(encoding="utf-8"))
+                yield Started(
+                    grpc_url=urls["grpc_url"],
+                    http_url=urls["http_url"],
+                    metrics_url=urls["metrics_url"],
+                    pid=process.pid,
+                    start_s=start_s,
+                )
             finally:
                 process.terminate()
                 process.wait(timeout=60)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from infolens.contract import Task, buckets_up_to
+from infolens.contract import Task
 
 from .errors import RepositoryError
 
@@ -35,11 +35,6 @@ class Artefact:
     """Outcome of the parity check at the export."""
     packages: dict[str, str]
     """Versions of the packages that made the export."""
-
-    @property
-    def buckets(self) -> tuple[int, ...]:
-        """The length buckets of the model."""
-        return buckets_up_to(self.max_tokens)
 
     def with_parity(self, figures: dict[str, float]) -> Artefact:
         """The same facts with the outcome of a parity check."""

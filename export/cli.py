@@ -11,6 +11,7 @@ from pathlib import Path
 from infolens.contract import CONTRACTS, Task
 
 from .checks import Tolerances
+from .deployment import DEPLOYMENT, read_deployment
 from .errors import ExportError
 from .graph import Precision
 from .progress import size
@@ -23,6 +24,8 @@ _EPILOG = """examples:
   python -m export category --checkpoint models:/category@champion
   python -m export configs              write every config.pbtxt anew from the contract
   python -m export configs --check      fail if one is out of step (for CI)
+  python -m export configs --deployment big.toml --config-name big
+                                        beside them, for `make serve ARGS="--config-name big"` on another machine
 
 Every export is compared with its checkpoint on the same articles, in padded batches of several lengths. If they do
 not agree, nothing is written and the exit code is 1.
@@ -79,6 +82,18 @@ def build_parser() -> argparse.ArgumentParser:
     configs = commands.add_parser("configs", help="generate every config.pbtxt, or check that they are in step")
     _add_repository(configs)
     configs.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file is out of step")
+    configs.add_argument(
+        "--deployment",
+        type=Path,
+        metavar="FILE",
+        help="TOML with the numbers that differ from the committed ones, such as max_running = 24 or [summary] "
+        "instances = 8; `python -m benchmarks tune` writes one",
+    )
+    configs.add_argument(
+        "--config-name",
+        metavar="NAME",
+        help="write <model>/configs/NAME.pbtxt in place of <model>/config.pbtxt",
+    )
     return parser
 
 
@@ -116,11 +131,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _configs(options: argparse.Namespace) -> int:
+    deployment = read_deployment(options.deployment) if options.deployment else DEPLOYMENT
     if not options.check:
-        written = write_generated(options.repository)
+        written = write_generated(options.repository, deployment, options.config_name)
         print("\n".join(f"wrote {path}" for path in written) or "every generated file is in step")
         return 0
-    stale = check_generated(options.repository)
+    stale = check_generated(options.repository, deployment, options.config_name)
     for path in stale:
         print(f"out of step: {path}", file=sys.stderr)
     if stale:

@@ -20,6 +20,7 @@ from infolens.contract import (
     Task,
     TaskContract,
     Tensor,
+    buckets_up_to,
 )
 
 from .artefact import Artefact
@@ -75,7 +76,7 @@ def _tokenizer(contract: TaskContract, artefact: Artefact, deployment: Deploymen
     parameters = {
         "reads": ",".join(contract.reads),
         "max_tokens": str(artefact.max_tokens),
-        "buckets": ",".join(str(bucket) for bucket in artefact.buckets),
+        "buckets": ",".join(str(bucket) for bucket in _buckets(artefact, deployment)),
         "padding_side": artefact.padding_side,
         "pad_id": str(artefact.pad_id),
         "pad_type_id": str(artefact.pad_type_id),
@@ -142,8 +143,14 @@ def _onnx(contract: TaskContract, artefact: Artefact, deployment: Deployment) ->
         dynamic_batching=pb.ModelDynamicBatching(
             max_queue_delay_microseconds=deployment.queue_delay_microseconds, default_queue_policy=policy
         ),
-        model_warmup=[_warmup(contract, bucket) for bucket in artefact.buckets],
+        model_warmup=[_warmup(contract, bucket) for bucket in _buckets(artefact, deployment)],
     )
+    if deployment.response_cache:
+        # Here, where there is one output: Triton 2.51 takes answers to requests for other outputs for the same.
+        config.response_cache.enable = True
+    if model.batch_together:
+        # The largest batch that the batcher makes by itself; requests of several articles are not cut.
+        config.dynamic_batching.preferred_batch_size.append(model.batch_together)
     parameters = {
         "intra_op_thread_count": str(model.threads),
         "inter_op_thread_count": "1",
@@ -151,6 +158,10 @@ def _onnx(contract: TaskContract, artefact: Artefact, deployment: Deployment) ->
     }
     _set_parameters(config, parameters)
     return config
+
+
+def _buckets(artefact: Artefact, deployment: Deployment) -> tuple[int, ...]:
+    return buckets_up_to(artefact.max_tokens, deployment.length_buckets)
 
 
 def _warmup(contract: TaskContract, bucket: int) -> pb.ModelWarmup:
@@ -194,7 +205,8 @@ def fan_out_config(deployment: Deployment = DEPLOYMENT) -> pb.ModelConfig:
         )
         for contract in contracts
     }
-    _set_parameters(config, {**branches, "max_in_flight": str(deployment.queue_size)})
+    limits = {name: str(getattr(deployment, name)) for name in ("max_running", "max_wait_ms")}
+    _set_parameters(config, {**branches, **limits})
     return config
 
 

@@ -17,3 +17,7 @@ class ParityError(ExportError):
 
 class RepositoryError(ExportError):
     """The model repository cannot be written, or its configuration is out of step with the contract."""
+
+
+class DeploymentError(ExportError, ValueError):
+    """A number of a deployment is out of its range, or its file cannot be read."""

@@ -16,6 +16,7 @@ from infolens.contract import CONTRACTS, ENSEMBLE, Task
 
 from .artefact import FILE_NAME, Artefact, read_artefact
 from .configs import LABELS_FILE, all_configs, from_text, to_text
+from .deployment import DEPLOYMENT, Deployment
 from .errors import RepositoryError
 from .model_file import MODEL_FILE, model_files
 from .workspace import workspace
@@ -98,9 +99,20 @@ def read_artefacts(repository: Path) -> dict[Task, Artefact]:
     return artefacts
 
 
-def generated_files(artefacts: dict[Task, Artefact]) -> dict[str, bytes]:
-    """Every generated file of a repository with the given tasks, by its path in the repository."""
-    files = {f"{name}/{CONFIG}": to_text(config).encode() for name, config in all_configs(artefacts).items()}
+def generated_files(
+    artefacts: dict[Task, Artefact], deployment: Deployment = DEPLOYMENT, config_name: str | None = None
+) -> dict[str, bytes]:
+    """Every generated file of a repository with the given tasks, by its path in the repository.
+
+    Args:
+        artefacts: The tasks.
+        deployment: The numbers.
+        config_name: Only the configurations, as those of one kind of machine: ``<model>/configs/<name>.pbtxt``.
+    """
+    file = CONFIG if config_name is None else f"configs/{config_name}.pbtxt"
+    files = {f"{name}/{file}": to_text(config).encode() for name, config in all_configs(artefacts, deployment).items()}
+    if config_name is not None:
+        return files
     for task in artefacts:
         contract = CONTRACTS[task]
         files[f"{contract.ensemble}/1/{_KEEP}"] = b""  # Triton wants a version folder, and git keeps no empty one.
@@ -111,14 +123,19 @@ def generated_files(artefacts: dict[Task, Artefact]) -> dict[str, bytes]:
     return files
 
 
-def write_generated(repository: Path) -> list[str]:
+def write_generated(repository: Path, deployment: Deployment = DEPLOYMENT, config_name: str | None = None) -> list[str]:
     """Write every generated file of the repository; returns the paths of those that were not in step.
+
+    Args:
+        repository: Holds the models.
+        deployment: As of `generated_files`.
+        config_name: As of `generated_files`.
 
     Raises:
         RepositoryError: There is nothing to generate from, or the repository cannot be written.
     """
-    stale = check_generated(repository)
-    files = generated_files(_require_artefacts(repository))
+    stale = check_generated(repository, deployment, config_name)
+    files = generated_files(_require_artefacts(repository), deployment, config_name)
     with workspace(repository) as staging:
         _write(staging, {path: files[path] for path in stale})
         for path in stale:
@@ -127,13 +144,13 @@ def write_generated(repository: Path) -> list[str]:
     return stale
 
 
-def check_generated(repository: Path) -> list[str]:
+def check_generated(repository: Path, deployment: Deployment = DEPLOYMENT, config_name: str | None = None) -> list[str]:
     """The generated files that are missing or out of step with the contract and the artefacts.
 
     Raises:
         RepositoryError: The repository holds no exported model, or an artefact is broken.
     """
-    files = generated_files(_require_artefacts(repository))
+    files = generated_files(_require_artefacts(repository), deployment, config_name)
     return [path for path, content in files.items() if not _in_step(repository / path, content)]
 
 

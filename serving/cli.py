@@ -55,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         ready_timeout_s=args.ready_timeout,
         verbose=args.verbose,
         operators=not args.no_operators,
+        response_cache_bytes=args.response_cache_mb * 1_000_000,
+        trace_url=args.trace_url,
     )
     try:
         if args.set_up_only:
@@ -154,6 +156,18 @@ def _parser() -> argparse.ArgumentParser:
         "--no-operators",
         action="store_true",
         help="ONNX Runtime's own operators and not the native ones, which are built with the machine's C++ compiler",
+    )
+    add(
+        "--response-cache-mb",
+        type=int,
+        default=0,
+        metavar="MB",
+        help="memory for answers to articles that come again, word for word (0: no cache)",
+    )
+    add(
+        "--trace-url",
+        metavar="URL",
+        help="send the spans of every request to an OpenTelemetry collector, such as http://localhost:4318/v1/traces",
     )
     add("--verbose", action="store_true", help="Triton's log tells every request")
     add("--set-up-only", action="store_true", help="make the runtime environment and leave")

@@ -70,6 +70,10 @@ class ServerOptions:
     verbose: bool = False
     operators: bool = True
     """Whether models run on the native operators where this machine can."""
+    response_cache_bytes: int = 0
+    """Memory for answers that come again; 0 for no cache."""
+    trace_url: str | None = None
+    """Where the spans of every request go: an OpenTelemetry collector (OTLP over HTTP)."""
 
 
 class TritonServer:
@@ -137,7 +141,7 @@ class TritonServer:
         # Fewer copies of large arrays are kept by malloc, and the stubs import nothing of the user's.
         environment["PYTHONNOUSERSITE"] = "1"
         log.info("starting Triton with %d models of %s", len(self.models), options.repository)
-        words = arguments(options, ports, backends)
+        words = arguments(options, ports, backends, runtime.triton / "caches")
         with self.log_file.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 (our own words)
                 [sys.executable, "-I", "-c", _EXEC, str(os.getpid()), str(runtime.server), *words],
@@ -207,7 +211,7 @@ class TritonServer:
         return f"{failure_reason(self.log_file.read_text(encoding='utf-8', errors='replace'))} (log: {self.log_file})"
 
 
-def arguments(options: ServerOptions, ports: dict[str, int], backends: Path) -> list[str]:
+def arguments(options: ServerOptions, ports: dict[str, int], backends: Path, caches: Path) -> list[str]:
     """The words of the server's command line after its name."""
     restricted = f"{RESTRICTED_APIS}:{ADMIN_HEADER}={options.admin_key}"
     words = {
@@ -231,7 +235,13 @@ def arguments(options: ServerOptions, ports: dict[str, int], backends: Path) -> 
     }
     if options.config_name is not None:
         words["model-config-name"] = options.config_name
-    return ["--disable-auto-complete-config", *(f"--{key}={value}" for key, value in words.items())]
+    more = []
+    if options.response_cache_bytes:
+        more += [f"--cache-config=local,size={options.response_cache_bytes}", f"--cache-directory={caches}"]
+    if options.trace_url is not None:
+        settings = ("mode=opentelemetry", "rate=1", "level=TIMESTAMPS", f"opentelemetry,url={options.trace_url}")
+        more += [f"--trace-config={setting}" for setting in settings]
+    return ["--disable-auto-complete-config", *(f"--{key}={value}" for key, value in words.items()), *more]
 
 
 def pick_ports(options: ServerOptions) -> dict[str, int]:

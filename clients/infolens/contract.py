@@ -28,7 +28,7 @@ CATEGORIES: Final = (
 VERACITIES: Final = ("real", "fake")
 """The two verdicts; the index is the class id."""
 
-LENGTH_BUCKETS: Final = (64, 128, 256, 512, 1024)
+LENGTH_BUCKETS: Final = (64, 128, 192, 256, 320, 384, 448, 512, 768, 1024)
 """Token lengths that inputs are padded to, so that requests meet in a batch (Triton batches equal shapes only).
 
 A model whose limit is smaller uses the buckets below its limit, and the limit itself.
@@ -206,7 +206,7 @@ CONTRACTS: Final[dict[Task, TaskContract]] = {
 """The three tasks, in the order in which answers are shown."""
 
 
-def buckets_up_to(limit: int) -> tuple[int, ...]:
+def buckets_up_to(limit: int, buckets: tuple[int, ...] = LENGTH_BUCKETS) -> tuple[int, ...]:
     """The length buckets of a model that reads at most ``limit`` tokens; the last one is ``limit`` itself.
 
     Raises:
@@ -214,4 +214,4 @@ def buckets_up_to(limit: int) -> tuple[int, ...]:
     """
     if limit < 1:
         raise ValueError(f"a model reads at least 1 token, not {limit}")
-    return (*(bucket for bucket in LENGTH_BUCKETS if bucket < limit), limit)
+    return (*(bucket for bucket in buckets if bucket < limit), limit)

@@ -22,7 +22,9 @@ from transformers import (
 )
 
 from export.articles import ARTICLES
+from export.repository import publish
 from infolens.contract import CATEGORIES, VERACITIES, Task
+from tests.export.artefacts import exported
 
 
 def _labels(labels: tuple[str, ...]) -> dict[str, Any]:
@@ -138,3 +140,12 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[Task, Path]:
         tokenizer.save_pretrained(folder)
         folders[task] = folder
     return folders
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with an export of every task; no graph among them is a real one."""
+    folder = tmp_path / "model_repository"
+    for task in Task:
+        publish(exported(task, tmp_path / "made"), folder)
+    return folder

@@ -21,14 +21,6 @@ def configs() -> dict[str, pb.ModelConfig]:
     return all_configs({task: artefact(task) for task in Task})
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    folder = tmp_path / "model_repository"
-    for task in Task:
-        publish(exported(task, tmp_path / "made"), folder)
-    return folder
-
-
 @pytest.mark.parametrize("name", sorted(configs()))
 def test_text_parses_back_to_the_same_configuration(name: str) -> None:
     config = configs()[name]
@@ -80,9 +72,9 @@ def test_the_model_of_all_tasks_hands_on_tensors_as_the_ensembles_have_them() ->
 
 def test_buckets_end_at_the_limit_and_are_all_warmed_up() -> None:
     generated = configs()
-    assert generated["xlnet_tokenizer"].parameters["buckets"].string_value == "64,128,256,300"
+    assert generated["xlnet_tokenizer"].parameters["buckets"].string_value == "64,128,192,256,300"
     lengths = [warmup.inputs["input_ids"].dims[0] for warmup in generated["xlnet"].model_warmup]
-    assert lengths == [64, 128, 256, 300]
+    assert lengths == [64, 128, 192, 256, 300]
     settings = generated["bart"].model_warmup[0].inputs
     assert {s.name: settings[s.name].dims[0] for s in SUMMARY_SETTINGS} == {
         s.name: s.encode(s.default) for s in SUMMARY_SETTINGS

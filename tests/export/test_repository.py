@@ -23,7 +23,7 @@ def test_a_new_version_stands_beside_the_old(tmp_path: Path) -> None:
     files = contents(repository)
     assert (files["xlnet/1/model.onnx"], files["xlnet/2/model.onnx"]) == (b"first", b"second")
     assert {"xlnet_tokenizer/2/tokenizer.json", "xlnet_labels/2/.gitkeep", "verify/1/.gitkeep"} <= set(files)
-    assert b'"64,128,200"' in files["xlnet_tokenizer/config.pbtxt"]
+    assert b'"64,128,192,200"' in files["xlnet_tokenizer/config.pbtxt"]
     assert read_artefacts(repository)[Task.VERACITY].max_tokens == 200
 
 

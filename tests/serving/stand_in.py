@@ -301,7 +301,8 @@ def build(repository: Path) -> Path:
         [title, text, *settings],
         [*summary_outputs, *verify_outputs],
         *(parameter(f"branch.{name}", json.dumps(names)) for name, names in branches.items()),
-        parameter("max_in_flight", 32),
+        parameter("max_running", 8),
+        parameter("max_waiting", 8),
     )
     (version.parent / "labels.txt").write_text("\n".join(LABELS) + "\n")
     return repository

@@ -40,9 +40,9 @@ _START: Final = "start the server, or name another with --server or INFOLENS_URL
 _RULES: Final = (
     _Rule(
         _codes("UNAVAILABLE RESOURCE_EXHAUSTED 503 429"),
-        r"(?i)max(imum)? queue size|queue is full|too many requests",
+        r"(?i)max(imum)? queue size|queue is full|too many requests|server is busy",
         ServerOverloadedError,
-        "the server's queue is full: send fewer requests at once, or try again later",
+        "send fewer requests at once, or allow them more time",
     ),
     _Rule(_codes("RESOURCE_EXHAUSTED 429"), "", ServerOverloadedError, "send fewer requests at once"),
     _Rule(
