@@ -20,6 +20,7 @@ from .load.articles import read_article
 from .load.cli_load import add_load, run_load
 from .load.cli_locust import add_locust, run_locust_command
 from .load.cli_overload import add_overload, run_overload
+from .load.cli_tune import add_tune, run_tune
 from .peers import LABELS, OURS, PeersConfig, measure
 from .server import ROOT, BenchmarkError, running_server
 
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     add_load(commands)
     add_locust(commands)
     add_overload(commands)
+    add_tune(commands)
     _add_peers(commands)
     fixtures = commands.add_parser("fixtures", help="write checkpoints of the three architectures with random weights")
     fixtures.add_argument("--out", type=Path, required=True, metavar="DIR", help="holds <model>-<size> afterwards")
@@ -144,6 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "load": run_load,
         "locust": run_locust_command,
         "overload": run_overload,
+        "tune": run_tune,
         "peers": _peers,
         "fixtures": _fixtures,
     }[args.command]
