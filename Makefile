@@ -40,6 +40,18 @@ test-slow: $(DEV) ## The tests that take minutes.
 latency: $(DEV) ## Measure info_lens on this machine: latency at one client, throughput at 16 in flight.
 	exec $(BIN)/python -m benchmarks latency $(ARGS)
 
+.PHONY: load
+load: $(DEV) ## The highest rate that is answered whole within 500 ms, with Locust beside it: a page with pictures (12 minutes).
+	exec $(BIN)/python -m benchmarks load --find-max --p99-ms 500 --locust-seconds 60 $(ARGS)
+
+.PHONY: overload
+overload: $(DEV) ## Ask three times more than the server can answer, and see that it stays upright (2 minutes).
+	exec $(BIN)/python -m benchmarks overload $(ARGS)
+
+.PHONY: tune
+tune: $(DEV) ## Find the best settings for this machine, by measurement (15 minutes; ARGS="--name tuned" writes them).
+	exec $(BIN)/python -m benchmarks tune $(ARGS)
+
 .PHONY: peers
 peers: $(DEV) ## Measure Info Lens beside its peers, in turn (20 minutes; ARGS="--size small" tries it out).
 	exec $(BIN)/python -m benchmarks peers $(ARGS)

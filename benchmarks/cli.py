@@ -17,9 +17,11 @@ from infolens.machine import this_machine
 from .fixtures import SIZES, make_fixtures
 from .latency import LatencyConfig, measure_latency, measure_throughput, report
 from .load.articles import read_article
+from .load.cli_capacity import add_capacity, run_capacity
 from .load.cli_load import add_load, run_load
 from .load.cli_locust import add_locust, run_locust_command
 from .load.cli_overload import add_overload, run_overload
+from .load.cli_trace import add_trace, run_trace_command
 from .load.cli_tune import add_tune, run_tune
 from .peers import LABELS, OURS, PeersConfig, measure
 from .server import ROOT, BenchmarkError, running_server
@@ -50,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     add_locust(commands)
     add_overload(commands)
     add_tune(commands)
+    add_capacity(commands)
+    add_trace(commands)
     _add_peers(commands)
     fixtures = commands.add_parser("fixtures", help="write checkpoints of the three architectures with random weights")
     fixtures.add_argument("--out", type=Path, required=True, metavar="DIR", help="holds <model>-<size> afterwards")
@@ -147,6 +151,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "locust": run_locust_command,
         "overload": run_overload,
         "tune": run_tune,
+        "capacity": run_capacity,
+        "trace": run_trace_command,
         "peers": _peers,
         "fixtures": _fixtures,
     }[args.command]

@@ -206,7 +206,9 @@ def fan_out_config(deployment: Deployment = DEPLOYMENT) -> pb.ModelConfig:
         for contract in contracts
     }
     limits = {name: str(getattr(deployment, name)) for name in ("max_running", "max_wait_ms")}
-    _set_parameters(config, {**branches, **limits})
+    # The summary takes longest, so it starts first.
+    order = {"order": ",".join(contract.ensemble for contract in contracts)}
+    _set_parameters(config, {**branches, **order, **limits})
     return config
 
 

@@ -49,7 +49,7 @@ class Deployment:
     """Most articles in one request; no model's batch may be smaller."""
     text_batch_size: int = 32
     """Most articles that a tokenizer, detokenizer or label model handles at once."""
-    queue_delay_microseconds: int = 500
+    queue_delay_microseconds: int = 0
     """How long a request waits for others to share its batch."""
     queue_size: int = 64
     """Requests that wait in front of a model; one more is refused at once."""

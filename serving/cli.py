@@ -167,7 +167,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--trace-url",
         metavar="URL",
-        help="send the spans of every request to an OpenTelemetry collector, such as http://localhost:4318/v1/traces",
+        help="for a look inside, not for production: send the spans of every request to an OpenTelemetry collector, "
+        "such as http://localhost:4318/v1/traces; info_lens then answers one request after the other",
     )
     add("--verbose", action="store_true", help="Triton's log tells every request")
     add("--set-up-only", action="store_true", help="make the runtime environment and leave")

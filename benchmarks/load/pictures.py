@@ -12,9 +12,11 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.patches import Rectangle
 
+from infolens.contract import CONTRACTS
 from infolens.machine import Machine
 
 from .metrics import Stage
+from .openloop import Outcome
 from .steps import Step
 
 GOOD, BAD, INK, PALE, SECOND = "#1f7a5c", "#b3362b", "#26333d", "#c9d3da", "#d08a1d"
@@ -78,8 +80,8 @@ def draw_latency(steps: Sequence[Step], best_per_s: float, p99_ms: float, machin
             )
     axes.axhline(p99_ms, color=BAD, linewidth=1.2, linestyle=(0, (5, 3)))
     axes.annotate(
-        f"the bound: {p99_ms:.0f} ms", (1, p99_ms), xycoords=("axes fraction", "data"), xytext=(-4, 5),
-        textcoords="offset points", ha="right", color=BAD, fontsize=9,
+        f"the bound: {p99_ms:.0f} ms", (0, p99_ms), xycoords=("axes fraction", "data"), xytext=(6, 5),
+        textcoords="offset points", color=BAD, fontsize=9,
     )  # fmt: skip
     if best_per_s:
         axes.axvspan(0, best_per_s, color=GOOD, alpha=0.06)
@@ -106,47 +108,55 @@ def draw_latency(steps: Sequence[Step], best_per_s: float, p99_ms: float, machin
 
 
 def draw_stages(step: Step, machine: Machine, path: Path) -> None:
-    """Where a request's time goes at one rate: what each model waited and worked, on average."""
-    shown = [stage for stage in step.stages if stage.total_ms >= 0.05]
-    figure, axes = plt.subplots(figsize=(9.5, 0.9 + 0.42 * len(shown) + 0.9), layout="constrained")
+    """Where a request's time goes at one rate: the chains of the tasks, and what each part of them takes on average."""
+    stages = {stage.model: stage for stage in step.stages}
+    chains = {task: contract for task, contract in CONTRACTS.items() if contract.model in stages}
+    answered = [one.latency_ms for one in step.run.sent if one.outcome is Outcome.ANSWERED]
+    mean_ms = sum(answered) / max(1, len(answered))
+    figure, axes = plt.subplots(figsize=(9.5, 1.7 + 0.75 * len(chains)), layout="constrained")
     style(axes)
     axes.grid(visible=False, axis="y")
-    for row, stage in enumerate(shown):
-        parts = _parts(stage)
+    axes.barh(0, mean_ms, height=0.5, color=PALE)
+    axes.annotate(f"{mean_ms:.0f} ms", (mean_ms, 0), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9)
+    for row, contract in enumerate(chains.values(), start=1):
         left = 0.0
-        for width, colour in parts:
-            axes.barh(row, width, left=left, height=0.62, color=colour)
-            left += width
-        axes.annotate(
-            f"{stage.total_ms:.1f} ms", (left, row), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9
-        )
-    axes.set_yticks(range(len(shown)), [stage.model for stage in shown])
+        for stage in (stages[name] for name in (contract.tokenizer, contract.model, contract.postprocessor)):
+            parts = _parts(stage) if stage.model == contract.model else [(stage.total_ms, INK)]
+            for width, colour in parts:
+                axes.barh(row, width, left=left, height=0.5, color=colour)
+                if width > 0.12 * mean_ms and stage.model == contract.model:
+                    axes.text(
+                        left + width / 2, row, f"{width:.0f} ms", ha="center", va="center", color="white", fontsize=9
+                    )
+                left += width
+        axes.annotate(f"{left:.0f} ms", (left, row), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9)
+    names = [f"{task.value}\n({contract.model})" for task, contract in chains.items()]
+    axes.set_yticks(range(1 + len(chains)), ["what a\ncaller waits", *names])
     axes.invert_yaxis()
-    axes.set_xlabel("milliseconds for each request, on average")
+    axes.set_xlim(0, axes.get_xlim()[1] * 1.04)
+    axes.set_xlabel("milliseconds for each request, on average; the chains run side by side")
     colours = (
-        ("waiting for its turn", SECOND),
-        ("at work", GOOD),
-        ("copying in and out", INK),
-        ("asking others", PALE),
+        ("the model waits for its turn", SECOND),
+        ("the model works", GOOD),
+        ("text to tokens, tokens to text", INK),
     )
     handles = [Rectangle((0, 0), 1, 1, color=colour) for _, colour in colours]
-    axes.legend(handles, [words for words, _ in colours], loc="lower right", frameon=False, fontsize=9)
+    figure.legend(
+        handles, [words for words, _ in colours], loc="outside lower center", ncols=3, frameon=False, fontsize=9
+    )
     rate = step.run.arrivals.rate_per_s
     axes.set_title(
-        f"Where the time goes at {rate:.0f} articles a second\n{where(machine)}; "
-        "summarize, classify and verify run side by side within info_lens",
-        loc="left", fontsize=11.5, color=INK,
-    )  # fmt: skip
+        f"Where the time goes at {rate:.0f} articles a second   ({where(machine)})",
+        loc="left",
+        fontsize=11.5,
+        color=INK,
+    )
     save(figure, path)
 
 
 def _parts(stage: Stage) -> list[tuple[float, str]]:
-    """Widths and colours of a bar. What asks other models has no time of its own in the metrics."""
-    own = stage.wait_ms + stage.compute_ms + stage.copy_ms
-    if stage.model in {"info_lens", "summarize", "classify", "verify"}:
-        return [(stage.total_ms, PALE)]
-    rest = max(0.0, stage.total_ms - own)
-    return [(stage.wait_ms + rest, SECOND), (stage.compute_ms, GOOD), (stage.copy_ms, INK)]
+    """Widths and colours of a model's bar; what is neither waiting in its queue nor work is waiting too."""
+    return [(max(stage.wait_ms, stage.total_ms - stage.compute_ms), SECOND), (stage.compute_ms, GOOD)]
 
 
 def draw_processes(step: Step, machine: Machine, path: Path) -> None:

@@ -89,6 +89,12 @@ def hold() -> Iterator[Callable[..., Held]]:
 def test_branches_come_from_the_configuration() -> None:
     shares = {branch.model: {"inputs": branch.inputs, "outputs": branch.outputs} for branch in BRANCHES}
     assert read_branches(config(**shares)) == BRANCHES
+    ordered = config(**shares)
+    ordered["parameters"]["order"] = {"string_value": "right, left"}
+    assert read_branches(ordered) == BRANCHES[::-1]
+    ordered["parameters"]["order"] = {"string_value": "right"}
+    with pytest.raises(ValueError, match=r"order names \['right'\], but the branches are \['left', 'right'\]"):
+        read_branches(ordered)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ Parameters of ``config.pbtxt`` (``string_value`` each):
 * ``branch.<model>``: JSON ``{"inputs": [...], "outputs": [...]}``, what the model takes of the inputs and gives of the
   outputs. An optional input goes on when the request has it; a branch is left out when the request wants none of its
   outputs.
+* ``order``: the models, those first that take longest, separated by commas. Default: by name.
 * ``max_running``: requests whose branches are asked at the same time. Default: 16.
 * ``max_wait_ms``: a request that would have to wait longer than this before it runs is refused. Default: 500.
 * ``max_waiting``: requests beyond this number are refused, however short the wait. Default: 256.
@@ -50,17 +51,18 @@ def read_branches(config: Mapping[str, Any]) -> tuple[Branch, ...]:
     """The branches of a model configuration.
 
     Raises:
-        ValueError: A branch names a tensor that the model has not, or an output does not come from just one branch.
+        ValueError: A branch names a tensor that the model has not, an output does not come from just one branch, or the
+            order is not that of the branches.
     """
-    branches = []
-    for key, value in sorted(config.get("parameters", {}).items()):
-        if key.startswith("branch."):
-            names = json.loads(value["string_value"])
-            branches.append(
-                Branch(
-                    model=key.removeprefix("branch."), inputs=tuple(names["inputs"]), outputs=tuple(names["outputs"])
-                )
-            )
+    parameters = {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
+    shares = {key.removeprefix("branch."): json.loads(text) for key, text in parameters.items() if key[:7] == "branch."}
+    order = [name.strip() for name in parameters["order"].split(",")] if "order" in parameters else sorted(shares)
+    if sorted(order) != sorted(shares):
+        raise ValueError(f"parameter order names {order}, but the branches are {sorted(shares)}")
+    branches = [
+        Branch(model=model, inputs=tuple(shares[model]["inputs"]), outputs=tuple(shares[model]["outputs"]))
+        for model in order
+    ]
     inputs = {tensor["name"] for tensor in config["input"]}
     outputs = sorted(tensor["name"] for tensor in config["output"])
     if unknown := sorted({name for branch in branches for name in branch.inputs} - inputs):
@@ -121,6 +123,7 @@ class Call:
     """Time that its caller gives it; 0 is no limit."""
     is_cancelled: Callable[[], bool] = lambda: False
     trace: Any = None
+    """Where its spans go; None for a request that is not traced."""
     came_s: float = field(default_factory=time.monotonic)
 
     def left_s(self) -> float:
@@ -274,7 +277,7 @@ def _ask(branch: Branch, call: Call, wanted: Sequence[str]) -> Sequence[Any]:
         inputs=[call.inputs[name] for name in branch.inputs if name in call.inputs],
         requested_output_names=list(wanted),
         timeout=int(1e6 * left_s) if call.timeout_s else 0,
-        trace=call.trace,
+        **({"trace": call.trace} if call.trace else {}),
     )
     response = request.exec()
     if response.has_error():
@@ -294,29 +297,38 @@ class TritonPythonModel:
 
     def execute(self, requests: Sequence[Any]) -> None:
         """Start a batch of requests; each one answers through its own response sender."""
+        traced = []
         for request in requests:
             sender = request.get_response_sender()
+            answered = threading.Event()
+            trace = request.trace()
             call = Call(
                 inputs={tensor.name(): tensor for tensor in request.inputs()},
                 wanted=frozenset(request.requested_output_names()),
-                answer=_answer(sender),
+                answer=_answer(sender, answered),
                 timeout_s=request.timeout() / 1e6,
                 is_cancelled=sender.is_cancelled,
-                trace=request.trace(),
+                trace=trace if trace.get_context() else None,
             )
+            if call.trace:
+                traced.append(answered)
             try:
                 if call.is_cancelled():
                     raise CancelledError("the request was cancelled")
                 self._fan_out.submit(call)
             except (BusyError, CancelledError) as error:
                 call.answer(error)
+        # Triton 2.51 gives a request's trace away when this function returns, and crashes when a branch still writes
+        # into it. So traced requests run one after another.
+        for answered in traced:
+            answered.wait()
 
     def finalize(self) -> None:
         """Wait for the requests that are under way."""
         self._fan_out.close()
 
 
-def _answer(sender: Any) -> Callable[[Sequence[Any] | Exception], None]:
+def _answer(sender: Any, answered: threading.Event) -> Callable[[Sequence[Any] | Exception], None]:
     def answer(result: Sequence[Any] | Exception) -> None:
         if isinstance(result, Exception):
             error = pb_utils.TritonError(str(result), getattr(pb_utils.TritonError, error_code(result)))
@@ -324,5 +336,6 @@ def _answer(sender: Any) -> Callable[[Sequence[Any] | Exception], None]:
         else:
             response = pb_utils.InferenceResponse(output_tensors=list(result))
         sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+        answered.set()
 
     return answer

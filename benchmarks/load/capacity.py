@@ -1,0 +1,173 @@
+"""What measured costs come to: the simulated server of any number of cores, its highest rates, and replicas."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from google.protobuf import text_format
+from numpy.typing import NDArray
+from tritonclient.grpc import model_config_pb2 as pb
+
+from benchmarks.server import ROOT, BenchmarkError
+from infolens.contract import CONTRACTS, ENSEMBLE, Task
+
+from .articles import LENGTHS_WORDS, QUANTILES
+from .queueing import MANY, Requests, Server, Simulated, Station, highest, simulate
+from .service_times import BATCHING, CHAINS, CLIENT, FRONT, STAGES, ServiceTimes
+
+WANTED_PER_S: Final = (10.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
+BOUNDS_MS: Final = (250.0, 500.0, 1000.0)
+HEAD_ROOM: Final = 0.2
+"""Share of a replica's highest rate that is kept free."""
+_BART: Final = CONTRACTS[Task.SUMMARY].model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """How a model repository says that it is run."""
+
+    instances: dict[str, int]
+    """By model."""
+    max_batch: dict[str, int]
+    max_running: int
+    max_wait_ms: float
+
+    def grown(self, cores: int, *, everything: bool) -> Deployment:
+        """The deployment for another number of cores: as many instances of the summary's model as cores.
+
+        Args:
+            cores: Of the machine.
+            everything: Whether the instances of all models grow in proportion, not only the summary's.
+        """
+        factor = cores / self.instances[_BART]
+        return replace(
+            self,
+            instances={
+                name: max(1, round(factor * count)) if everything or name == _BART else count
+                for name, count in self.instances.items()
+            },
+            max_running=max(1, round(factor * self.max_running)),
+        )
+
+
+def read_deployment(repository: Path = ROOT / "model_repository") -> Deployment:
+    """Read the configurations of a model repository.
+
+    Raises:
+        BenchmarkError: One cannot be read, or lacks a value.
+    """
+    try:
+        configs = {
+            name: text_format.Parse((repository / name / "config.pbtxt").read_text("utf-8"), pb.ModelConfig())
+            for name in (*BATCHING, ENSEMBLE)
+        }
+        parameters = configs[ENSEMBLE].parameters
+        return Deployment(
+            instances={name: configs[name].instance_group[0].count for name in BATCHING},
+            max_batch={name: configs[name].max_batch_size for name in BATCHING},
+            max_running=int(parameters["max_running"].string_value),
+            max_wait_ms=float(parameters["max_wait_ms"].string_value),
+        )
+    except (OSError, ValueError, IndexError, text_format.ParseError) as error:
+        raise BenchmarkError(
+            f"cannot read how {repository} is run: {error}; write its configurations anew with `make configs`"
+        ) from error
+
+
+def server_of(times: ServiceTimes, deployment: Deployment, cores: int, *, client: bool) -> Server:
+    """The simulated server.
+
+    Args:
+        times: What its stages cost.
+        deployment: How it is run.
+        cores: That it has.
+        client: Whether the load generator shares these cores.
+    """
+
+    def station(name: str) -> Station:
+        return Station(
+            name=name,
+            instances=deployment.instances[name],
+            max_batch=deployment.max_batch[name],
+            batch_share=times.batch_share(name),
+        )
+
+    return Server(
+        cores=cores,
+        entry=(*((Station(name=CLIENT, instances=1),) if client else ()), Station(name=FRONT, instances=MANY)),
+        # Python, so one thread computes at a time.
+        inner=(Station(name=ENSEMBLE, instances=1),),
+        chains=tuple(tuple(station(name) for name in chain) for chain in CHAINS),
+        max_running=deployment.max_running,
+        max_wait_ms=deployment.max_wait_ms,
+    )
+
+
+def requests_of(times: ServiceTimes, words: NDArray[Any], arrivals_s: NDArray[np.float64]) -> Requests:
+    """Requests of these lengths at these times."""
+    return Requests(
+        arrivals_s=arrivals_s,
+        cpu_s={stage: times.cpu_s(stage, words) for stage in STAGES},
+        shapes={model: times.shapes(model, words) for model in times.edges_words},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """Articles as long as real ones, at random moments: the same ones at every rate, only nearer to each other."""
+
+    times: ServiceTimes
+    seconds: float = 60.0
+    seed: int = 0
+    most: int = 20_000
+    """Requests of a simulation: at high rates it covers less time."""
+
+    @cached_property
+    def _gaps(self) -> NDArray[np.float64]:
+        return np.random.default_rng([self.seed, 1]).exponential(1.0, self.most)
+
+    @cached_property
+    def _words(self) -> NDArray[np.float64]:
+        return np.interp(np.random.default_rng([self.seed, 2]).random(self.most), QUANTILES, LENGTHS_WORDS)
+
+    def run(self, server: Server, rate_per_s: float) -> Simulated:
+        """Let requests arrive at this rate."""
+        count = min(self.most, max(100, round(rate_per_s * self.seconds)))
+        arrivals_s = np.cumsum(self._gaps[:count]) / rate_per_s
+        return simulate(server, requests_of(self.times, self._words[:count], arrivals_s))
+
+    def full_per_s(self, server: Server) -> float:
+        """Answers a second with the window always full: a closed loop, so what is before the window is in it here."""
+        count = min(self.most, 400 * server.cores + 1600)
+        closed = replace(server, entry=(), inner=(*server.entry, *server.inner), max_wait_ms=float("inf"))
+        everyone = requests_of(self.times, self._words[:count], np.zeros(count))
+        return count / simulate(closed, everyone).seconds
+
+    def highest_per_s(self, server: Server, p99_ms: float) -> float:
+        """The highest rate at which 99 of 100 requests are answered within a bound; a refused one is not.
+
+        The window's longest wait is half the bound, as in the committed deployment (250 ms for 500 ms).
+        """
+        ready = replace(server, max_wait_ms=p99_ms / 2)
+        full = self.full_per_s(server)
+        return highest(lambda rate: self.run(ready, rate).percentile_ms(99) <= p99_ms, low=0.05 * full, high=full)
+
+
+def replicas(wanted_per_s: float, replica_per_s: float, *, head_room: float = HEAD_ROOM) -> int | None:
+    """Servers that a rate needs; None when one holds nothing within the bound.
+
+    Args:
+        wanted_per_s: All arrivals.
+        replica_per_s: The highest rate of one server. Arrivals that are shared out at random are a Poisson process at
+            each server, as the one that this rate was found with; a balancer that looks at the load does better.
+        head_room: Share of it that is kept free.
+    """
+    if replica_per_s <= 0:
+        return None
+    # Not one more because of the last binary digit.
+    return max(1, math.ceil(wanted_per_s / (replica_per_s * (1 - head_room)) - 1e-9))
