@@ -48,6 +48,10 @@ load: $(DEV) ## The highest rate that is answered whole within 500 ms, with Locu
 overload: $(DEV) ## Ask three times more than the server can answer, and see that it stays upright (2 minutes).
 	exec $(BIN)/python -m benchmarks overload $(ARGS)
 
+.PHONY: capacity
+capacity: $(DEV) ## What longer articles, more beams and more cores cost, and how many machines a rate needs (6 minutes).
+	exec $(BIN)/python -m benchmarks capacity $(ARGS)
+
 .PHONY: tune
 tune: $(DEV) ## Find the best settings for this machine, by measurement (15 minutes; ARGS="--name tuned" writes them).
 	exec $(BIN)/python -m benchmarks tune $(ARGS)

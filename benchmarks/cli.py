@@ -14,10 +14,10 @@ from infolens import Client, InfoLensError
 from infolens.contract import Task
 from infolens.machine import this_machine
 
+from .capacity.cli_capacity import add_capacity, run_capacity
 from .fixtures import SIZES, make_fixtures
 from .latency import LatencyConfig, measure_latency, measure_throughput, report
 from .load.articles import read_article
-from .load.cli_capacity import add_capacity, run_capacity
 from .load.cli_load import add_load, run_load
 from .load.cli_locust import add_locust, run_locust_command
 from .load.cli_overload import add_overload, run_overload

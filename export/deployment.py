@@ -58,7 +58,8 @@ class Deployment:
     max_running: int = 12
     """Requests for all tasks that the models work on at once; more of them would only push up the latency."""
     max_wait_ms: int = 250
-    """A request for all tasks that would have to wait longer than this before it runs is refused at once."""
+    """A request for all tasks that would have to wait longer than this before it runs is refused at once, unless fewer
+    than ``max_running`` wait."""
     length_buckets: tuple[int, ...] = LENGTH_BUCKETS
     """Token lengths that inputs are padded to."""
     response_cache: bool = True

@@ -8,9 +8,9 @@ in full ("coordinated omission", after Gil Tene). Percentiles come from an HdrHi
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -19,7 +19,7 @@ import grpc
 import numpy as np
 from hdrh.histogram import HdrHistogram
 
-from infolens import Article, RequestTimeoutError, ServerOverloadedError
+from infolens import Article, RequestTimeoutError, ServerError, ServerOverloadedError
 
 from .wire import METHOD, encode, failure
 
@@ -216,8 +216,12 @@ def open_channel(grpc_url: str) -> grpc.aio.Channel:
     return grpc.aio.insecure_channel(grpc_url.removeprefix("grpc://"), options=[("grpc.enable_http_proxy", 0)])
 
 
+def _meaning(error: grpc.aio.AioRpcError, server: str, timeout_s: float) -> ServerError:
+    return failure(error.code().name, error.details() or "", server=server, timeout_s=timeout_s)
+
+
 def _understand(error: grpc.aio.AioRpcError, server: str, timeout_s: float, reasons: Counter[str]) -> Outcome:
-    meaning = failure(error.code().name, error.details() or "", server=server, timeout_s=timeout_s)
+    meaning = _meaning(error, server, timeout_s)
     if isinstance(meaning, ServerOverloadedError):
         return Outcome.REFUSED
     if isinstance(meaning, RequestTimeoutError):
@@ -227,32 +231,68 @@ def _understand(error: grpc.aio.AioRpcError, server: str, timeout_s: float, reas
 
 
 def closed_loop_per_s(
-    grpc_url: str, articles: Iterator[Article], *, in_flight: int = 16, seconds: float = 8.0, kind: str = "info_lens"
+    grpc_url: str,
+    articles: Iterator[Article],
+    *,
+    in_flight: int = 16,
+    seconds: float = 8.0,
+    warmup_s: float = 1.0,
+    kind: str = "info_lens",
+    settings: Mapping[str, float] | None = None,
+    watched: AbstractContextManager[object] | None = None,
 ) -> float:
-    """Answers a second with ``in_flight`` requests under way at any time: a first guess of what a server can do."""
+    """Answers a second with ``in_flight`` requests under way at any time: what a server can do at all.
+
+    Args:
+        grpc_url: The server.
+        articles: One for each request; who is refused asks again.
+        in_flight: Users, each of whom waits for an answer before the next request.
+        seconds: How long answers are counted, after ``warmup_s``.
+        warmup_s: Before it.
+        kind: One of `benchmarks.load.wire.KINDS`.
+        settings: Of the summary.
+        watched: Entered while answers are counted.
+
+    Raises:
+        ServerError: A request fails for another reason than a busy server.
+    """
+    timeout_s = 30.0
 
     async def measure() -> float:
-        answered = 0
+        answered, ended = 0, False
         async with open_channel(grpc_url) as channel:
             infer = channel.unary_unary(METHOD)
-            end_s = time.monotonic() + seconds
 
             async def user() -> None:
                 nonlocal answered
-                while time.monotonic() < end_s:
-                    body = encode(next(articles), kind=kind, timeout_s=30.0)
+                while not ended:
+                    body = encode(next(articles), kind=kind, timeout_s=timeout_s, settings=settings)
                     try:
-                        await infer(body, timeout=30.0)
+                        await infer(body, timeout=timeout_s)
                     except grpc.aio.AioRpcError as error:
-                        if _understand(error, grpc_url, 30.0, Counter()) is not Outcome.REFUSED:
-                            raise failure(
-                                error.code().name, error.details() or "", server=grpc_url, timeout_s=30.0
-                            ) from error
+                        meaning = _meaning(error, grpc_url, timeout_s)
+                        if not isinstance(meaning, ServerOverloadedError):
+                            raise meaning from error
                         await asyncio.sleep(0.01)
-                        continue
-                    answered += 1
+                    else:
+                        answered += 1
 
-            await asyncio.gather(*(user() for _ in range(in_flight)))
-        return answered / seconds
+            async def count() -> int:
+                nonlocal ended
+                await asyncio.sleep(warmup_s)
+                with watched or nullcontext():
+                    first = answered
+                    await asyncio.sleep(seconds)
+                    counted = answered - first
+                ended = True
+                return counted
+
+            users = asyncio.gather(*(user() for _ in range(in_flight)))
+            counting = asyncio.create_task(count())
+            await asyncio.wait((users, counting), return_when=asyncio.FIRST_EXCEPTION)
+            counting.cancel()
+            await users
+            counted = await counting
+        return counted / seconds
 
     return asyncio.run(measure())

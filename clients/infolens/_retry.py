@@ -45,12 +45,24 @@ class RetryPolicy:
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise InvalidSettingError(f"{name} is a number of seconds from 0 on, not {getattr(self, name)!r}")
 
-    def pause_s(self, error: ServerError, attempt: int) -> float | None:
-        """The pause after failed attempt number ``attempt`` (from 1 on), or None when it was the last."""
+    def pause_s(self, error: ServerError, attempt: int, *, patient: bool = False) -> float | None:
+        """The pause after failed attempt number ``attempt`` (from 1 on), or None when it was the last.
+
+        Args:
+            error: Why it failed.
+            attempt: How many attempts there were.
+            patient: Whether a busy server is asked again until the call's time is up: many articles are sent at the
+                server's own pace.
+        """
+        if patient and isinstance(error, ServerOverloadedError):
+            return self._pause_s(attempt)
         unreachable = isinstance(error, ServerUnavailableError) and not isinstance(error, ModelUnavailableError)
         overloaded = self.on_overload and isinstance(error, ServerOverloadedError)
         if attempt >= self.attempts or not (unreachable or overloaded):
             return None
+        return self._pause_s(attempt)
+
+    def _pause_s(self, attempt: int) -> float:
         longest_s = min(self.backoff_s * 2.0 ** min(attempt - 1, 30), self.max_backoff_s)
         return longest_s * (0.5 + random.random() / 2)  # noqa: S311 - jitter, not a secret
 

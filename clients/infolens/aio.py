@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -71,22 +71,7 @@ class AsyncClient:
         timeout_s: float | None = None,
     ) -> Report:
         """As `Client.analyze`; when two tasks are asked for, their two requests are under way together."""
-        deadline = Deadline(self._timeout_s if timeout_s is None else timeout_s)
-        requests = requests_for(to_article(article, title), tasks, options)
-        if len(requests) == 1:
-            request, answered = requests[0]
-            return unpack(await self._infer(request, deadline), answered)
-        try:
-            async with asyncio.TaskGroup() as group:
-                running = [group.create_task(self._infer(request, deadline)) for request, _ in requests]
-        except* InfoLensError as errors:
-            first: BaseException = errors
-            while isinstance(first, BaseExceptionGroup):
-                first = first.exceptions[0]
-            failure = first
-        else:
-            return merge(unpack(task.result(), answered) for task, (_, answered) in zip(running, requests, strict=True))
-        raise failure
+        return await self._answer(requests_for(to_article(article, title), tasks, options), timeout_s)
 
     async def summarize(
         self, article: Article | str, *, options: SummaryOptions | None = None, timeout_s: float | None = None
@@ -129,7 +114,7 @@ class AsyncClient:
                 return item
             async with gate:
                 try:
-                    return await self.analyze(item, tasks=chosen, options=options, timeout_s=timeout_s)
+                    return await self._answer(requests_for(to_article(item), chosen, options), timeout_s, patient=True)
                 except InfoLensError as error:
                     return error
 
@@ -188,7 +173,34 @@ class AsyncClient:
         if self._closed:
             raise ClientClosedError("this client is closed; make a new one")
 
-    async def _infer(self, request: InferRequest, deadline: Deadline) -> Mapping[str, NDArray[Any]]:
+    async def _answer(
+        self,
+        requests: Sequence[tuple[InferRequest, tuple[Task, ...]]],
+        timeout_s: float | None,
+        *,
+        patient: bool = False,
+    ) -> Report:
+        deadline = Deadline(self._timeout_s if timeout_s is None else timeout_s)
+        if len(requests) == 1:
+            request, answered = requests[0]
+            return unpack(await self._infer(request, deadline, patient=patient), answered)
+        try:
+            async with asyncio.TaskGroup() as group:
+                running = [
+                    group.create_task(self._infer(request, deadline, patient=patient)) for request, _ in requests
+                ]
+        except* InfoLensError as errors:
+            first: BaseException = errors
+            while isinstance(first, BaseExceptionGroup):
+                first = first.exceptions[0]
+            failure = first
+        else:
+            return merge(unpack(task.result(), answered) for task, (_, answered) in zip(running, requests, strict=True))
+        raise failure
+
+    async def _infer(
+        self, request: InferRequest, deadline: Deadline, *, patient: bool = False
+    ) -> Mapping[str, NDArray[Any]]:
         attempt = 0
         while True:
             self._check_open()
@@ -196,7 +208,7 @@ class AsyncClient:
             try:
                 return await self._transport.ainfer(request, timeout_s=deadline.remaining_s())
             except ServerError as error:
-                pause_s = self._retries.pause_s(error, attempt)
+                pause_s = self._retries.pause_s(error, attempt, patient=patient)
                 if pause_s is None or self._closed or not deadline.allows(pause_s):
                     raise
             await asyncio.sleep(pause_s)

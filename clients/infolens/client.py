@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -93,12 +93,7 @@ class Client:
             InvalidSettingError: Another argument is not valid.
             ServerError: The server gave no answer; see `infolens.errors`.
         """
-        deadline = Deadline(self._timeout_s if timeout_s is None else timeout_s)
-        reports = [
-            unpack(self._infer(request, deadline), answered)
-            for request, answered in requests_for(to_article(article, title), tasks, options)
-        ]
-        return reports[0] if len(reports) == 1 else merge(reports)
+        return self._answer(requests_for(to_article(article, title), tasks, options), timeout_s)
 
     def summarize(
         self,
@@ -134,7 +129,8 @@ class Client:
 
         What goes wrong with an article comes as its `InfoLensError` in its place; the others are not touched by it.
         An item that is an `InfoLensError` already is passed on, so that a reader of files can say what it could not
-        read. The articles are taken as they are needed: at most twice ``in_flight`` ahead of the results.
+        read. The articles are taken as they are needed: at most twice ``in_flight`` ahead of the results. A server that
+        is busy is asked again, with pauses, until the article's time is up: many articles go at the server's own pace.
 
         Args:
             articles: Articles or their texts; may be endless.
@@ -156,7 +152,7 @@ class Client:
             if isinstance(item, InfoLensError):
                 return item
             try:
-                return self.analyze(item, tasks=chosen, options=options, timeout_s=timeout_s)
+                return self._answer(requests_for(to_article(item), chosen, options), timeout_s, patient=True)
             except InfoLensError as error:
                 return error
 
@@ -197,7 +193,18 @@ class Client:
         if self._closed:
             raise ClientClosedError("this client is closed; make a new one")
 
-    def _infer(self, request: InferRequest, deadline: Deadline) -> Mapping[str, NDArray[Any]]:
+    def _answer(
+        self,
+        requests: Sequence[tuple[InferRequest, tuple[Task, ...]]],
+        timeout_s: float | None,
+        *,
+        patient: bool = False,
+    ) -> Report:
+        deadline = Deadline(self._timeout_s if timeout_s is None else timeout_s)
+        reports = [unpack(self._infer(request, deadline, patient=patient), answered) for request, answered in requests]
+        return reports[0] if len(reports) == 1 else merge(reports)
+
+    def _infer(self, request: InferRequest, deadline: Deadline, *, patient: bool = False) -> Mapping[str, NDArray[Any]]:
         attempt = 0
         while True:
             self._check_open()
@@ -205,7 +212,7 @@ class Client:
             try:
                 return self._transport.infer(request, timeout_s=deadline.remaining_s())
             except ServerError as error:
-                pause_s = self._retries.pause_s(error, attempt)
+                pause_s = self._retries.pause_s(error, attempt, patient=patient)
                 if pause_s is None or self._closed or not deadline.allows(pause_s):
                     raise
             time.sleep(pause_s)

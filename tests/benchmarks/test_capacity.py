@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.load.capacity import Deployment, Workload, read_deployment, replicas, server_of
-from benchmarks.load.capacity_data import Check, Measured, measured_document, read_measured
-from benchmarks.load.capacity_plan import replicas_document
-from benchmarks.load.cli_capacity import add_capacity, run_capacity
-from benchmarks.load.queueing import MANY
-from benchmarks.load.service_times import (
+from benchmarks.capacity.cli_capacity import add_capacity, run_capacity
+from benchmarks.capacity.data import Check, Measured, measured_document, read_measured
+from benchmarks.capacity.deployed import Deployment, Workload, read_deployment, replicas, server_of
+from benchmarks.capacity.plan import replicas_document
+from benchmarks.capacity.queueing import MANY
+from benchmarks.capacity.service_times import (
     BATCHING,
     CLIENT,
     FRONT,

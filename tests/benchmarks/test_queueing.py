@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.load.queueing import Requests, Server, Station, highest, simulate
+from benchmarks.capacity.queueing import Requests, Server, Station, highest, simulate
 
 COUNT = 60_000
 

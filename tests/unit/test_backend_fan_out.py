@@ -182,6 +182,15 @@ def test_a_wait_that_would_be_too_long_is_refused_at_once(hold: Callable[..., He
     assert [held.let_go(), held.let_go()] == ["runs", "waits 0.3 s"]
 
 
+def test_a_slow_model_has_a_queue_as_long_as_what_may_run(hold: Callable[..., Held]) -> None:
+    held = learned(hold(max_running=1, max_wait_s=0.5), 60)
+    held.submit("runs a minute")
+    held.submit("waits a minute")
+    with pytest.raises(BusyError, match="a wait of about 120000 ms"):
+        held.submit("would wait two")
+    assert [held.let_go(), held.let_go()] == ["runs a minute", "waits a minute"]
+
+
 def test_a_request_that_cannot_be_answered_in_its_time_is_refused_at_once(hold: Callable[..., Held]) -> None:
     held = learned(hold(max_running=4, max_wait_s=100), 10)
     held.submit("an idle server takes anything", timeout_s=9)

@@ -159,6 +159,19 @@ async def test_only_unreachable_servers_are_tried_again(error: ServerError, poli
     assert len(fake.requests) == len(async_fake.requests) == attempts
 
 
+async def test_many_articles_go_at_the_pace_of_a_busy_server() -> None:
+    policy = RetryPolicy(attempts=1, backoff_s=0)
+    busy = ServerOverloadedError("x")
+    with Client(transport=Failing(busy, 5), retries=policy) as client:
+        assert all(isinstance(result, Report) for result in client.analyze_many(["One.", "Two."], in_flight=1))
+    async with AsyncClient(transport=Failing(busy, 5), retries=policy) as async_client:
+        results = [result async for result in async_client.analyze_many(["One.", "Two."], in_flight=1)]
+    assert all(isinstance(result, Report) for result in results)
+    with Client(transport=Failing(busy, 10**9), retries=RetryPolicy(backoff_s=0.01), timeout_s=0.1) as client:
+        (result,) = client.analyze_many(["One."])
+    assert isinstance(result, ServerOverloadedError | RequestTimeoutError)
+
+
 def test_a_server_that_comes_back_in_time_is_enough() -> None:
     with Client(transport=Failing(ServerUnavailableError("x"), 2), retries=NO_PAUSE) as client:
         assert client.analyze("A text.").summary is not None

@@ -16,7 +16,8 @@ Parameters of ``config.pbtxt`` (``string_value`` each):
   outputs.
 * ``order``: the models, those first that take longest, separated by commas. Default: by name.
 * ``max_running``: requests whose branches are asked at the same time. Default: 16.
-* ``max_wait_ms``: a request that would have to wait longer than this before it runs is refused. Default: 500.
+* ``max_wait_ms``: a request that would have to wait longer than this before it runs is refused, unless fewer wait than
+  may run: a model that takes seconds has a queue too. Default: 500.
 * ``max_waiting``: requests beyond this number are refused, however short the wait. Default: 256.
 """
 
@@ -180,7 +181,8 @@ class FanOut:
         waiting, limits = len(self._waiting), self._limits
         wait_s = (waiting + 1) * self._interval_s if self._running == limits.max_running else 0.0
         ahead = f"{self._running + waiting} requests are ahead"
-        if wait_s > limits.max_wait_s or waiting >= limits.max_waiting:
+        too_long = wait_s > limits.max_wait_s and waiting >= limits.max_running
+        if too_long or waiting >= limits.max_waiting:
             raise BusyError(
                 f"the server is busy: {ahead}, a wait of about {1e3 * wait_s:.0f} ms where at most "
                 f"{1e3 * limits.max_wait_s:.0f} ms are allowed; try again later"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -12,19 +11,18 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
-import grpc
 import numpy as np
 
+from benchmarks.load.articles import Articles
+from benchmarks.load.metrics import read_counters, stages
+from benchmarks.load.openloop import Arrivals, Outcome, closed_loop_per_s, run
 from benchmarks.server import BenchmarkError, Started, started_server
-from infolens import Article, Client
+from infolens import Article, Client, ServerError
 from infolens.contract import CONTRACTS, LENGTH_BUCKETS
 from infolens.machine import this_machine
 
-from .articles import Articles
-from .capacity_data import TYPICAL_WORDS, Check, Measured
 from .cpu_time import CpuTime
-from .metrics import read_counters, stages
-from .openloop import Arrivals, Outcome, run
+from .data import TYPICAL_WORDS, Check, Measured
 from .service_times import (
     LENGTHS_WORDS,
     Sample,
@@ -32,7 +30,6 @@ from .service_times import (
     edges_words,
     per_request,
 )
-from .wire import METHOD, encode
 
 IN_FLIGHT: Final = 16
 ALONE_PER_S: Final = 8.0
@@ -168,45 +165,29 @@ def _full(server: Started, point: _Point, seconds: float, *, seed: int) -> Sampl
     before: dict[str, Mapping[str, float]] = {}
     cpu = CpuTime(server.pid)
 
-    async def load() -> int:
-        async with grpc.aio.insecure_channel(
-            server.grpc_url.removeprefix("grpc://"), options=[("grpc.enable_http_proxy", 0)]
-        ) as channel:
-            infer = channel.unary_unary(METHOD)
-            answered, ended = 0, False
-
-            async def user() -> None:
-                nonlocal answered
-                while not ended:
-                    body = encode(next(articles), kind="info_lens", timeout_s=30.0, settings=point.settings)
-                    try:
-                        await infer(body, timeout=30.0)
-                    except grpc.aio.AioRpcError as error:
-                        if error.code() is not grpc.StatusCode.UNAVAILABLE:
-                            raise
-                        await asyncio.sleep(0.01)
-                        continue
-                    answered += 1
-
-            users = [asyncio.create_task(user()) for _ in range(IN_FLIGHT)]
-            await asyncio.sleep(min(1.0, seconds / 4))
-            before.update(read_counters(server.metrics_url))
-            with cpu.running():
-                first = answered
-                await asyncio.sleep(seconds)
-                counted = answered - first
-            ended = True
-            await asyncio.gather(*users)
-        return counted
+    @contextlib.contextmanager
+    def watched() -> Iterator[None]:
+        before.update(read_counters(server.metrics_url))
+        with cpu.running():
+            yield
 
     try:
-        answered = asyncio.run(load())
-    except grpc.aio.AioRpcError as error:
-        raise BenchmarkError(f"the server failed at full load: {error.details()}") from error
+        answered_per_s = closed_loop_per_s(
+            server.grpc_url,
+            articles,
+            in_flight=IN_FLIGHT,
+            seconds=seconds,
+            warmup_s=min(1.0, seconds / 4),
+            settings=point.settings,
+            watched=watched(),
+        )
+    except ServerError as error:
+        raise BenchmarkError(f"the server failed at full load: {error}") from error
+    answered = round(answered_per_s * seconds)
     return Sample(
         words=point.words or _mean_words(seed),
         requests=answered,
-        answered_per_s=answered / seconds,
+        answered_per_s=answered_per_s,
         cpu_ms=per_request(cpu.cpu_s, answered),
         batches={stage.model: stage.batch for stage in stages(before, read_counters(server.metrics_url))},
         others_cores=cpu.others_cores,

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import psutil
 
-from .processes import ProcessWatch
+from benchmarks.load.processes import ProcessWatch
+
 from .service_times import CLIENT
 
 

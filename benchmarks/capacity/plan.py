@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from .articles import Articles
-from .capacity import BOUNDS_MS, HEAD_ROOM, WANTED_PER_S, Deployment, Workload, replicas, requests_of, server_of
-from .capacity_data import Check, Measured
-from .openloop import Arrivals
+from benchmarks.load.articles import Articles
+from benchmarks.load.openloop import Arrivals
+
+from .data import Check, Measured
+from .deployed import BOUNDS_MS, HEAD_ROOM, WANTED_PER_S, Deployment, Workload, replicas, requests_of, server_of
 from .queueing import simulate
 from .service_times import ServiceTimes
 

@@ -13,10 +13,10 @@ from google.protobuf import text_format
 from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2 as pb
 
+from benchmarks.load.articles import LENGTHS_WORDS, QUANTILES
 from benchmarks.server import ROOT, BenchmarkError
 from infolens.contract import CONTRACTS, ENSEMBLE, Task
 
-from .articles import LENGTHS_WORDS, QUANTILES
 from .queueing import MANY, Requests, Server, Simulated, Station, highest, simulate
 from .service_times import BATCHING, CHAINS, CLIENT, FRONT, STAGES, ServiceTimes
 

@@ -13,11 +13,11 @@ import matplotlib.pyplot as plt
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from benchmarks.load.pictures import BAD, GOOD, INK, PALE, SECOND, save, style, where
 from infolens.contract import CONTRACTS, ENSEMBLE
 
-from .capacity_data import TYPICAL_WORDS, Measured
-from .capacity_plan import BOUND_MS, DRAWN, Plan
-from .pictures import BAD, GOOD, INK, PALE, SECOND, save, style, where
+from .data import TYPICAL_WORDS, Measured
+from .plan import BOUND_MS, DRAWN, Plan
 from .service_times import CHAINS, FRONT, Sample
 
 GROUPS: Final = {

@@ -8,12 +8,12 @@ import logging
 import sys
 from pathlib import Path
 
+from benchmarks.load.cli_load import RESULTS
 from benchmarks.server import BenchmarkError
 
-from .capacity import HEAD_ROOM, WANTED_PER_S, read_deployment
-from .capacity_data import Measured, read_measured
-from .capacity_plan import make_plan, replicas_document
-from .cli_load import RESULTS
+from .data import Measured, read_measured
+from .deployed import HEAD_ROOM, WANTED_PER_S, read_deployment
+from .plan import make_plan, replicas_document
 
 EPILOG = """\
 Measures CPU time by stage and length, throughput by length, beams, summary length and cores (a server pinned to one
@@ -66,7 +66,7 @@ def add_capacity(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run_capacity(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     # Here, so that other commands need no matplotlib.
-    from .capacity_report import document, markdown, replicas_markdown, write_capacity
+    from .report import document, markdown, replicas_markdown, write_capacity
 
     wanted = tuple(sorted(set(args.wanted or WANTED_PER_S)))
     for name, value in (("--wanted", min(wanted)), ("--replica-per-s", args.replica_per_s)):

@@ -9,11 +9,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from .capacity import BOUNDS_MS, HEAD_ROOM, replicas
-from .capacity_data import TYPICAL_WORDS, Measured, measured_document
-from .capacity_pictures import draw_check, draw_cores, draw_cost, group_ms
-from .capacity_plan import BOUND_MS, Plan, plan_document, replicas_document
-from .output import write_whole
+from benchmarks.load.output import write_whole
+
+from .data import TYPICAL_WORDS, Measured, measured_document
+from .deployed import BOUNDS_MS, HEAD_ROOM, replicas
+from .pictures import draw_check, draw_cores, draw_cost, group_ms
+from .plan import BOUND_MS, Plan, plan_document, replicas_document
 from .service_times import BATCHING, CLIENT, FRONT, STAGES, Sample
 
 COST, CORES, CHECK = "capacity-cost.png", "capacity-cores.png", "capacity-check.png"
