@@ -24,9 +24,11 @@ class SelfAttention {
       const int64_t padded = simd::padded(length), stride = simd::padded(size);
       keys.resize(static_cast<size_t>(padded * stride));
       values.resize(static_cast<size_t>(padded * stride));
-      scales.resize(static_cast<size_t>(2 * padded));
+      scales.resize(static_cast<size_t>(3 * padded));
       bias.resize(static_cast<size_t>(length));
-      const StoredHead head{keys.data(), scales.data(), values.data(), scales.data() + padded, padded, stride};
+      float* const of_keys = scales.data();
+      const StoredHead head{keys.data(),          of_keys, values.data(), of_keys + padded,
+                            of_keys + 2 * padded, padded,  stride};
       const int64_t article = static_cast<int64_t>(task) / heads_, column = static_cast<int64_t>(task) % heads_ * size;
       const float* query = parts.as<float>() + article * length * 3 * width + column;
       head.fill(query + width, query + 2 * width, 3 * width, length, size);
@@ -48,7 +50,8 @@ inline StoredHead stored_head(int8_t* keys, float* key_scales, int8_t* values, f
   return {reinterpret_cast<uint8_t*>(keys) + place * stride,
           key_scales + place,
           values + place * stride,
-          value_scales + place,
+          value_scales + 2 * place,
+          value_scales + 2 * place + padded,
           padded,
           stride};
 }
@@ -57,7 +60,8 @@ class CrossStore {
  public:
   explicit CrossStore(const ort::Info& info) : heads_(info.integer("num_heads")) {}
 
-  // Keys beside values FLOAT (batch, length, 2 * width) -> keys INT8, their scales FLOAT, values INT8, their scales.
+  // Keys beside values FLOAT (batch, length, 2 * width) -> keys INT8, their scales FLOAT, values INT8, and logarithms
+  // and inverses of their scales FLOAT.
   void compute(const ort::Context& context) {
     const ort::Tensor both = context.input(0);
     const int64_t batch = both.dims[0], length = both.dims[1], width = both.dims[2] / 2, size = width / heads_;
@@ -67,7 +71,7 @@ class CrossStore {
     int8_t* keys = context.output<int8_t>(0, {batch, heads_, padded, stride});
     float* key_scales = context.output<float>(1, {batch, heads_, 1, padded});
     int8_t* values = context.output<int8_t>(2, {batch, heads_, padded, stride});
-    float* value_scales = context.output<float>(3, {batch, heads_, 1, padded});
+    float* value_scales = context.output<float>(3, {batch, heads_, 2, padded});
     context.parallel(static_cast<size_t>(batch * heads_), [&](size_t task) {
       const int64_t index = static_cast<int64_t>(task);
       const float* key = both.as<float>() + index / heads_ * length * 2 * width + index % heads_ * size;

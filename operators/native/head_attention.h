@@ -12,16 +12,19 @@
 namespace infolens {
 
 constexpr float kHidden = -1e30f;  // The bias of a score that does not count.
+constexpr float kLeastScale = 1e-12f;
 
 // The keys and values of one head. Layout of `padded` positions of `stride` elements, both multiples of 16:
 //   keys:   for 16 positions: for 4 elements: 16 x 4 bytes, shifted by 128 (see linear.h)
 //   values: for 4 positions: for every element: 4 bytes
-// What is padding has scales of 0.
+// The scale of a position's value stands as its binary logarithm, which is added to the position's score, and as its
+// inverse, with which the weights are summed up. What is padding has key scales of 0.
 struct StoredHead {
   uint8_t* keys;
   float* key_scales;
   int8_t* values;
-  float* value_scales;
+  float* value_logs;
+  float* value_inverses;
   int64_t padded, stride;
 
   // Quantizes `length` rows of `size` elements; rows of `key` and `value` are `step` elements apart.
@@ -29,14 +32,20 @@ struct StoredHead {
     thread_local std::vector<int8_t> bytes;
     bytes.resize(static_cast<size_t>(simd::kLanes * stride));
     for (int64_t i = 0; i < padded; i += simd::kLanes) {
-      quantize(bytes.data(), key_scales + i, key + i * step, step, length - i, size);
+      simd::prefetch_rows(key + (i + simd::kLanes) * step, step, length - i - simd::kLanes, size);
+      simd::prefetch_rows(value + (i + simd::kLanes) * step, step, length - i - simd::kLanes, size);
+      simd::quantize_rows(key + i * step, step, length - i, size, stride, bytes.data(), key_scales + i);
       const __m512i places = _mm512_mullo_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
                                                 _mm512_set1_epi32(static_cast<int>(stride)));
       for (int64_t j = 0; j < stride; j += 4) {
         const __m512i four = _mm512_i32gather_epi32(places, bytes.data() + j, 1);
         _mm512_storeu_si512(keys + i * stride + j * simd::kLanes, _mm512_xor_si512(four, _mm512_set1_epi8(-128)));
       }
-      quantize(bytes.data(), value_scales + i, value + i * step, step, length - i, size);
+      simd::quantize_rows(value + i * step, step, length - i, size, stride, bytes.data(), value_inverses + i);
+      // Nobody misses a value of less than 1e-10; a scale of 0 would have no logarithm.
+      const __m512 scales = _mm512_max_ps(_mm512_loadu_ps(value_inverses + i), _mm512_set1_ps(kLeastScale));
+      _mm512_storeu_ps(value_logs + i, simd::log2(scales));
+      _mm512_storeu_ps(value_inverses + i, _mm512_div_ps(_mm512_set1_ps(1.0f), scales));
       for (int64_t p = 0; p < simd::kLanes; p += 4) {
         for (int64_t j = 0; j < stride; j += simd::kLanes)
           interleave(bytes.data() + p * stride + j, values + (i + p) * stride + j * 4);
@@ -45,18 +54,6 @@ struct StoredHead {
   }
 
  private:
-  // Sixteen rows of bytes; rows behind the last one are zeros with a scale of 0.
-  void quantize(int8_t* bytes, float* scales, const float* x, int64_t step, int64_t rows, int64_t size) const {
-    for (int64_t r = 0; r < simd::kLanes; ++r) {
-      if (r < rows) {
-        simd::quantize_row(x + r * step, size, stride, bytes + r * stride, scales + r);
-      } else {
-        std::fill_n(bytes + r * stride, stride, int8_t{0});
-        scales[r] = 0;
-      }
-    }
-  }
-
   // Sixteen elements of four rows, element by element.
   void interleave(const int8_t* rows, int8_t* to) const {
     __m128i row[4];
@@ -77,129 +74,227 @@ class HeadAttention {
   // `bias` of the scores (length); rows of queries and of the result are `query_step` and `result_step` elements apart.
   HeadAttention(const StoredHead& head, const float* bias, int64_t length, int64_t size, int64_t query_step,
                 int64_t result_step)
-      : head_(head), bias_(bias), length_(length), size_(size), query_step_(query_step), result_step_(result_step) {}
+      : head_(head),
+        bias_(bias),
+        length_(seen(bias, length)),
+        positions_(simd::padded(length_)),
+        room_((positions_ + kBlock - 1) / kBlock * kBlock),
+        size_(size),
+        query_step_(query_step),
+        result_step_(result_step) {}
 
   void attend(const float* query, float* result, int64_t queries) const {
-    for (int64_t q = 0; q < queries;
-         q += kMostQueries, query += kMostQueries * query_step_, result += kMostQueries * result_step_) {
-      switch (std::min<int64_t>(kMostQueries, queries - q)) {
-        case 1:
-          attend<1>(query, result);
-          break;
-        case 2:
-          attend<2>(query, result);
-          break;
-        case 3:
-          attend<3>(query, result);
-          break;
-        default:
-          attend<4>(query, result);
+    thread_local std::vector<int8_t> bytes;
+    thread_local std::vector<float> scores, bias;
+    thread_local std::vector<uint8_t> weights;
+    bytes.resize(static_cast<size_t>(simd::kLanes * head_.stride));
+    scores.resize(static_cast<size_t>(kMostQueries * room_));
+    weights.resize(static_cast<size_t>(kMostQueries * room_));
+    bias.resize(static_cast<size_t>(positions_));
+    for (int64_t i = 0; i < positions_; i += simd::kLanes) {
+      const __m512 given = _mm512_mask_loadu_ps(_mm512_set1_ps(kHidden), simd::tail_mask(length_ - i), bias_ + i);
+      _mm512_storeu_ps(bias.data() + i,
+                       _mm512_fmadd_ps(given, _mm512_set1_ps(kLog2E), _mm512_loadu_ps(head_.value_logs + i)));
+    }
+    alignas(64) float factors[simd::kLanes];
+    alignas(64) int32_t shifts[simd::kLanes];
+    const __m512 scale = _mm512_set1_ps(kLog2E / __builtin_sqrtf(static_cast<float>(size_)));
+    for (int64_t first = 0; first < queries; first += simd::kLanes) {
+      const int64_t count = std::min<int64_t>(simd::kLanes, queries - first);
+      const __m512i sums = simd::quantize_rows(query + first * query_step_, query_step_, count, size_, head_.stride,
+                                               bytes.data(), factors);
+      simd::prefetch_rows(query + (first + simd::kLanes) * query_step_, query_step_, queries - first - simd::kLanes,
+                          size_);
+      _mm512_store_si512(shifts, _mm512_mullo_epi32(sums, _mm512_set1_epi32(-128)));
+      _mm512_store_ps(factors, _mm512_mul_ps(_mm512_load_ps(factors), scale));
+      for (int64_t q = 0, taken = 0; q < count; q += taken) {
+        const Queries some{
+            bytes.data() + q * head_.stride, factors + q, shifts + q, bias.data(), scores.data(), weights.data()};
+        taken = attend(some, result + (first + q) * result_step_, count - q);
       }
     }
   }
 
  private:
-  static constexpr int kMostQueries = 4;
+  static constexpr int64_t kBlock = 64;  // Positions whose weights are one register of bytes.
+  static constexpr int kMostQueries = 8;
+
+  // Some queries in bytes, and room for what becomes of them.
+  struct Queries {
+    const int8_t* bytes;
+    const float* factors;
+    const int32_t* shifts;
+    const float* bias;
+    float* scores;
+    uint8_t* weights;
+  };  // `bias` of every position, in units of ln 2, with the logarithms of the values' scales.
+
+  // Positions behind the last one that may be looked at cost nothing.
+  static int64_t seen(const float* bias, int64_t length) {
+    int64_t last = length;
+    while (last > 0 && bias[last - 1] <= kHidden) --last;
+    return last > 0 ? last : length;
+  }
+
+  // Returns how many of the queries it took.
+  int64_t attend(const Queries& some, float* result, int64_t queries) const {
+    switch (std::min<int64_t>(kMostQueries, queries)) {
+      case 1:
+        return attend<1>(some, result);
+      case 2:
+        return attend<2>(some, result);
+      case 3:
+        return attend<3>(some, result);
+      case kMostQueries:
+        return attend<kMostQueries>(some, result);
+      default:
+        return attend<4>(some, result);
+    }
+  }
 
   template <int kQueries>
-  void attend(const float* query, float* result) const {
-    thread_local std::vector<int8_t> bytes;
-    thread_local std::vector<float> scores;
-    thread_local std::vector<uint8_t> weights;
-    bytes.resize(static_cast<size_t>(kQueries * head_.stride));
-    scores.resize(static_cast<size_t>(kQueries * head_.padded));
-    weights.resize(static_cast<size_t>(kQueries * head_.padded));
-    float factors[kQueries], divisors[kQueries];
-    int32_t shifts[kQueries];
-    const float scale = 1.0f / __builtin_sqrtf(static_cast<float>(size_));
-    for (int q = 0; q < kQueries; ++q) {
-      int8_t* row = bytes.data() + q * head_.stride;
-      shifts[q] = 128 * simd::quantize_row(query + q * query_step_, size_, head_.stride, row, factors + q);
-      factors[q] *= scale;
-    }
+  int64_t attend(const Queries& some, float* result) const {
+    constexpr int kPanels = kQueries > 4 ? 2 : 4;  // Sixteen sums: each key is loaded once for several queries.
     __m512 peaks[kQueries];
-    score<kQueries>(bytes.data(), factors, shifts, scores.data(), peaks);
+    for (__m512& peak : peaks) peak = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
+    int64_t i = 0;
+    for (; i + kPanels * simd::kLanes <= positions_; i += kPanels * simd::kLanes) {
+      score<kQueries, kPanels>(some, peaks, i, std::make_integer_sequence<int, kQueries * kPanels>());
+    }
+    for (; i < positions_; i += simd::kLanes) {
+      score<kQueries, 1>(some, peaks, i, std::make_integer_sequence<int, kQueries>());
+    }
+    __m512 rows[simd::kLanes];
+    alignas(64) float offsets[simd::kLanes], divisors[simd::kLanes];
+#pragma GCC unroll 16
+    for (int q = 0; q < simd::kLanes; ++q) rows[q] = peaks[q % kQueries];
+    _mm512_store_ps(offsets, _mm512_sub_ps(simd::peaks(rows), _mm512_set1_ps(7.99435344f)));  // log2(255)
     for (int q = 0; q < kQueries; ++q) {
-      divisors[q] =
-          weigh(scores.data() + q * head_.padded, weights.data() + q * head_.padded, _mm512_reduce_max_ps(peaks[q]));
+      peaks[q] = weigh(some.scores + q * room_, some.weights + q * room_, _mm512_set1_ps(offsets[q]));
     }
-    blend<kQueries>(weights.data(), divisors, result);
-  }
-
-  template <int kQueries>
-  void score(const int8_t* bytes, const float* factors, const int32_t* shifts, float* scores, __m512* peaks) const {
-    const int64_t stride = head_.stride;
-    for (int q = 0; q < kQueries; ++q) peaks[q] = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
-    for (int64_t i = 0; i < head_.padded; i += simd::kLanes) {
-      __m512i sums[kQueries];
-#pragma GCC unroll 4
-      for (int q = 0; q < kQueries; ++q) sums[q] = _mm512_setzero_si512();
-      for (int64_t j = 0; j < stride; j += 4) {
-        const int64_t place = i * stride + j * simd::kLanes;
-        _mm_prefetch(head_.values + place, _MM_HINT_T0);  // They come next, and may be as far as the memory.
-        const __m512i key = simd::kept(_mm512_loadu_si512(head_.keys + place));
-#pragma GCC unroll 4
-        for (int q = 0; q < kQueries; ++q) {
-          simd::dot(sums[q], key, _mm512_set1_epi32(simd::four_bytes(bytes + q * stride + j)));
-        }
-      }
-      const __mmask16 inside = simd::tail_mask(std::max<int64_t>(0, length_ - i));
-      const __m512 bias = _mm512_mask_loadu_ps(_mm512_set1_ps(kHidden), inside, bias_ + i);
-      const __m512 scales = _mm512_loadu_ps(head_.key_scales + i);
-#pragma GCC unroll 4
-      for (int q = 0; q < kQueries; ++q) {
-        const __m512 product = _mm512_cvtepi32_ps(_mm512_sub_epi32(sums[q], _mm512_set1_epi32(shifts[q])));
-        const __m512 value = _mm512_fmadd_ps(product, _mm512_mul_ps(scales, _mm512_set1_ps(factors[q])), bias);
-        peaks[q] = _mm512_max_ps(peaks[q], value);
-        _mm512_storeu_ps(scores + q * head_.padded + i, value);
+#pragma GCC unroll 16
+    for (int q = 0; q < simd::kLanes; ++q) rows[q] = peaks[q % kQueries];
+    _mm512_store_ps(divisors, _mm512_div_ps(_mm512_set1_ps(1.0f), simd::sums(rows)));
+    for (int64_t j = 0, step = 0; j < head_.stride; j += step) {
+      const int64_t left = head_.stride - j;
+      if (kPanels == 4 && left >= 4 * simd::kLanes) {
+        step = blend<kQueries, kPanels>(some.weights, divisors, result + j, j);
+      } else if (left >= 2 * simd::kLanes) {
+        step = blend<kQueries, 2>(some.weights, divisors, result + j, j);
+      } else {
+        step = blend<kQueries, 1>(some.weights, divisors, result + j, j);
       }
     }
+    return kQueries;
   }
 
-  // Softmax, the values' scales, and the result in bytes; returns what the sum of bytes times values is multiplied by.
-  float weigh(float* scores, uint8_t* weights, float peak) const {
-    __m512 sum = _mm512_setzero_ps(), greatest = _mm512_setzero_ps();
-    for (int64_t i = 0; i < head_.padded; i += simd::kLanes) {
-      const __m512 power = simd::exp(_mm512_sub_ps(_mm512_loadu_ps(scores + i), _mm512_set1_ps(peak)));
-      const __m512 weight = _mm512_mul_ps(power, _mm512_loadu_ps(head_.value_scales + i));
-      sum = _mm512_add_ps(sum, power);
-      greatest = _mm512_max_ps(greatest, weight);
-      _mm512_storeu_ps(scores + i, weight);
-    }
-    const float top = _mm512_reduce_max_ps(greatest);
-    const __m512 factor = _mm512_set1_ps(top > 0 ? 255.0f / top : 0.0f);
-    for (int64_t i = 0; i < head_.padded; i += simd::kLanes) {
-      const __m512i whole = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(scores + i), factor));
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(weights + i), _mm512_cvtusepi32_epi8(whole));
-    }
-    return top / 255.0f / _mm512_reduce_add_ps(sum);
-  }
-
-  template <int kQueries>
-  void blend(const uint8_t* weights, const float* divisors, float* result) const {
-    for (int64_t j = 0; j < size_; j += simd::kLanes) {
-      __m512i sums[kQueries];
+  // Scores of the positions from `i` on, in units of ln 2.
+  template <int kQueries, int kPanels, int... kSum>
+  [[gnu::always_inline]] void score(const Queries& some, __m512 (&peaks)[kQueries], int64_t i,
+                                    std::integer_sequence<int, kSum...>) const {
+    const int64_t stride = head_.stride, room = room_;
+    const int8_t* const bytes = some.bytes;
+    const uint8_t* const keys = head_.keys + i * stride;
+    float* const to = some.scores + i;
+    __m512i sums[kQueries * kPanels] = {_mm512_set1_epi32(some.shifts[kSum / kPanels])...};
+    for (int64_t j = 0; j < stride; j += 4) {
+      __m512i columns[kPanels];
 #pragma GCC unroll 4
-      for (int q = 0; q < kQueries; ++q) sums[q] = _mm512_setzero_si512();
-      for (int64_t i = 0; i < head_.padded; i += 4) {
-        const __m512i value = simd::kept(_mm512_loadu_si512(head_.values + i * head_.stride + j * 4));
-#pragma GCC unroll 4
-        for (int q = 0; q < kQueries; ++q) {
-          const auto* four = reinterpret_cast<const int8_t*>(weights + q * head_.padded + i);
-          simd::dot(sums[q], _mm512_set1_epi32(simd::four_bytes(four)), value);
-        }
+      for (int p = 0; p < kPanels; ++p) {
+        const int64_t place = (j + p * stride) * simd::kLanes;
+        columns[p] = simd::kept(_mm512_loadu_si512(keys + place));
+        // Values come next; those of a few queries may be as far as the memory.
+        if (kQueries <= 4) _mm_prefetch(head_.values + i * stride + place, _MM_HINT_T0);
       }
-#pragma GCC unroll 4
-      for (int q = 0; q < kQueries; ++q) {
-        const __m512 blended = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[q]), _mm512_set1_ps(divisors[q]));
-        _mm512_mask_storeu_ps(result + q * result_step_ + j, simd::tail_mask(size_ - j), blended);
-      }
+      (simd::dot(sums[kSum], columns[kSum % kPanels],
+                 _mm512_set1_epi32(simd::four_bytes(bytes + kSum / kPanels * stride + j))),
+       ...);
     }
+    __m512 bias[kPanels], scales[kPanels];
+#pragma GCC unroll 4
+    for (int p = 0; p < kPanels; ++p) {
+      bias[p] = _mm512_loadu_ps(some.bias + i + p * simd::kLanes);
+      scales[p] = _mm512_loadu_ps(head_.key_scales + i + p * simd::kLanes);
+    }
+    const float* const factors = some.factors;
+    (put(_mm512_cvtepi32_ps(sums[kSum]), _mm512_mul_ps(scales[kSum % kPanels], _mm512_set1_ps(factors[kSum / kPanels])),
+         bias[kSum % kPanels], peaks[kSum / kPanels], to + kSum / kPanels * room + kSum % kPanels * simd::kLanes),
+     ...);
   }
 
+  [[gnu::always_inline]] static void put(__m512 product, __m512 scale, __m512 bias, __m512& peak, float* score) {
+    const __m512 value = _mm512_fmadd_ps(product, scale, bias);
+    peak = _mm512_max_ps(peak, value);
+    _mm512_storeu_ps(score, value);
+  }
+
+  // Softmax: every weight times the scale of its value, in bytes of which the greatest is 255. The bytes of 64
+  // positions stand as packing leaves them: four of each register in turn. Returns the sum of the weights, in lanes.
+  [[gnu::always_inline]] __m512 weigh(const float* scores, uint8_t* weights, __m512 offset) const {
+    const float* const inverses = head_.value_inverses;
+    const int64_t whole_blocks = positions_ / kBlock * kBlock;
+    __m512 sum[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    __m512i whole[4];
+    const auto weight = [&](int64_t place, int k) {
+      const __m512 power = simd::exp2(_mm512_sub_ps(_mm512_loadu_ps(scores + place), offset));
+      sum[k % 2] = _mm512_fmadd_ps(power, _mm512_loadu_ps(inverses + place), sum[k % 2]);
+      return _mm512_cvtps_epi32(power);
+    };
+    const auto pack = [&](int64_t place) {
+      _mm512_storeu_si512(weights + place, _mm512_packus_epi16(_mm512_packs_epi32(whole[0], whole[1]),
+                                                               _mm512_packs_epi32(whole[2], whole[3])));
+    };
+    for (int64_t i = 0; i < whole_blocks; i += kBlock) {
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k) whole[k] = weight(i + k * simd::kLanes, k);
+      pack(i);
+    }
+    if (whole_blocks < positions_) {
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k) {
+        const int64_t place = whole_blocks + k * simd::kLanes;
+        whole[k] = place < positions_ ? weight(place, k) : _mm512_setzero_si512();
+      }
+      pack(whole_blocks);
+    }
+    return _mm512_add_ps(sum[0], sum[1]);
+  }
+
+  // Elements from `j` on; returns how many.
+  template <int kQueries, int kPanels>
+  int64_t blend(const uint8_t* weights, const float* divisors, float* result, int64_t j) const {
+    return blend<kQueries, kPanels>(weights, divisors, result, j,
+                                    std::make_integer_sequence<int, kQueries * kPanels>());
+  }
+
+  template <int kQueries, int kPanels, int... kSum>
+  [[gnu::always_inline]] int64_t blend(const uint8_t* weights, const float* divisors, float* result, int64_t j,
+                                       std::integer_sequence<int, kSum...>) const {
+    const int64_t room = room_;
+    __m512i sums[kQueries * kPanels] = {(static_cast<void>(kSum), _mm512_setzero_si512())...};
+    const int8_t* values = head_.values + j * 4;
+    for (int64_t i = 0; i < positions_; i += simd::kLanes) {
+      const int8_t* four = reinterpret_cast<const int8_t*>(weights) + i / kBlock * kBlock + i % kBlock / 4;
+      for (int k = 0; k < 4; ++k, four += simd::kLanes, values += head_.stride * 4) {
+        __m512i columns[kPanels];
+#pragma GCC unroll 4
+        for (int p = 0; p < kPanels; ++p) columns[p] = simd::kept(_mm512_loadu_si512(values + p * 64));
+        (simd::dot(sums[kSum], _mm512_set1_epi32(simd::four_bytes(four + kSum / kPanels * room)),
+                   columns[kSum % kPanels]),
+         ...);
+      }
+    }
+    (_mm512_mask_storeu_ps(result + kSum / kPanels * result_step_ + kSum % kPanels * simd::kLanes,
+                           simd::tail_mask(std::max<int64_t>(0, size_ - j - kSum % kPanels * simd::kLanes)),
+                           _mm512_mul_ps(_mm512_cvtepi32_ps(sums[kSum]), _mm512_set1_ps(divisors[kSum / kPanels]))),
+     ...);
+    return kPanels * simd::kLanes;
+  }
+
+  static constexpr float kLog2E = 1.44269504088896341f;
   const StoredHead& head_;
   const float* const bias_;
-  const int64_t length_, size_, query_step_, result_step_;
+  const int64_t length_, positions_, room_, size_, query_step_, result_step_;
 };
 
 }  // namespace infolens

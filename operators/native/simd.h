@@ -34,6 +34,28 @@ inline __m512 exp(__m512 x) {
   return _mm512_scalef_ps(p, n);
 }
 
+// 2^x for weights of a softmax, relative error about 1e-4: x = n + r, a polynomial of degree 3 in r, scaled by 2^n.
+inline __m512 exp2(__m512 x) {
+  const __m512 n = _mm512_roundscale_ps(x, 0x08);
+  const __m512 r = _mm512_sub_ps(x, n);
+  __m512 p = _mm512_set1_ps(0.0551716688f);
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.242611133f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.693260986f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.999928073f));
+  return _mm512_scalef_ps(p, n);
+}
+
+// log2(x) of positive numbers, absolute error about 2e-5: x = 2^n m, and ln m as a series in (m - 1) / (m + 1).
+inline __m512 log2(__m512 x) {
+  const __m512 m = _mm512_getmant_ps(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src), one = _mm512_set1_ps(1.0f);
+  const __m512 s = _mm512_div_ps(_mm512_sub_ps(m, one), _mm512_add_ps(m, one)), square = _mm512_mul_ps(s, s);
+  __m512 p = _mm512_set1_ps(2.8853900818f / 7);
+  p = _mm512_fmadd_ps(p, square, _mm512_set1_ps(2.8853900818f / 5));
+  p = _mm512_fmadd_ps(p, square, _mm512_set1_ps(2.8853900818f / 3));
+  p = _mm512_fmadd_ps(p, square, _mm512_set1_ps(2.8853900818f));
+  return _mm512_fmadd_ps(p, s, _mm512_getexp_ps(x));
+}
+
 // x Phi(x), with erf by Abramowitz and Stegun 7.1.26 (absolute error 1.5e-7).
 inline __m512 gelu(__m512 x) {
   const __m512 one = _mm512_set1_ps(1.0f);
@@ -73,6 +95,72 @@ inline int32_t quantize_row(const float* x, int64_t count, int64_t padded, int8_
     _mm_mask_storeu_epi8(q + i, tail_mask(padded - i), _mm512_cvtsepi32_epi8(whole));
   }
   return _mm512_reduce_add_epi32(sum);
+}
+
+// Lane r of the result is what `join` makes of all lanes of rows[r].
+template <class Join>
+[[gnu::always_inline]] inline __m512 join_lanes(const __m512 (&rows)[kLanes], Join join) {
+  __m512 four[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const __m512* row = rows + 4 * i;
+    const __m512d low = _mm512_castps_pd(join(_mm512_unpacklo_ps(row[0], row[1]), _mm512_unpackhi_ps(row[0], row[1])));
+    const __m512d high = _mm512_castps_pd(join(_mm512_unpacklo_ps(row[2], row[3]), _mm512_unpackhi_ps(row[2], row[3])));
+    four[i] = join(_mm512_castpd_ps(_mm512_unpacklo_pd(low, high)), _mm512_castpd_ps(_mm512_unpackhi_pd(low, high)));
+  }
+  const auto halve = [&join](__m512 x, __m512 y) {
+    return join(_mm512_shuffle_f32x4(x, y, 0x88), _mm512_shuffle_f32x4(x, y, 0xdd));
+  };
+  return halve(halve(four[0], four[1]), halve(four[2], four[3]));
+}
+
+inline __m512 sums(const __m512 (&rows)[kLanes]) {
+  return join_lanes(rows, [](__m512 x, __m512 y) { return _mm512_add_ps(x, y); });
+}
+
+inline __m512 peaks(const __m512 (&rows)[kLanes]) {
+  return join_lanes(rows, [](__m512 x, __m512 y) { return _mm512_max_ps(x, y); });
+}
+
+// Sixteen rows that lie too far apart for the processor to foresee them, or fewer if fewer are left.
+inline void prefetch_rows(const float* x, int64_t step, int64_t count, int64_t size) {
+  for (int64_t r = 0; r < (count < kLanes ? count : kLanes); ++r) {
+    for (int64_t i = 0; i < size; i += kLanes) _mm_prefetch(x + r * step + i, _MM_HINT_T0);
+  }
+}
+
+// As `quantize_row`, for sixteen rows that are `step` elements apart; rows from `count` on are zeros with a scale of 0.
+// Rows of bytes are `padded` (a multiple of 16) elements. Returns the sums of the integers.
+inline __m512i quantize_rows(const float* x, int64_t step, int64_t count, int64_t size, int64_t padded, int8_t* q,
+                             float* scales) {
+  const int64_t rows = count < kLanes ? count : kLanes;
+  __m512 each[kLanes];
+#pragma GCC unroll 16
+  for (int r = 0; r < kLanes; ++r) {
+    each[r] = _mm512_setzero_ps();
+    if (r >= rows) continue;
+    for (int64_t i = 0; i < size; i += kLanes) {
+      each[r] = _mm512_max_ps(each[r], _mm512_abs_ps(_mm512_maskz_loadu_ps(tail_mask(size - i), x + r * step + i)));
+    }
+  }
+  const __m512 peak = peaks(each), most = _mm512_set1_ps(127.0f);
+  alignas(64) float factors[kLanes];
+  _mm512_store_ps(factors, _mm512_maskz_div_ps(_mm512_cmp_ps_mask(peak, _mm512_setzero_ps(), _CMP_GT_OQ), most, peak));
+  _mm512_storeu_ps(scales, _mm512_div_ps(peak, most));
+#pragma GCC unroll 16
+  for (int r = 0; r < kLanes; ++r) {
+    const __m512 factor = _mm512_set1_ps(factors[r]);
+    const float* row = x + (r < rows ? r * step : 0);
+    __m512i sum = _mm512_setzero_si512();
+    for (int64_t i = 0; i < padded; i += kLanes) {
+      const __mmask16 mask = r < rows ? tail_mask(size - i) : 0;
+      const __m512i whole = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_maskz_loadu_ps(mask, row + i), factor));
+      sum = _mm512_add_epi32(sum, whole);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(q + r * padded + i), _mm512_cvtsepi32_epi8(whole));
+    }
+    each[r] = _mm512_cvtepi32_ps(sum);
+  }
+  return _mm512_cvtps_epi32(sums(each));
 }
 
 // sum += four products of unsigned and signed bytes, in every lane. In assembler, because GCC 12 copies the sums of

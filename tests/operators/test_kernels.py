@@ -132,7 +132,8 @@ def test_normalisation(library: Path, shape: tuple[int, ...], skip: tuple[int, .
 
 
 @pytest.mark.parametrize(
-    ("batch", "length", "heads", "size"), [(1, 16, 2, 16), (2, 37, 3, 32), (3, 5, 1, 8), (2, 100, 2, 20)]
+    ("batch", "length", "heads", "size"),
+    [(1, 16, 2, 16), (2, 37, 3, 32), (3, 5, 1, 8), (2, 100, 2, 20), (2, 129, 2, 64), (2, 200, 1, 72)],
 )
 def test_attention_of_an_article_over_itself(library: Path, batch: int, length: int, heads: int, size: int) -> None:
     mask = np.ones((batch, length), np.int32)
@@ -145,9 +146,51 @@ def test_attention_of_an_article_over_itself(library: Path, batch: int, length: 
     np.testing.assert_array_equal(session([node], alone, ["context"], [], library)()[0][0], native[0][-1])
 
 
+def test_nobody_looks_at_what_the_mask_hides(library: Path) -> None:
+    length, heads, size = 150, 2, 32
+    mask = np.ones((1, length), np.int32)
+    mask[0, 60:75] = mask[0, 100:] = 0
+    parts = floats(1, length, 3 * heads * size)
+    parts[0, :20, 2 * heads * size :] = 0  # Values of nothing but zeros have no scale of their own.
+    node = fused("Int8SelfAttention", ["parts", "mask"], ["context"], num_heads=heads)
+    arrays = {"parts": parts, "mask": mask}
+    native, standard = both(library, [node], arrays, ["context"], [function("Int8SelfAttention", encoder_heads=heads)])
+    np.testing.assert_allclose(native[0], standard[0], atol=0.03)
+    seen = mask[0] == 1
+    others = np.where(seen[:, None], parts, 1000 * floats(1, length, 3 * heads * size, seed=1))
+    again = session([node], {"parts": others, "mask": mask}, ["context"], [], library)()[0]
+    np.testing.assert_array_equal(again[0, seen], native[0][0, seen])
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 30.0])
+def test_attention_to_weak_and_strong_scores(library: Path, scale: float) -> None:
+    """From weights that are all alike to one that takes all, with values of very different sizes."""
+    length, heads, size = 96, 2, 32
+    parts = floats(1, length, 3 * heads * size)
+    parts[..., : 2 * heads * size] *= scale
+    parts[..., 2 * heads * size :] *= np.logspace(-3, 0, length, dtype=np.float32)[:, None]
+    arrays = {"parts": parts, "mask": np.ones((1, length), np.int32)}
+    node = fused("Int8SelfAttention", ["parts", "mask"], ["context"], num_heads=heads)
+    native = session([node], arrays, ["context"], [], library)()[0]
+    query, key, value = (
+        _quantized(part).reshape(length, heads, size).transpose(1, 0, 2)
+        for part in np.split(parts[0].reshape(length, 3, heads, size), 3, axis=1)
+    )
+    scores = query @ key.transpose(0, 2, 1) / np.sqrt(size)
+    powers = np.exp(scores - scores.max(-1, keepdims=True))
+    expected = (powers / powers.sum(-1, keepdims=True)) @ value
+    np.testing.assert_allclose(native[0], expected.transpose(1, 0, 2).reshape(length, -1), atol=0.01)
+
+
+def _quantized(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """``x`` as int8 with a scale for each of its last axis keeps it."""
+    step = np.abs(x).max(axis=-1, keepdims=True).astype(np.float64) / 127
+    return np.rint(x / step) * step
+
+
 @pytest.mark.parametrize(
     ("batch", "length", "beams", "heads", "size"),
-    [(1, 16, 1, 2, 16), (2, 37, 4, 3, 32), (1, 5, 2, 1, 8), (2, 100, 7, 2, 20), (1, 64, 3, 2, 64)],
+    [(1, 16, 1, 2, 16), (2, 37, 4, 3, 32), (1, 5, 2, 1, 8), (2, 100, 7, 2, 20), (1, 64, 3, 2, 64), (1, 70, 18, 1, 32)],
 )
 def test_attention_of_beams_over_an_article(
     library: Path, batch: int, length: int, beams: int, heads: int, size: int
