@@ -120,7 +120,9 @@ def draw_stages(step: Step, machine: Machine, path: Path) -> None:
     axes.annotate(f"{mean_ms:.0f} ms", (mean_ms, 0), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9)
     for row, contract in enumerate(chains.values(), start=1):
         left = 0.0
-        for stage in (stages[name] for name in (contract.tokenizer, contract.model, contract.postprocessor)):
+        for stage in (
+            stages[name] for name in (contract.tokenizer, contract.model, contract.postprocessor) if name in stages
+        ):
             parts = _parts(stage) if stage.model == contract.model else [(stage.total_ms, INK)]
             for width, colour in parts:
                 axes.barh(row, width, left=left, height=0.5, color=colour)

@@ -50,7 +50,7 @@ def knobs(cores: int) -> tuple[Knob, ...]:
         Knob(name="summary.threads", words="threads of one summary", values=(min(2, cores),) if cores > 1 else ()),
         Knob(name="length_buckets", words="length buckets", values=([64, 128, 256, 512, 1024], every_32)),
         Knob(name="max_running", words="requests at work at once", values=(4 * cores, 10 * cores)),
-        Knob(name="queue_delay_microseconds", words="wait for a batch, us", values=(0, 2000)),
+        Knob(name="queue_delay_microseconds", words="wait for a batch, us", values=(500, 2000)),
         Knob(name="category.instances", words="copies of DistilBERT", values=(cores,) if cores > 1 else ()),
         Knob(name="veracity.instances", words="copies of XLNet", values=(cores,) if cores > 1 else ()),
     )
