@@ -41,7 +41,7 @@ latency: $(DEV) ## Measure info_lens on this machine: latency at one client, thr
 	exec $(BIN)/python -m benchmarks latency $(ARGS)
 
 .PHONY: load
-load: $(DEV) ## The highest rate that is answered whole within 500 ms, with Locust beside it: a page with pictures (12 minutes).
+load: $(DEV) ## The highest rate that is answered whole within 500 ms, with Locust beside it: a page with pictures (10 minutes).
 	exec $(BIN)/python -m benchmarks load --find-max --p99-ms 500 --locust-seconds 60 $(ARGS)
 
 .PHONY: overload

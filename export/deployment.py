@@ -57,7 +57,7 @@ class Deployment:
     """A request that waited this long is refused; requests may ask for less."""
     max_running: int = 12
     """Requests for all tasks that the models work on at once; more of them would only push up the latency."""
-    max_wait_ms: int = 250
+    max_wait_ms: int = 500
     """A request for all tasks that would have to wait longer than this before it runs is refused at once, unless fewer
     than ``max_running`` wait."""
     length_buckets: tuple[int, ...] = LENGTH_BUCKETS

@@ -1,0 +1,79 @@
+"""Deadlines travel: what a caller gives the server reaches the queue of the model, through ensembles and fan_out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from tritonclient import grpc
+from tritonclient.utils import InferenceServerException
+
+from infolens import Client, RequestTimeoutError, ServerOverloadedError
+from serving.launcher import TritonServer
+
+pytestmark = pytest.mark.server
+
+TEXT = "The council met on Tuesday to speak about the new bridge over the river and its costs. " * 60
+LONG = {"min_length": 256, "max_length": 256, "num_beams": 8}
+MANY = 6
+"""More long requests than `bart` has instances, so that others wait in its queue."""
+
+
+def request(rows: int, **settings: int) -> list[grpc.InferInput]:
+    texts = grpc.InferInput("text", [rows, 1], "BYTES").set_data_from_numpy(
+        np.array([[TEXT.encode()]] * rows, np.object_)
+    )
+    numbers = [
+        grpc.InferInput(name, [rows, 1], "INT32").set_data_from_numpy(np.full((rows, 1), value, np.int32))
+        for name, value in settings.items()
+    ]
+    return [texts, *numbers]
+
+
+def articles(client: grpc.InferenceServerClient) -> int:
+    return int(client.get_inference_statistics("bart").model_stats[0].inference_count)
+
+
+def waiting(client: grpc.InferenceServerClient) -> int:
+    """Requests that `summarize` has taken and not answered, those in the queue of `bart` among them."""
+    stats = client.get_inference_statistics("bart_tokenizer").model_stats[0]
+    return int(stats.inference_stats.success.count)
+
+
+@contextmanager
+def busy(client: grpc.InferenceServerClient) -> Iterator[list[Future[grpc.InferResult]]]:
+    """The summarizer works on long requests for as long as the block runs."""
+    before = waiting(client)
+    with ThreadPoolExecutor(MANY) as pool:
+        running = [
+            pool.submit(client.infer, "summarize", request(4, **LONG), client_timeout=120) for _ in range(MANY)
+        ]
+        while waiting(client) < before + MANY and not all(one.done() for one in running):
+            pass
+        yield running
+        assert any(not one.done() for one in running), "the long requests were over too soon to make others wait"
+        for one in running:
+            one.result()
+
+
+@pytest.mark.parametrize("model", ["summarize", "info_lens"])
+def test_a_request_whose_time_is_up_never_reaches_the_model(triton: TritonServer, model: str) -> None:
+    with grpc.InferenceServerClient(triton.grpc_url.removeprefix("grpc://")) as client:
+        before = articles(client)
+        with busy(client), pytest.raises(InferenceServerException) as caught:
+            client.infer(model, request(1), timeout=30_000, client_timeout=120)
+        assert "timeout expired" in str(caught.value.message()).lower()
+        assert articles(client) - before == 4 * MANY
+
+
+def test_the_client_is_told_that_its_time_was_too_short(triton: TritonServer) -> None:
+    with (
+        grpc.InferenceServerClient(triton.grpc_url.removeprefix("grpc://")) as plain,
+        Client(triton.grpc_url) as client,
+        busy(plain),
+        pytest.raises((RequestTimeoutError, ServerOverloadedError)),
+    ):
+        client.analyze(TEXT, timeout_s=0.05)
