@@ -7,6 +7,7 @@ no work for callers who have left; keeps its memory; and is back as soon as the 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -97,16 +98,19 @@ class Overload:
 
     @property
     def recovery_s(self) -> float:
-        """Seconds after the overload until every later request is answered, as fast as 99 of 100 were before it."""
+        """Seconds from the end of the overload to the first second that is as before, infinite when there is none.
+
+        As before: every request of that second is answered, half of them in at most 1.5 times the median before.
+        """
         end_s = self.overload_s[1]
         before = [one.latency_ms for one in self.between(0, self.config.calm_s, Outcome.ANSWERED)]
-        bound_ms = 2 * float(np.percentile(before, 99)) if before else 0.0
-        bad = [
-            one.due_s + one.latency_ms / 1e3
-            for one in self.between(end_s, float("inf"))
-            if one.outcome is not Outcome.ANSWERED or one.latency_ms > bound_ms
-        ]
-        return max(bad, default=end_s) - end_s
+        bound_ms = 1.5 * float(np.median(before)) if before else 0.0
+        for second in range(int(self.config.calm_s)):
+            due = self.between(end_s + second, end_s + second + 1)
+            answered = [one.latency_ms for one in due if one.outcome is Outcome.ANSWERED]
+            if due and len(answered) == len(due) and float(np.median(answered)) <= bound_ms:
+                return float(second)
+        return math.inf
 
     @property
     def memory_growth(self) -> float:

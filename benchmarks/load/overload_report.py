@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -32,9 +33,14 @@ def sentence(found: Overload) -> str:
         f"Asked for {found.config.times:g} times what it can answer, the server went on answering "
         f"{found.goodput_per_s:.0f} requests a second, {100 * found.goodput_share:.0f} % of its peak. It refused the "
         f"rest within {found.latency_ms(Outcome.REFUSED, 50):.0f} ms (median), no accepted request took longer than "
-        f"{found.latency_ms(Outcome.ANSWERED, 100):.0f} ms, and {found.recovery_s:.1f} s after the overload all was "
-        "as before."
+        f"{found.latency_ms(Outcome.ANSWERED, 100):.0f} ms, and {_recovery(found)} the overload all was as before."
     )
+
+
+def _recovery(found: Overload) -> str:
+    if math.isfinite(found.recovery_s):
+        return f"{found.recovery_s:.0f} s after"
+    return f"not within {found.config.calm_s:g} s after"
 
 
 def document(found: Overload, machine: Machine, day: date) -> dict[str, Any]:
@@ -51,7 +57,7 @@ def document(found: Overload, machine: Machine, day: date) -> dict[str, Any]:
         "failures": dict(found.run.reasons),
         "answered_ms": {f"p{p}": found.latency_ms(Outcome.ANSWERED, p) for p in percentiles},
         "refused_ms": {f"p{p}": found.latency_ms(Outcome.REFUSED, p) for p in percentiles},
-        "recovery_s": found.recovery_s,
+        "recovery_s": found.recovery_s if math.isfinite(found.recovery_s) else None,
         "memory_growth": found.memory_growth,
         "wasted_share": found.wasted_share,
         "generator_behind_p99_ms": found.run.behind_p99_ms,
@@ -73,7 +79,7 @@ def markdown(found: Overload, machine: Machine, day: date, command: str) -> str:
         "callers who went away": f"{doc['left']}",
         "summaries computed for nobody": f"{100 * found.wasted_share:.1f} %",
         "memory": f"{100 * found.memory_growth:+.1f} %",
-        "all as before after": f"{found.recovery_s:.1f} s",
+        "all as before": f"{_recovery(found)} the overload",
     }
     lines = [
         "# Overload",

@@ -48,9 +48,7 @@ def busy(client: grpc.InferenceServerClient) -> Iterator[list[Future[grpc.InferR
     """The summarizer works on long requests for as long as the block runs."""
     before = waiting(client)
     with ThreadPoolExecutor(MANY) as pool:
-        running = [
-            pool.submit(client.infer, "summarize", request(4, **LONG), client_timeout=120) for _ in range(MANY)
-        ]
+        running = [pool.submit(client.infer, "summarize", request(4, **LONG), client_timeout=120) for _ in range(MANY)]
         while waiting(client) < before + MANY and not all(one.done() for one in running):
             pass
         yield running
