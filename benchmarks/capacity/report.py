@@ -125,7 +125,8 @@ def _replicas(plan: Plan, wanted_per_s: Sequence[float]) -> list[str]:
         "does better. A few large replicas need fewer cores in all than many small ones: what waits finds a free core.",
         "- For 4 and 8 cores, instances of every model and `max_running` grow in proportion to the cores "
         "(`export/deployment.py`), and `max_wait_ms` is half the bound.",
-        "- A refused article counts as one that is late. The load comes from other machines.",
+        "- A refused article counts as one that is late. The load comes from other machines. What was "
+        "measured with all on one machine stands in [`load.md`](load.md).",
         "",
     ]
 
@@ -269,9 +270,9 @@ def _left_out(measured: Measured) -> list[str]:
         "",
         f"- More than {measured.cores} cores were not measured. The simulation lets every core work as fast beside 31 "
         "others as alone; real ones share memory bandwidth and caches. Measure before you order large machines.",
-        "- That summaries differ in length, the batcher's delay of 0.5 ms, the network, and what else a machine does.",
+        "- That summaries differ in length, the network, and what else a machine does.",
         "- Stages cost more CPU time when they are seldom asked (last column of the first table above): the lines are "
         "therefore somewhat low at low rates.",
-        "- The simulation is described in `benchmarks/load/queueing.py`.",
+        "- The simulation is described in `benchmarks/capacity/queueing.py`.",
         "",
     ]

@@ -65,7 +65,8 @@ class TuneConfig:
     warmup_s: float = 2.0
     rounds: int = 2
     """Turns of each value of a knob."""
-    bound_ms: float = 500.0
+    bound_ms: float = 1000.0
+    """An answer counts within it: above the longest wait that the server lets a request have, and its work."""
     rate_per_s: float = 0.0
     """Arrivals a second; 0 for a third more than the server can answer."""
     least_gain: float = 0.03
