@@ -8,7 +8,7 @@ import logging
 import sys
 from pathlib import Path
 
-from benchmarks.load.cli_load import RESULTS
+from benchmarks.load.cli_load import RESULTS, command_line
 from benchmarks.server import BenchmarkError
 
 from .data import Measured, read_measured
@@ -92,7 +92,7 @@ def run_capacity(parser: argparse.ArgumentParser, args: argparse.Namespace) -> i
                 "when the machine is quiet", max(measured.others_cores),
             )  # fmt: skip
     plan = make_plan(measured, deployment)
-    command = "python -m benchmarks " + " ".join(sys.argv[1:])
+    command = command_line()
     paths = write_capacity(measured, plan, wanted, command, args.out)
     print(markdown(measured, plan, wanted, command))
     print(f"open {paths[0]}", file=sys.stderr)

@@ -42,6 +42,11 @@ it, 2 wrong usage
 log = logging.getLogger(__name__)
 
 
+def command_line() -> str:
+    """What was called, as it stands in a report."""
+    return "python -m benchmarks " + " ".join(sys.argv[1:])
+
+
 def add_load(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command ``load``."""
     load = commands.add_parser(
@@ -211,7 +216,7 @@ def run_load(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
         machine=this_machine(),
         day=date.today(),
     )
-    command = "python -m benchmarks " + " ".join(sys.argv[1:])
+    command = command_line()
     paths = write_load(load, command, args.out, locust)
     print(markdown(load, command))
     print(f"open {paths[0]}", file=sys.stderr)

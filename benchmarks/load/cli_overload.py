@@ -13,7 +13,7 @@ from benchmarks.server import started_server
 from infolens.machine import this_machine
 
 from .articles import Articles
-from .cli_load import RESULTS
+from .cli_load import RESULTS, command_line
 from .overload import OverloadConfig, measure_overload
 from .steps import Target
 
@@ -68,7 +68,7 @@ def run_overload(parser: argparse.ArgumentParser, args: argparse.Namespace) -> i
     log.info("starting a server")
     with started_server(args.serving) as server:
         found = measure_overload(Target.of(server), Articles(seed=args.seed), config)
-    machine, day, command = this_machine(), date.today(), "python -m benchmarks " + " ".join(sys.argv[1:])
+    machine, day, command = this_machine(), date.today(), command_line()
     paths = write_overload(found, machine, day, command, args.out)
     print(markdown(found, machine, day, command))
     print(f"wrote {', '.join(map(str, paths))}", file=sys.stderr)

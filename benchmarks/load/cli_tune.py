@@ -6,7 +6,6 @@ import argparse
 import json
 import logging
 import os
-import sys
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
@@ -16,7 +15,7 @@ from benchmarks.server import ROOT, started_server
 from infolens.machine import this_machine
 
 from .articles import Articles
-from .cli_load import RESULTS
+from .cli_load import RESULTS, command_line
 from .openloop import closed_loop_per_s
 from .tuning import RESULT, TuneConfig, Tuned, knobs, measure_goodput, to_toml, tune, write_configs
 
@@ -87,7 +86,7 @@ def run_tune(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
         "gain": found.gain,
         "trials": [{**asdict(trial), "score_per_s": trial.score} for trial in found.trials],
     }
-    command = "python -m benchmarks " + " ".join(sys.argv[1:])
+    command = command_line()
     report = _markdown(found, config, str(machine), command)
     args.out.mkdir(parents=True, exist_ok=True)
     head = f"# Found by `{command}` on {machine}, {date.today().isoformat()}.\n"
