@@ -245,18 +245,19 @@ def _table(title: str, shares: Sequence[dict[str, Any]]) -> list[str]:
 
 def write(traced: Traced, folder: Path) -> list[Path]:
     """Write the table, the document and the picture into ``folder``, each beside its place first; returns the paths."""
+    # Here, so that other commands need no matplotlib.
+    from .pictures import where
+
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{STEM}.{kind}" for kind in ("md", "json", "png")]
     partials = [path.with_name(f"{path.name}.partial") for path in paths]
     doc, drawn = document(traced), median_timeline(traced.timelines)
     partials[0].write_text(f"{markdown(doc)}\n", encoding="utf-8")
     partials[1].write_text(json.dumps(doc, indent=1) + "\n", encoding="utf-8")
-    machine = traced.machine
-    cores = "1 core" if machine.cores == 1 else f"{machine.cores} cores"
     plot(
         drawn,
         partials[2],
-        title=f"Where the {drawn.total_ms:.0f} ms of one {ENSEMBLE} request go ({cores} of {machine.cpu}, one client)",
+        title=f"Where the {drawn.total_ms:.0f} ms of one {ENSEMBLE} request go ({where(traced.machine)}, one client)",
         caption=f"{non_model_ms(drawn):.1f} of the {drawn.total_ms:.1f} ms are not model time (shaded); over all "
         f"requests the median is {doc['not_model_time']['p50_ms']:.1f} ms.\n"
         f"The request with the median time of {len(traced.timelines)}, an article of {traced.words} words, "

@@ -17,7 +17,7 @@ from infolens.machine import this_machine
 from .articles import Articles
 from .cli_load import RESULTS, command_line
 from .openloop import closed_loop_per_s
-from .tuning import RESULT, TuneConfig, Tuned, knobs, measure_goodput, to_toml, tune, write_configs
+from .tuning import TuneConfig, Tuned, knobs, measure_goodput, to_toml, tune, write_configs
 
 EPILOG = """\
 Instances, batches, threads, length buckets, queues: one setting after the other is tried on fresh servers, in turn with
@@ -90,9 +90,9 @@ def run_tune(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     report = _markdown(found, config, str(machine), command)
     args.out.mkdir(parents=True, exist_ok=True)
     head = f"# Found by `{command}` on {machine}, {date.today().isoformat()}.\n"
-    deployment = write_whole(args.out / f"{RESULT}.toml", head + to_toml(found.overrides))
-    write_whole(args.out / f"{RESULT}.md", report)
-    write_whole(args.out / f"{RESULT}.json", json.dumps(document, indent=1) + "\n")
+    deployment = write_whole(args.out / "tune.toml", head + to_toml(found.overrides))
+    write_whole(args.out / "tune.md", report)
+    write_whole(args.out / "tune.json", json.dumps(document, indent=1) + "\n")
     if args.name:
         write_configs(args.repository, deployment, args.name)
         log.info('serve it: make serve ARGS="--config-name %s"', args.name)

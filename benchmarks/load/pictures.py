@@ -41,7 +41,7 @@ def save(figure: Any, path: Path) -> None:
 
 def where(machine: Machine) -> str:
     """The machine in a few words."""
-    return f"{machine.cores} cores of {machine.cpu}"
+    return f"{'1 core' if machine.cores == 1 else f'{machine.cores} cores'} of {machine.cpu}"
 
 
 def draw_latency(steps: Sequence[Step], best_per_s: float, p99_ms: float, machine: Machine, path: Path) -> None:

@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Any
 
 from benchmarks.server import ROOT, BenchmarkError, started_server
 from infolens.contract import ENSEMBLE, Task
@@ -212,7 +212,3 @@ def tune(measure: Callable[[Overrides, int], float], tried: Sequence[Knob], *, r
         found, _ = compare(measure, {"repository": {}, "best": best}, max(2, rounds))
         gain = median(found["best"]) / median(found["repository"]) - 1 if found["best"] else 0.0
     return Tuned(overrides=best, trials=tuple(trials), gain=gain)
-
-
-RESULT: Final = "tune"
-"""Names of the files: ``tune.toml``, ``tune.md``, ``tune.json``."""
