@@ -55,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     add_capacity(commands)
     add_trace(commands)
     _add_peers(commands)
-    fixtures = commands.add_parser("fixtures", help="write checkpoints of the three architectures with random weights")
+    fixtures = commands.add_parser(
+        "fixtures", help="write a checkpoint of each task's architecture with random weights"
+    )
     fixtures.add_argument("--out", type=Path, required=True, metavar="DIR", help="holds <model>-<size> afterwards")
     _add_size(fixtures)
     _add_task(fixtures)
@@ -115,7 +117,7 @@ def _add_peers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="append",
         type=int,
         metavar="N",
-        help="articles in one call; repeat it for several (default: 1 and 4, for the category 1 and 8)",
+        help="articles in one call; repeat it for several (default: 1 and 4, or 1 and 8, by architecture)",
     )
     peers.add_argument(
         "--rounds", type=int, default=defaults.rounds, help="turns of each engine (default: %(default)s)"

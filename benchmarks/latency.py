@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from infolens import Article, Client, InfoLensError, Report
-from infolens.contract import Task
+from infolens.contract import CONTRACTS, ENSEMBLE
 from infolens.machine import this_machine
 
 
@@ -69,19 +69,24 @@ def _time(call: Callable[[], object], count: int) -> list[float]:
 
 
 def measure_latency(client: Client, article: Article, config: LatencyConfig) -> list[Timing]:
-    """Time ``info_lens`` and each task alone, taking turns, so that a noisy minute touches all of them alike."""
+    """Time ``info_lens`` and each task alone, taking turns, so that a noisy minute touches all of them alike.
+
+    A task that is not asked for by default counts only where the server has it.
+    """
+    has = client.status(timeout_s=config.deadline_s).models
     kinds: dict[str, Callable[[], object]] = {
-        "info_lens": lambda: client.analyze(article, timeout_s=config.deadline_s),
+        ENSEMBLE: lambda: client.analyze(article, timeout_s=config.deadline_s),
         **{
             task.value: lambda task=task: client.analyze(article, tasks=[task], timeout_s=config.deadline_s)  # type: ignore[misc]
-            for task in Task
+            for task, contract in CONTRACTS.items()
+            if contract.by_default or has.get(contract.ensemble)
         },
     }
     for call in kinds.values():
         _time(call, config.warmup_requests)
     times: dict[str, list[float]] = {kind: [] for kind in kinds}
     turn = max(1, config.requests // 10)
-    while len(times["info_lens"]) < config.requests:
+    while len(times[ENSEMBLE]) < config.requests:
         for kind, call in kinds.items():
             times[kind] += _time(call, min(turn, config.requests - len(times[kind])))
     return [

@@ -11,6 +11,7 @@ refuses stays refused. ``python -m benchmarks locust`` runs this file and reads 
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import sys
@@ -28,7 +29,7 @@ from locust.exception import StopTest
 from locust.runners import WorkerRunner
 
 from benchmarks.load.articles import Articles, Mix, read_articles
-from benchmarks.load.locust_run import GRPC_URL, HTTP_URL, NOT_STARTED
+from benchmarks.load.locust_run import GRPC_URL, HTTP_URL, NOT_STARTED, user_name
 from benchmarks.server import BenchmarkError
 from infolens import (
     Article,
@@ -64,7 +65,7 @@ class InfoLensUser(User):
     protocol: ClassVar[str]
     """``gRPC`` or ``HTTP``, as the report shows it."""
     tasks_asked: ClassVar[Task | None] = None
-    """The one answer that is wanted; None for all three."""
+    """The one answer that is wanted; None for those of a request that names none."""
 
     @classmethod
     def model(cls) -> str:
@@ -131,48 +132,25 @@ class HTTPUser(InfoLensUser):
     host = HTTP_URL
 
 
-class InfoLensGRPC(GRPCUser):
-    """All three answers over gRPC."""
+def _users() -> dict[str, type[InfoLensUser]]:
+    """The classes that Locust shows, by `user_name`: over each protocol one for all answers and one for each task."""
+    return {
+        user_name(asks, protocol): type(
+            user_name(asks, protocol),
+            (base,),
+            {
+                "__doc__": f"{f'The {asks} alone' if asks else 'All answers'} over {base.protocol}.",
+                "__module__": __name__,
+                "tasks_asked": asks,
+            },
+        )
+        for protocol, base in {"GRPC": GRPCUser, "HTTP": HTTPUser}.items()
+        for asks in (None, *Task)
+    }
 
 
-class SummaryGRPC(GRPCUser):
-    """The summary alone over gRPC."""
-
-    tasks_asked = Task.SUMMARY
-
-
-class CategoryGRPC(GRPCUser):
-    """The category alone over gRPC."""
-
-    tasks_asked = Task.CATEGORY
-
-
-class VeracityGRPC(GRPCUser):
-    """The veracity alone over gRPC."""
-
-    tasks_asked = Task.VERACITY
-
-
-class InfoLensHTTP(HTTPUser):
-    """All three answers over HTTP."""
-
-
-class SummaryHTTP(HTTPUser):
-    """The summary alone over HTTP."""
-
-    tasks_asked = Task.SUMMARY
-
-
-class CategoryHTTP(HTTPUser):
-    """The category alone over HTTP."""
-
-    tasks_asked = Task.CATEGORY
-
-
-class VeracityHTTP(HTTPUser):
-    """The veracity alone over HTTP."""
-
-    tasks_asked = Task.VERACITY
+# Locust takes the users of a file from its names.
+globals().update(_users())
 
 
 def stable(error: InfoLensError) -> InfoLensError:
@@ -219,6 +197,7 @@ def _on_init(environment: Environment, **_: Any) -> None:
     # A worker gets its options from the master, which has looked already; with the page they may still change.
     if _option(environment, "headless") and not isinstance(environment.runner, WorkerRunner):
         reason = _reason_not_to_start(environment)
+        _let_go_of_clients()
         if reason is not None:
             print(f"error: {reason}", file=sys.stderr)  # noqa: T201 - what a command line says
             sys.exit(NOT_STARTED)
@@ -232,9 +211,18 @@ def _on_test_start(environment: Environment, **_: Any) -> None:
 
 
 def _on_quitting(environment: Environment, **_: Any) -> None:
+    _let_go_of_clients()
     # Locust writes its CSV once a second and not at the end: without this pause the last second would be missing.
     if _option(environment, "csv_prefix"):
         time.sleep(1.5 * locust.stats.CSV_STATS_INTERVAL_SEC)
+
+
+def _let_go_of_clients() -> None:
+    """Collect the clients that failures keep: an error holds the calls that it came through, and they hold a client.
+
+    Whatever gRPC client is left when the interpreter ends waits for gevent's loop, which is gone by then, for ever.
+    """
+    gc.collect()
 
 
 def _reason_not_to_start(environment: Environment) -> str | None:

@@ -14,10 +14,11 @@ from typing import Final
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from infolens.contract import CONTRACTS, Task
+from infolens.contract import CONTRACTS, AnswerKind, Task
 
 from .peer_conversion import NOT_OFFERED, NotOfferedError
 from .peer_environment import last_lines, worker_environment
+from .served import served_models
 from .server import ROOT, BenchmarkError
 
 _LOG = logging.getLogger(__name__)
@@ -25,6 +26,9 @@ _LOG = logging.getLogger(__name__)
 CONFIG_NAME: Final = "peers"
 """Name of the configuration that gives Triton as many threads as the other engines have."""
 _STAMP: Final = "stamp"
+# With random weights two beams are as good as each other, and int8 may well choose the other one.
+_LIMITS: Final[dict[AnswerKind, list[str]]] = {AnswerKind.TEXT: ["--min-token-f1", "0"], AnswerKind.LABELS: []}
+"""Options of the export: limits that a checkpoint of random weights cannot hold."""
 
 
 def converted(engine: str, task: Task, checkpoint: Path, python: Path, cache: Path) -> Path:
@@ -45,7 +49,7 @@ def converted(engine: str, task: Task, checkpoint: Path, python: Path, cache: Pa
     source = Path(__file__).with_name("peer_conversion.py")
 
     def convert(folder: Path) -> None:
-        words = [engine, task.value, str(checkpoint), str(folder)]
+        words = [engine, CONTRACTS[task].answers.value, str(checkpoint), str(folder)]
         done = subprocess.run(  # noqa: S603 - our own module
             [str(python), "-m", "benchmarks.peer_conversion", *words],
             cwd=ROOT,
@@ -71,14 +75,13 @@ def exported(task: Task, checkpoint: Path, cache: Path, *, threads: int, largest
         BenchmarkError: The export failed; the message ends with its last lines.
     """
     target = cache / "repository" / checkpoint.name
-    sources = [*sorted((ROOT / "export").glob("*.py")), *sorted((ROOT / "clients" / "infolens").glob("contract.py"))]
+    contract = [ROOT / "clients" / "infolens" / name for name in ("contract.py", "tensors.py")]
+    sources = [*sorted((ROOT / "export").rglob("*.py")), *contract]
 
     def export(folder: Path) -> None:
         command = ["export", task.value, "--checkpoint", str(checkpoint), "--repository", str(folder)]
-        # With random weights two beams are as good as each other, and int8 may well choose the other one.
-        limits = ["--min-token-f1", "0"] if task is Task.SUMMARY else []
         done = subprocess.run(  # noqa: S603 - our own module
-            [sys.executable, "-m", *command, "--precision", "int8", *limits],
+            [sys.executable, "-m", *command, "--precision", "int8", *_LIMITS[CONTRACTS[task].answers]],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -90,13 +93,14 @@ def exported(task: Task, checkpoint: Path, cache: Path, *, threads: int, largest
             )
 
     repository = _once(target, _fingerprint(sources, checkpoint), export)
-    _write_config(repository / CONTRACTS[task].model, threads, largest_batch)
+    _write_config(repository / served_models(repository)[task].name, threads, largest_batch)
     return repository
 
 
 def graph_of(repository: Path, task: Task) -> Path:
     """The exported ONNX file of a repository that `exported` made."""
-    versions = sorted((repository / CONTRACTS[task].model).glob("*/model.onnx"), key=lambda p: int(p.parent.name))
+    model = repository / served_models(repository)[task].name
+    versions = sorted(model.glob("*/model.onnx"), key=lambda path: int(path.parent.name))
     return versions[-1]
 
 

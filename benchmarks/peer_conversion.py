@@ -1,6 +1,7 @@
-"""Convert a checkpoint for one peer: ``python -m benchmarks.peer_conversion ENGINE TASK CHECKPOINT TARGET``.
+"""Convert a checkpoint for one peer: ``python -m benchmarks.peer_conversion ENGINE ANSWERS CHECKPOINT TARGET``.
 
-It runs in the peers' environment and imports nothing of ours. Exit code 3 and a line on stderr say that the peer does
+ANSWERS is ``text`` or ``labels``, what the model's answers are made of. It runs in the peers' environment and imports
+nothing of ours. Exit code 3 and a line on stderr say that the peer does
 not offer this kind of model; any other failure is a traceback.
 """
 
@@ -8,12 +9,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 NOT_OFFERED: Final = 3
-_TASKS: Final = {"summary": "Seq2SeqLM", "category": "SequenceClassification", "veracity": "SequenceClassification"}
+ALONE: Final = "model.xml"
+"""File of a model that OpenVINO itself converted; optimum-intel gives its own another name."""
+_CLASSES: Final = {"text": "Seq2SeqLM", "labels": "SequenceClassification"}
+"""Ends of the names of the classes of optimum and optimum-intel."""
 _EXAMPLE_TOKENS: Final = 64
 
 
@@ -21,29 +26,44 @@ class NotOfferedError(Exception):
     """The peer has no such model; the message is for the table."""
 
 
-def optimum(task: str, checkpoint: Path, target: Path) -> None:
+def optimum(answers: str, checkpoint: Path, target: Path) -> None:
     """fp32, as ``export=True`` makes it."""
-    import_module("optimum.exporters.onnx.model_configs")  # Fills the list of what is offered.
-    tasks = import_module("optimum.exporters.tasks").TasksManager
-    kind = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))["model_type"]
-    try:
-        tasks.get_supported_tasks_for_model_type(kind, "onnx", library_name="transformers")
-    except KeyError:
-        raise NotOfferedError(f"optimum has no ONNX export for {kind}") from None
-    model_class = getattr(import_module("optimum.onnxruntime"), f"ORTModelFor{_TASKS[task]}")
+    architecture = _config(checkpoint)["model_type"]
+    if not _knows("onnx", architecture):
+        raise NotOfferedError(f"optimum has no ONNX export for {architecture}")
+    model_class = getattr(import_module("optimum.onnxruntime"), f"ORTModelFor{_CLASSES[answers]}")
     model_class.from_pretrained(checkpoint, export=True).save_pretrained(target)
 
 
-def openvino(task: str, checkpoint: Path, target: Path) -> None:
+def openvino(answers: str, checkpoint: Path, target: Path) -> None:
     """Weights in int8."""
-    if task == "veracity":
-        _openvino_xlnet(checkpoint, target)
+    architecture = _config(checkpoint)["model_type"]
+    if not _knows("openvino", architecture):
+        if architecture not in _ALONE:
+            raise NotOfferedError(f"optimum-intel has no export for {architecture}")
+        _ALONE[architecture](checkpoint, target)
         return
     intel = import_module("optimum.intel")
-    model_class = getattr(intel, f"OVModelFor{_TASKS[task]}")
+    model_class = getattr(intel, f"OVModelFor{_CLASSES[answers]}")
     config = intel.OVWeightQuantizationConfig(bits=8)
     model = model_class.from_pretrained(checkpoint, export=True, quantization_config=config, compile=False)
     model.save_pretrained(target)
+
+
+def _config(checkpoint: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    return found
+
+
+def _knows(exporter: str, architecture: str) -> bool:
+    """Whether optimum has an export of that kind for an architecture."""
+    import_module(f"optimum.exporters.{exporter}.model_configs")  # Fills the list of what is offered.
+    tasks = import_module("optimum.exporters.tasks").TasksManager
+    try:
+        tasks.get_supported_tasks_for_model_type(architecture, exporter, library_name="transformers")
+    except KeyError:
+        return False
+    return True
 
 
 def _openvino_xlnet(checkpoint: Path, target: Path) -> None:
@@ -76,15 +96,19 @@ def _openvino_xlnet(checkpoint: Path, target: Path) -> None:
         tensor.get_tensor().set_names({name})
     compressed = nncf.compress_weights(converted, mode=nncf.CompressWeightsMode.INT8_ASYM)
     target.mkdir(parents=True)
-    converter.save_model(compressed, target / "model.xml", compress_to_fp16=False)
+    converter.save_model(compressed, target / ALONE, compress_to_fp16=False)
 
 
-def ctranslate2(task: str, checkpoint: Path, target: Path) -> None:
+_ALONE: Final[dict[str, Callable[[Path, Path], None]]] = {"xlnet": _openvino_xlnet}
+"""What OpenVINO converts without optimum-intel, by architecture."""
+
+
+def ctranslate2(answers: str, checkpoint: Path, target: Path) -> None:
     """Weights in int8."""
-    if task != "summary":
+    if answers == "labels":
         raise NotOfferedError("CTranslate2 has no classification head")
     converters = import_module("ctranslate2").converters
-    size = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))["vocab_size"]
+    size = _config(checkpoint)["vocab_size"]
 
     class Converter(converters.TransformersConverter):  # type: ignore[misc, name-defined]
         def load_tokenizer(self, tokenizer_class: Any, name: str, **settings: Any) -> Any:
@@ -101,9 +125,9 @@ _CONVERSIONS: Final = {"optimum": optimum, "openvino": openvino, "ctranslate2": 
 
 def main(arguments: list[str]) -> int:
     """Convert; returns the exit code."""
-    engine, task, checkpoint, target = arguments
+    engine, answers, checkpoint, target = arguments
     try:
-        _CONVERSIONS[engine](task, Path(checkpoint), Path(target))
+        _CONVERSIONS[engine](answers, Path(checkpoint), Path(target))
     except NotOfferedError as error:
         sys.stderr.write(f"{error}\n")
         return NOT_OFFERED

@@ -11,6 +11,9 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from .peer_conversion import ALONE
+from .shapes import shape_of
+
 Inputs = dict[str, npt.NDArray[Any]]
 
 
@@ -26,8 +29,8 @@ class Engine(Protocol):
         """Load the model: what ``load_s`` times."""
 
     @classmethod
-    def load_packages(cls, task: str) -> None:
-        """Import what `__init__` needs, so that it times the model alone."""
+    def load_packages(cls, job: dict[str, Any]) -> None:
+        """Import what `__init__` needs for a job, so that it times the model alone."""
 
     def prepare(self, inputs: Inputs, generation: dict[str, Any] | None) -> Callable[[], Any]:
         """Bring the inputs into the engine's own form; the call that is returned is what is timed."""
@@ -43,24 +46,24 @@ class _Torch:
     notes = ""
     module = "transformers"
     classes: ClassVar[dict[str, str]] = {
-        "summary": "AutoModelForSeq2SeqLM",
-        "category": "AutoModelForSequenceClassification",
-        "veracity": "AutoModelForSequenceClassification",
+        "text": "AutoModelForSeq2SeqLM",
+        "labels": "AutoModelForSequenceClassification",
     }
+    """By what the answers are made of."""
 
     def __init__(self, job: dict[str, Any]) -> None:
         import torch
 
         torch.set_num_threads(job["threads"])
-        self.model = self.load(self.model_class(job["task"]), job)
+        self.model = self.load(self.model_class(job), job)
 
     @classmethod
-    def load_packages(cls, task: str) -> None:
-        cls.model_class(task)
+    def load_packages(cls, job: dict[str, Any]) -> None:
+        cls.model_class(job)
 
     @classmethod
-    def model_class(cls, task: str) -> Any:
-        return getattr(import_module(cls.module), cls.classes[task])
+    def model_class(cls, job: dict[str, Any]) -> Any:
+        return getattr(import_module(cls.module), cls.classes[job["answers"]])
 
     def load(self, model_class: Any, job: dict[str, Any]) -> Any:
         return model_class.from_pretrained(job["model"]).eval()
@@ -107,8 +110,8 @@ class _Optimum(_Torch):
     packages: ClassVar[tuple[str, ...]] = ("optimum-onnx", "onnxruntime", "transformers", "torch")
     module = "optimum.onnxruntime"
     classes: ClassVar[dict[str, str]] = {
-        "summary": "ORTModelForSeq2SeqLM",
-        "category": "ORTModelForSequenceClassification",
+        "text": "ORTModelForSeq2SeqLM",
+        "labels": "ORTModelForSequenceClassification",
     }
 
     def load(self, model_class: Any, job: dict[str, Any]) -> Any:
@@ -120,29 +123,33 @@ class _Optimum(_Torch):
 
 
 class _OpenVino(_Torch):
-    """OpenVINO with weights in int8, through optimum-intel; XLNet, which that does not know, through OpenVINO alone."""
+    """OpenVINO with weights in int8, through optimum-intel; what that does not know, through OpenVINO alone."""
 
     packages: ClassVar[tuple[str, ...]] = ("openvino", "optimum-intel", "nncf", "transformers", "torch")
     module = "optimum.intel"
     classes: ClassVar[dict[str, str]] = {
-        "summary": "OVModelForSeq2SeqLM",
-        "category": "OVModelForSequenceClassification",
-        "veracity": "",
+        "text": "OVModelForSeq2SeqLM",
+        "labels": "OVModelForSequenceClassification",
     }
 
     @classmethod
-    def model_class(cls, task: str) -> Any:
-        return super().model_class(task) if cls.classes[task] else import_module("openvino").Core
+    def model_class(cls, job: dict[str, Any]) -> Any:
+        return import_module("openvino").Core if cls._is_alone(job) else super().model_class(job)
+
+    @staticmethod
+    def _is_alone(job: dict[str, Any]) -> bool:
+        return Path(job["model"], ALONE).is_file()
 
     def load(self, model_class: Any, job: dict[str, Any]) -> Any:
         config = {"INFERENCE_NUM_THREADS": str(job["threads"]), "PERFORMANCE_HINT": "LATENCY"}
-        if self.classes[job["task"]]:
-            model = model_class.from_pretrained(job["model"], ov_config=config)
-            model.compile()
-            return model
-        compiled = model_class().compile_model(str(Path(job["model"], "model.xml")), "CPU", config)
-        self.notes = "through openvino.convert_model, since optimum-intel knows no XLNet"
-        return compiled
+        if self._is_alone(job):
+            self.notes = (
+                f"through openvino.convert_model, since optimum-intel knows no {shape_of(job['architecture']).name}"
+            )
+            return model_class().compile_model(str(Path(job["model"], ALONE)), "CPU", config)
+        model = model_class.from_pretrained(job["model"], ov_config=config)
+        model.compile()
+        return model
 
     def prepare(self, inputs: Inputs, generation: dict[str, Any] | None) -> Callable[[], Any]:
         from openvino import CompiledModel
@@ -168,9 +175,12 @@ class _CTranslate2:
         vocabulary = Path(job["model"], "shared_vocabulary.json").read_text(encoding="utf-8")
         self.tokens: list[str] = json.loads(vocabulary)
         self.ids = {token: index for index, token in enumerate(self.tokens)}
+        shape = shape_of(job["architecture"])
+        self.start, *self.forced = (self.tokens[index] for index in shape.decoder_first)
+        self.end = self.tokens[shape.last[-1]]
 
     @classmethod
-    def load_packages(cls, task: str) -> None:  # noqa: ARG003 - it has one class for all
+    def load_packages(cls, job: dict[str, Any]) -> None:  # noqa: ARG003 - it has one class for all
         import_module("ctranslate2")
 
     def prepare(self, inputs: Inputs, generation: dict[str, Any] | None) -> Callable[[], Any]:
@@ -181,7 +191,7 @@ class _CTranslate2:
         length = generation["tokens_out"] - 2
         return lambda: self.translator.translate_batch(
             texts,
-            target_prefix=[["<s>"]] * len(texts),  # As BART's configuration forces it.
+            target_prefix=[self.forced] * len(texts),
             beam_size=generation["beams"],
             min_decoding_length=length,
             max_decoding_length=length,
@@ -191,8 +201,7 @@ class _CTranslate2:
         )
 
     def rows(self, raw: Any) -> list[list[Any]]:
-        end = self.ids["</s>"]  # Which BART also starts with.
-        return [[end, *(self.ids[token] for token in result.hypotheses[0]), end] for result in raw]
+        return [[self.ids[token] for token in (self.start, *result.hypotheses[0], self.end)] for result in raw]
 
 
 class _OnnxRuntime:
@@ -216,7 +225,7 @@ class _OnnxRuntime:
         self.session = onnxruntime.InferenceSession(job["model"], options, providers=["CPUExecutionProvider"])
 
     @classmethod
-    def load_packages(cls, task: str) -> None:  # noqa: ARG003 - it has one class for all
+    def load_packages(cls, job: dict[str, Any]) -> None:  # noqa: ARG003 - it has one class for all
         import_module("onnxruntime")
 
     def prepare(self, inputs: Inputs, generation: dict[str, Any] | None) -> Callable[[], Any]:  # noqa: ARG002
@@ -239,7 +248,7 @@ class _Triton:
         self.client = InferenceServerClient(url)
 
     @classmethod
-    def load_packages(cls, task: str) -> None:  # noqa: ARG003 - it has one class for all
+    def load_packages(cls, job: dict[str, Any]) -> None:  # noqa: ARG003 - it has one class for all
         import_module("tritonclient.grpc")
 
     def prepare(self, inputs: Inputs, generation: dict[str, Any] | None) -> Callable[[], Any]:  # noqa: ARG002

@@ -55,7 +55,7 @@ class Worker:
 
         Args:
             python: The interpreter of the environment that has the engine.
-            job: ``engine``, ``task``, ``model`` and ``threads``; see `peer_worker`.
+            job: What is loaded, and with how many threads; see `peer_worker`.
             log: Where what it prints goes.
             environment: Its environment variables.
             timeout_s: How long the load and each turn may take.

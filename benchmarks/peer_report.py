@@ -3,17 +3,53 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from infolens.contract import Task
+from infolens.contract import CONTRACTS, AnswerKind, Task
 from infolens.machine import Machine
 
 from .peers import EXACT, LABELS, OURS, REFERENCE, Measured, TaskMeasurement
+from .shapes import shape_of
 from .timings import Spread, agreement, largest_difference, ratios
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Comparison:
+    """How answers are held against those of the engine `EXACT`."""
+
+    key: str
+    """In the document."""
+    column: str
+    """In the table, where the engine's name follows."""
+    compare: Callable[[Sequence[Sequence[Any]], Sequence[Sequence[Any]]], float]
+    words: Callable[[float], str]
+    remark: str
+    """What random weights do to it."""
+
+
+_COMPARISONS: Final = {
+    AnswerKind.TEXT: _Comparison(
+        key="same_summaries",
+        column="same summaries as",
+        compare=agreement,
+        words=lambda share: f"{share:.0%}",
+        remark="Agreement does: the next tokens of a random model are all but equally likely, so the smallest rounding "
+        "changes a summary, and int8 hardly ever gives the fp32 one. Read it as a test of the fp32 engines only. "
+        "The loop of transformers, which optimum and OpenVINO share, takes one step more than the other engines: "
+        "the one whose token is forced.",
+    ),
+    AnswerKind.LABELS: _Comparison(
+        key="largest_probability_difference",
+        column="largest difference of a probability to",
+        compare=largest_difference,
+        words=lambda difference: f"{difference:.1g}",
+        remark="A trained model's probabilities are farther apart than a random one's, and so are its differences.",
+    ),
+}
 
 
 def document(found: TaskMeasurement, machine: Machine, day: date) -> dict[str, Any]:
@@ -34,7 +70,7 @@ def document(found: TaskMeasurement, machine: Machine, day: date) -> dict[str, A
                 "articles": batch,
                 "least_possible_s": least_s,
                 "engines": [
-                    _figures(measured, engines, batch, least_s, found.workload.task)
+                    _figures(measured, engines, batch, least_s, _COMPARISONS[CONTRACTS[found.workload.task].answers])
                     for measured in found.engines
                     if measured.status == "measured"
                 ],
@@ -53,7 +89,7 @@ def _engine(measured: Measured) -> dict[str, Any]:
 
 
 def _figures(
-    measured: Measured, engines: Mapping[str, Measured], batch: int, least_s: float, task: Task
+    measured: Measured, engines: Mapping[str, Measured], batch: int, least_s: float, comparison: _Comparison
 ) -> dict[str, Any]:
     rounds = measured.seconds[batch]
     spread = Spread.of(rounds)
@@ -68,11 +104,7 @@ def _figures(
     if reference and reference.status == "measured":
         found["times_infolens"] = asdict(ratios(rounds, reference.seconds[batch]))
     if exact and exact.status == "measured" and measured is not exact:
-        answers, expected = measured.answers[batch], exact.answers[batch]
-        if task is Task.SUMMARY:
-            found["same_summaries"] = agreement(answers, expected)
-        else:
-            found["largest_probability_difference"] = largest_difference(answers, expected)
+        found[comparison.key] = comparison.compare(measured.answers[batch], exact.answers[batch])
     return found
 
 
@@ -84,7 +116,7 @@ def markdown(doc: Mapping[str, Any], picture: str) -> str:
         picture: File name of the picture that lies beside the text.
     """
     rates = doc["rates"]
-    summary = doc["task"] == Task.SUMMARY.value
+    comparison = _comparison(doc)
     lines = [
         f"# {doc['task'].capitalize()}: Info Lens and its peers",
         "",
@@ -100,12 +132,14 @@ def markdown(doc: Mapping[str, Any], picture: str) -> str:
         f"![{doc['task']}]({picture})",
         "",
         "| engine | articles a call | ms | articles/s | against Info Lens in process | against the floor | "
-        f"{'same summaries as' if summary else 'largest difference of a probability to'} transformers |",
+        f"{comparison.column} transformers |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     labels = {engine["engine"]: engine["label"] for engine in doc["engines"]}
     for batch in doc["batches"]:
-        lines += [_row(labels[figures["engine"]], batch["articles"], figures) for figures in batch["engines"]]
+        lines += [
+            _row(labels[figures["engine"]], batch["articles"], figures, comparison) for figures in batch["engines"]
+        ]
         least = batch["least_possible_s"]
         lines.append(f"| *floor* | {batch['articles']} | {_ms(least)} | {batch['articles'] / least:.2f} | | 1.0 | |")
     lines += ["", "| engine | load s | peak memory GB | versions | |", "|---|---:|---:|---|---|"]
@@ -123,15 +157,10 @@ def markdown(doc: Mapping[str, Any], picture: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(label: str, articles: int, figures: Mapping[str, Any]) -> str:
+def _row(label: str, articles: int, figures: Mapping[str, Any], comparison: _Comparison) -> str:
     call, times = figures["call_s"], figures.get("times_infolens")
     ratio = f"{times['median']:.2f} ({times['least']:.2f} to {times['most']:.2f})" if times else ""
-    if "same_summaries" in figures:
-        same = f"{figures['same_summaries']:.0%}"
-    elif "largest_probability_difference" in figures:
-        same = f"{figures['largest_probability_difference']:.1g}"
-    else:
-        same = ""
+    same = comparison.words(figures[comparison.key]) if comparison.key in figures else ""
     spread = f"{_ms(call['median'])} ({_ms(call['least'])} to {_ms(call['most'])})"
     return (
         f"| {label} | {articles} | {spread} | {figures['articles_per_s']:.2f} | {ratio} | "
@@ -140,22 +169,16 @@ def _row(label: str, articles: int, figures: Mapping[str, Any]) -> str:
 
 
 def _remarks(doc: Mapping[str, Any]) -> list[str]:
-    remarks = [
-        "The weights are random: speed does not depend on them. "
-        + (
-            "Agreement does: the next tokens of a random model are all but equally likely, so the smallest rounding "
-            "changes a summary, and int8 hardly ever gives the fp32 one. Read it as a test of the fp32 engines only. "
-            "The loop of transformers, which optimum and OpenVINO share, takes one step more than the other engines: "
-            "the one whose token is forced."
-            if doc["task"] == Task.SUMMARY.value
-            else "A trained model's probabilities are farther apart than a random one's, and so are its differences."
-        )
-    ]
+    remarks = [f"The weights are random: speed does not depend on them. {_comparison(doc).remark}"]
     restless = [e for e in doc["engines"] if e["status"] == "measured" and e["idle_cores"] > 0.05]
     if restless:
         words = ", ".join(f"{engine['label']} {engine['idle_cores']:.2f}" for engine in restless)
         remarks += ["", f"CPU that waiting engines used while another one had its turn, in cores: {words}."]
     return remarks
+
+
+def _comparison(doc: Mapping[str, Any]) -> _Comparison:
+    return _COMPARISONS[CONTRACTS[Task(doc["task"])].answers]
 
 
 def _ms(seconds: float) -> str:
@@ -171,13 +194,9 @@ def _machine(doc: Mapping[str, Any]) -> str:
 
 
 def _model(doc: Mapping[str, Any]) -> str:
-    names = {
-        "summary": ("BART", "bart-large (406 M weights)"),
-        "category": ("DistilBERT", "distilbert-base (67 M weights)"),
-        "veracity": ("XLNet", "xlnet-base (117 M weights)"),
-    }
-    small, full = names[doc["task"]]
-    return full if doc["size"] == "full" else f"{small} of the size {doc['size']!r}, for tests"
+    # Documents of before name no architecture: each was of its task's starter.
+    shape = shape_of(doc["workload"].get("architecture") or CONTRACTS[Task(doc["task"])].architecture)
+    return shape.published if doc["size"] == "full" else f"{shape.name} of the size {doc['size']!r}, for tests"
 
 
 def plot(doc: Mapping[str, Any], path: Path) -> None:

@@ -1,9 +1,10 @@
 """A process that holds one engine: ``python -m benchmarks.peer_worker``, JSON lines over stdin and stdout.
 
-It runs in the peers' environment, or in ours for our own engine, and imports nothing of ours but `peer_engines`,
-which imports the engine's packages only. The conversation:
+It runs in the peers' environment, or in ours for our own engine, and imports nothing of ours but `peer_engines`, which
+needs the engine's packages only. The conversation:
 
-* the job, once: ``{"engine", "task", "model", "threads"}``, and ``"operators"``, the library of native operators, for
+* the job, once: ``{"engine", "architecture", "answers", "model", "threads"}``, where the architecture is a key of
+  `shapes.SHAPES` and the answers are ``text`` or ``labels``; and ``"operators"``, the library of native operators, for
   our own engine
 * the answer: ``{"load_s", "versions", "notes"}`` or ``{"error"}``, after which the process ends
 * any number of turns: ``{"inputs": {name: {"dtype", "rows"}}, "generation": {...} or null, "least_s", "most_runs"}``
@@ -47,7 +48,7 @@ def main() -> int:
 
 def _load(job: dict[str, Any], channel: TextIO) -> Engine:
     kind = ENGINES[job["engine"]]
-    kind.load_packages(job["task"])
+    kind.load_packages(job)
     start = time.perf_counter()
     engine = kind(job)
     load_s = time.perf_counter() - start

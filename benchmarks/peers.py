@@ -21,8 +21,10 @@ from .peer_conversion import NotOfferedError
 from .peer_environment import CACHE, ensure_peers, worker_environment
 from .peer_process import Worker, WorkerError, cpu_s, peak_bytes, settle
 from .roofline import Rates, least_time_s, measure_rates
+from .served import served_models
 from .server import BenchmarkError, started_server
-from .workload import WORKLOADS, Workload, articles, graph_inputs
+from .shapes import shape_of
+from .workload import Workload, articles, graph_inputs, workload_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -46,7 +48,7 @@ EXACT: Final = "transformers"
 class PeersConfig:
     """What is measured, and how often."""
 
-    tasks: tuple[Task, ...] = tuple(Task)
+    tasks: tuple[Task, ...] = field(default_factory=lambda: tuple(Task))
     engines: tuple[str, ...] = tuple(LABELS)
     size: str = "full"
     """A name of `fixtures.SIZES`."""
@@ -113,7 +115,11 @@ def measure(config: PeersConfig, rates: Rates | None = None) -> Iterator[TaskMea
     Args:
         config: What to measure.
         rates: What the machine can do; measured first if not given.
+
+    Raises:
+        BenchmarkError: The architecture of a task has no record in `shapes`.
     """
+    workloads = [workload_of(task) for task in config.tasks]
     size = SIZES[config.size]
     checkpoints = make_fixtures(config.fixtures, size, config.tasks)
     if rates is None:
@@ -126,8 +132,8 @@ def measure(config: PeersConfig, rates: Rates | None = None) -> Iterator[TaskMea
         except BenchmarkError as error:
             _LOG.warning("%s", error)
             python = error  # The reason in the table of each peer.
-    for task in config.tasks:
-        workload = WORKLOADS[task]
+    for task, workload in zip(config.tasks, workloads, strict=True):
+        shape = shape_of(workload.architecture).sizes[size]
         batches = config.batches or workload.batches
         _LOG.info("==> %s: %s, batches of %s", task, workload, ", ".join(map(str, batches)))
         engines = _measure_task(config, workload, batches, checkpoints[task].absolute(), python)
@@ -137,7 +143,7 @@ def measure(config: PeersConfig, rates: Rates | None = None) -> Iterator[TaskMea
             rounds=config.rounds,
             threads=config.threads,
             rates=rates,
-            least_s={batch: least_time_s(workload, size, batch, rates) for batch in batches},
+            least_s={batch: least_time_s(workload, shape, batch, rates) for batch in batches},
             engines=engines,
         )
 
@@ -151,7 +157,7 @@ def _measure_task(
         for engine, result in results.items():
             _LOG.info("==> loading %s", LABELS[engine])
             try:
-                worker = stack.enter_context(_engine(engine, config, workload.task, max(batches), checkpoint, python))
+                worker = stack.enter_context(_engine(engine, config, workload, max(batches), checkpoint, python))
                 for batch in batches:
                     result.answers[batch] = _turn(worker, engine, workload, batch)[1]
                     _check_lengths(workload, result.answers[batch])
@@ -227,7 +233,12 @@ def _turn(
 
 @contextmanager
 def _engine(
-    engine: str, config: PeersConfig, task: Task, largest_batch: int, checkpoint: Path, python: Path | BenchmarkError
+    engine: str,
+    config: PeersConfig,
+    workload: Workload,
+    largest_batch: int,
+    checkpoint: Path,
+    python: Path | BenchmarkError,
 ) -> Iterator[Worker]:
     """The worker of an engine, with all that it needs.
 
@@ -235,7 +246,14 @@ def _engine(
         NotOfferedError: The engine has no such model.
         BenchmarkError: It cannot be set up.
     """
-    job = {"engine": engine, "task": task.value, "threads": config.threads, "model": str(checkpoint)}
+    task = workload.task
+    job = {
+        "engine": engine,
+        "architecture": workload.architecture,
+        "answers": CONTRACTS[task].answers.value,
+        "threads": config.threads,
+        "model": str(checkpoint),
+    }
     environment = worker_environment(config.threads)
     log = config.cache / "logs" / f"{engine}-{checkpoint.name}.log"
     if engine not in OURS:
@@ -256,7 +274,7 @@ def _engine(
         return
     options = ["--repository", str(repository), "--config-name", CONFIG_NAME]
     with started_server(options) as server:
-        job["model"] = f"{server.grpc_url.removeprefix('grpc://')}/{CONTRACTS[task].model}"
+        job["model"] = f"{server.grpc_url.removeprefix('grpc://')}/{served_models(repository)[task].name}"
         with Worker(own, job, log=log, environment=environment) as worker:
             worker.load_s, worker.watched = server.start_s, [server.pid]
             worker.notes = "one instance; load is the start of the server; memory is that of all its processes"

@@ -27,18 +27,18 @@ Embeddings, normalisations, activations, softmax and the search itself count not
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from infolens.contract import Task
+from infolens.contract import CONTRACTS, AnswerKind
 
-from .fixtures import FixtureSize
+from .shapes import Shape, shape_of
 from .workload import Workload
 
 
@@ -63,21 +63,24 @@ class Operations:
         return self.int8 / rates.int8_operations_per_s + self.fp32 / rates.fp32_operations_per_s
 
 
-def least_time_s(workload: Workload, size: FixtureSize, batch: int, rates: Rates) -> float:
-    """The least time of one call with ``batch`` articles, seconds; the formulas are the module's."""
-    if workload.task is Task.SUMMARY:
-        return _summary_s(workload, size.bart, batch, rates)
-    if workload.task is Task.CATEGORY:
-        shape = size.distilbert
-        width, inner, layers, products = shape["dim"], shape["hidden_dim"], shape["n_layers"], 2
-    else:
-        shape = size.xlnet
-        width, inner, layers, products = shape["d_model"], shape["d_inner"], shape["n_layer"], 3
-    length = workload.tokens_in
-    full = layer_operations(batch, length, width, inner, products=products)
+def least_time_s(workload: Workload, config: Mapping[str, int], batch: int, rates: Rates) -> float:
+    """The least time of one call with ``batch`` articles, seconds; the formulas are the module's.
+
+    Args:
+        workload: What is computed.
+        config: Entries of the model's configuration that say how large it is, as those of `shapes.Shape.sizes`.
+        batch: Articles in the call.
+        rates: What the machine can do.
+    """
+    return _LEAST[CONTRACTS[workload.task].answers](workload, shape_of(workload.architecture), config, batch, rates)
+
+
+def _labels_s(workload: Workload, shape: Shape, config: Mapping[str, int], batch: int, rates: Rates) -> float:
+    length, width, inner = workload.tokens_in, config[shape.width], config[shape.inner]
+    full = layer_operations(batch, length, width, inner, products=shape.products)
     dense = 2 * batch * (2 * length * width**2 + 2 * width**2 + 2 * width * inner)
-    last = Operations(int8=dense + 2 * products * batch * length * width)
-    return (layers - 1) * full.least_s(rates) + last.least_s(rates)
+    last = Operations(int8=dense + 2 * shape.products * batch * length * width)
+    return (config[shape.layers] - 1) * full.least_s(rates) + last.least_s(rates)
 
 
 def layer_operations(batch: int, length: int, width: int, inner: int, *, products: int = 2) -> Operations:
@@ -86,15 +89,15 @@ def layer_operations(batch: int, length: int, width: int, inner: int, *, product
     return Operations(int8=dense + 2 * products * batch * length**2 * width)
 
 
-def _summary_s(workload: Workload, shape: dict[str, int], batch: int, rates: Rates) -> float:
+def _text_s(workload: Workload, shape: Shape, config: Mapping[str, int], batch: int, rates: Rates) -> float:
     if workload.generation is None:
-        raise ValueError("a summary's workload says how it is generated")
-    length, width, layers = workload.tokens_in, shape["d_model"], shape["decoder_layers"]
-    encoder = layer_operations(batch, length, width, shape["encoder_ffn_dim"])
+        raise ValueError(f"the workload of {workload.task}, whose answers are texts, says how they are generated")
+    length, width, layers = workload.tokens_in, config[shape.width], config[shape.decoder_layers]
+    encoder = layer_operations(batch, length, width, config[shape.inner], products=shape.products)
     cross = Operations(int8=4 * batch * length * width**2)
-    total = shape["encoder_layers"] * encoder.least_s(rates) + layers * cross.least_s(rates)
+    total = config[shape.layers] * encoder.least_s(rates) + layers * cross.least_s(rates)
     rows = batch * workload.generation.beams
-    weights = layers * (6 * width**2 + 2 * width * shape["decoder_ffn_dim"]) + shape["vocab_size"] * width
+    weights = layers * (6 * width**2 + 2 * width * config[shape.decoder_inner]) + config[shape.vocabulary] * width
     for past in range(1, workload.generation.tokens_out - 1):
         read = weights + 2 * layers * batch * length * width + 8 * layers * rows * past * width
         work = Operations(
@@ -102,6 +105,12 @@ def _summary_s(workload: Workload, shape: dict[str, int], batch: int, rates: Rat
         )
         total += max(read / rates.bandwidth_bytes_per_s, work.least_s(rates))
     return total
+
+
+_LEAST: Final[dict[AnswerKind, Callable[[Workload, Shape, Mapping[str, int], int, Rates], float]]] = {
+    AnswerKind.TEXT: _text_s,
+    AnswerKind.LABELS: _labels_s,
+}
 
 
 def measure_rates(threads: int, *, buffer_bytes: int = 2**30, rows: int = 1024, width: int = 4096) -> Rates:

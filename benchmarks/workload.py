@@ -8,14 +8,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from infolens.contract import ATTENTION_MASK, INPUT_IDS, SUMMARY_SETTINGS, TOKEN_TYPE_IDS, Task
+from infolens.contract import ATTENTION_MASK, CONTRACTS, INPUT_IDS, TOKEN_TYPE_IDS, AnswerKind, Task
+
+from .shapes import shape_of
 
 _LOWEST_ID: Final = 10
 _HIGHEST_ID: Final = 1700
 """Ordinary tokens of every fixture's vocabulary lie between these."""
-_FIRST: Final = {Task.SUMMARY: (0,), Task.CATEGORY: (2,), Task.VERACITY: ()}
-_LAST: Final = {Task.SUMMARY: (2,), Task.CATEGORY: (3,), Task.VERACITY: (4, 3)}
-_XLNET_CLS_TYPE: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +33,14 @@ class Workload:
     """One task, as it is measured."""
 
     task: Task
+    architecture: str
+    """Of the model: a key of `shapes.SHAPES`."""
     tokens_in: int
     """Tokens of an article; none of them is padding."""
     batches: tuple[int, ...]
     """Articles in one call."""
     generation: Generation | None = None
-    """Only for the summary."""
+    """Only for a task whose answers are texts."""
 
     def __str__(self) -> str:
         words = f"{self.tokens_in} tokens in"
@@ -52,36 +53,49 @@ class Workload:
         return words
 
 
-WORKLOADS: Final = {
-    Task.SUMMARY: Workload(task=Task.SUMMARY, tokens_in=512, batches=(1, 4), generation=Generation()),
-    Task.CATEGORY: Workload(task=Task.CATEGORY, tokens_in=128, batches=(1, 8)),
-    Task.VERACITY: Workload(task=Task.VERACITY, tokens_in=512, batches=(1, 4)),
-}
-"""The measured work of each task."""
+_GENERATIONS: Final[dict[AnswerKind, Generation | None]] = {AnswerKind.TEXT: Generation(), AnswerKind.LABELS: None}
+
+
+def workload_of(task: Task) -> Workload:
+    """The measured work of a task: that of its starter's architecture.
+
+    Raises:
+        BenchmarkError: The architecture has no record in `shapes`.
+    """
+    contract = CONTRACTS[task]
+    shape = shape_of(contract.architecture)
+    return Workload(
+        task=task,
+        architecture=shape.model_type,
+        tokens_in=shape.tokens_in,
+        batches=shape.batches,
+        generation=_GENERATIONS[contract.answers],
+    )
 
 
 def articles(workload: Workload, batch: int) -> dict[str, npt.NDArray[np.int32]]:
     """Random articles, the same ones at every call; article ``i`` does not depend on ``batch``.
 
     Returns:
-        ``input_ids``, ``attention_mask`` and, for XLNet, ``token_type_ids``; INT32 (batch, tokens).
+        ``input_ids``, ``attention_mask`` and, where the model reads such, ``token_type_ids``; INT32 (batch, tokens).
     """
-    first, last = _FIRST[workload.task], _LAST[workload.task]
+    shape = shape_of(workload.architecture)
+    first, last = shape.first, shape.last
     ids = np.zeros((batch, workload.tokens_in), np.int32)
     for row in range(batch):
         ids[row] = np.random.default_rng([0, row]).integers(_LOWEST_ID, _HIGHEST_ID, workload.tokens_in)
     ids[:, : len(first)] = first
     ids[:, workload.tokens_in - len(last) :] = last
     found = {INPUT_IDS.name: ids, ATTENTION_MASK.name: np.ones_like(ids)}
-    if workload.task is Task.VERACITY:
+    if shape.last_type is not None:
         types = np.zeros_like(ids)
-        types[:, -1] = _XLNET_CLS_TYPE
+        types[:, -1] = shape.last_type
         found[TOKEN_TYPE_IDS.name] = types
     return found
 
 
 def graph_inputs(workload: Workload, batch: int) -> dict[str, npt.NDArray[Any]]:
-    """`articles` as our graphs take them: a summary's settings travel as lengths of dummies, UINT8 (batch, n)."""
+    """`articles` as our graphs take them: a text's settings travel as lengths of dummies, UINT8 (batch, n)."""
     found: dict[str, npt.NDArray[Any]] = dict(articles(workload, batch))
     if workload.generation:
         g = workload.generation
@@ -91,6 +105,6 @@ def graph_inputs(workload: Workload, batch: int) -> dict[str, npt.NDArray[Any]]:
             "num_beams": g.beams,
             "length_penalty": g.length_penalty,
         }
-        for setting in SUMMARY_SETTINGS:
+        for setting in CONTRACTS[workload.task].settings:
             found[setting.name] = np.zeros((batch, setting.encode(values[setting.name])), np.uint8)
     return found

@@ -62,6 +62,7 @@ class BeamSearch:
         square = graph.one("Concat", beams, beams, axis=0)
         hidden = numpy_helper.from_array(np.array([_HIDDEN], np.float32))
         order = graph.one("Range", zero, scalar, one)
+        self.first_beam = graph.one("Equal", order, zero)  # (K,)
         same = graph.one("Equal", order, graph.one("Unsqueeze", order, graph.ints([1])))
         filled = graph.one("ConstantOfShape", square, value=hidden)
         own = graph.one("Where", same, graph.weights.constant(0.0, np.float32), filled)
@@ -86,7 +87,7 @@ class BeamSearch:
         square = graph.one("Concat", self.batch, self.settings.beams, axis=0)
         never = numpy_helper.from_array(np.array([NEVER], np.float32))
         nothing = graph.one("ConstantOfShape", square, value=never)
-        running = graph.one("Where", self.first_beam(), graph.weights.constant(0.0, np.float32), nothing)
+        running = graph.one("Where", self.first_beam, graph.weights.constant(0.0, np.float32), nothing)
         pad = numpy_helper.from_array(np.array([rules.pad], np.int32))
         whole = graph.one("Concat", square, self.settings.most, axis=0)
         sequences = graph.one("ConstantOfShape", whole, value=pad)
@@ -104,13 +105,6 @@ class BeamSearch:
         found = graph.add("Loop", inputs, outputs=len(states), body=self.body(decoder, layers, heads, head_size))
         history, running, _, sequences, scores, finished, improvable = found[:7]
         return self.forced_end(history, running, Finished(sequences, scores, finished, improvable))
-
-    def first_beam(self) -> str:
-        """BOOL (K,): which beam is the first."""
-        graph = self.outer
-        limit = graph.one("Squeeze", self.settings.beams, graph.ints([0]))
-        zero, one = (graph.weights.constant(x, np.int64) for x in (0, 1))
-        return graph.one("Equal", graph.one("Range", zero, limit, one), zero)
 
     def forced_end(self, history: str, running: str, finished: Finished) -> str:
         """Every beam that still runs ends, and the best one is the summary."""

@@ -7,63 +7,23 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Final
 
-import torch
+import transformers
 from safetensors import SafetensorError
-from transformers import (
-    AutoConfig,
-    AutoTokenizer,
-    BartForConditionalGeneration,
-    DistilBertForSequenceClassification,
-    XLNetForSequenceClassification,
-)
+from tokenizers import Tokenizer
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
+from transformers.utils import cached_file
 
-from infolens.contract import CONTRACTS, Task
+from infolens.contract import CONTRACTS, AnswerKind, Task
 
+from .architectures import Architecture, Trained, architecture_of, examples
 from .errors import CheckpointError
-from .graph import ACTIVATIONS
+from .labels import Naming, labels_of
 from .state import State
 
 _DEFAULT_LIMIT: Final = 512
 """Tokens that a model without a limit of its own (XLNet) reads, unless the tokenizer or the user says otherwise."""
 _NO_LIMIT: Final = 1_000_000
 """Tokenizers without a limit report an astronomic one; anything above this counts as none."""
-_NEVER: Final = -1e6
-"""A logit that makes a token's probability 0."""
-DEFAULT_NGRAM: Final = 3
-"""The n-gram size that a summary may not repeat, where the checkpoint's generation config does not say."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Architecture:
-    """What a task's checkpoint must be."""
-
-    model_type: str
-    model_class: Any
-    padding_side: str
-    example: str
-    """A public checkpoint of this architecture, for the error messages."""
-
-
-ARCHITECTURES: Final = {
-    Task.SUMMARY: Architecture(
-        model_type="bart",
-        model_class=BartForConditionalGeneration,
-        padding_side="right",
-        example="facebook/bart-large-cnn",
-    ),
-    Task.CATEGORY: Architecture(
-        model_type="distilbert",
-        model_class=DistilBertForSequenceClassification,
-        padding_side="right",
-        example="distilbert-base-uncased, fine-tuned",
-    ),
-    Task.VERACITY: Architecture(
-        model_type="xlnet",
-        model_class=XLNetForSequenceClassification,
-        padding_side="left",
-        example="xlnet-base-cased, fine-tuned",
-    ),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +33,15 @@ class Checkpoint:
     task: Task
     source: str
     """Name of the folder, or the hub id."""
+    architecture: Architecture
     model: Any
     """The ``transformers`` model, in fp32 and evaluation mode."""
     tokenizer: Any
     """The ``transformers`` fast tokenizer."""
     max_tokens: int
     """The longest input that is served."""
+    labels: tuple[str, ...] = ()
+    """Of a classifier, in the order of its classes."""
 
     @property
     def config(self) -> Any:
@@ -86,44 +49,41 @@ class Checkpoint:
         return self.model.config
 
     @property
-    def generation(self) -> Any:
-        """The model's generation configuration, with the project's n-gram size and early stopping.
-
-        With early stopping a search ends as soon as it has as many finished summaries as beams: the fewest steps, and
-        with one beam the same answer as a search without beams.
-        """
-        generation = self.model.generation_config
-        generation.early_stopping = True
-        if not generation.no_repeat_ngram_size:
-            generation.no_repeat_ngram_size = DEFAULT_NGRAM
-        return generation
-
-    @property
-    def state(self) -> State:
-        """The weights."""
-        return State(self.model.state_dict())
+    def trained(self) -> Trained:
+        """The model as a graph is written from it."""
+        return Trained(
+            config=self.model.config,
+            generation=getattr(self.model, "generation_config", None),
+            state=State(self.model.state_dict()),
+            max_tokens=self.max_tokens,
+        )
 
 
-def load_checkpoint(task: Task, source: str, *, max_tokens: int | None = None) -> Checkpoint:
+def load_checkpoint(
+    task: Task, source: str, *, max_tokens: int | None = None, naming: Naming | None = None
+) -> Checkpoint:
     """Load and examine a checkpoint.
 
     Args:
         task: What the checkpoint is for.
         source: A folder written by ``save_pretrained``, or a hub id.
         max_tokens: The longest input to serve; by default the smallest limit that the checkpoint knows.
+        naming: Names for a classifier's classes.
 
     Raises:
-        CheckpointError: There is no such checkpoint, it is of another architecture, its tokenizer is missing, its
-            labels are not the contract's, or it cannot read ``max_tokens``.
+        CheckpointError: There is no such checkpoint, its architecture is none that the task takes, its tokenizer is
+            missing, its labels are not named, or it cannot read ``max_tokens``.
     """
-    wanted = ARCHITECTURES[task]
-    config = _load_config(source, wanted)
-    _check_config(task, config, wanted)
+    answers = CONTRACTS[task].answers
+    config = _load_config(source, examples(answers))
+    architecture = architecture_of(config.model_type, answers)
+    _check_config(task, config, architecture)
+    labels = labels_of(config, source, naming) if answers is AnswerKind.LABELS else ()
     tokenizer = _load_tokenizer(source)  # Before the weights: it takes no time, and it may be missing.
-    model = _load_model(source, config, wanted)
-    limit = _limit(config, tokenizer)
+    model = _load_model(source, config, architecture)
+    limit = _limit(architecture.positions(config), tokenizer)
     if max_tokens is not None:
-        bound = getattr(config, "max_position_embeddings", None) if task is not Task.VERACITY else None
+        bound = architecture.positions(config)
         if max_tokens < 1 or (bound and max_tokens > bound):
             raise CheckpointError(
                 f"--max-tokens must be between 1 and the model's limit ({bound or 'none'}), not {max_tokens}"
@@ -134,14 +94,19 @@ def load_checkpoint(task: Task, source: str, *, max_tokens: int | None = None) -
             f"the tokenizer of {source!r} knows {len(tokenizer)} tokens, but the model embeds only "
             f"{config.vocab_size}: they are not from the same training run"
         )
-    if task is Task.SUMMARY:
-        with torch.no_grad():  # Rows that only fill the embedding up have no text, and must not be written.
-            model.final_logits_bias[:, len(tokenizer) :] = _NEVER
-    name = Path(source).resolve().name if Path(source).is_dir() else source
-    return Checkpoint(task=task, source=name, model=model, tokenizer=tokenizer, max_tokens=limit)
+    architecture.prepare(model, tokenizer)
+    return Checkpoint(
+        task=task,
+        source=Path(source).resolve().name if Path(source).is_dir() else source,
+        architecture=architecture,
+        model=model,
+        tokenizer=tokenizer,
+        max_tokens=limit,
+        labels=labels,
+    )
 
 
-def _load_config(source: str, wanted: Architecture) -> Any:
+def _load_config(source: str, example: str) -> Any:
     folder = Path(source)
     looks_local = source.startswith((".", "/", "~")) or source.count("/") > 1
     if folder.is_dir():
@@ -160,13 +125,14 @@ def _load_config(source: str, wanted: Architecture) -> Any:
             ) from error
         raise CheckpointError(
             f"{source!r} is neither a folder nor a checkpoint that the hub gives out (or the hub cannot be reached): "
-            f"{_first_line(error)}. Give a folder written by save_pretrained, or an id such as {wanted.example}"
+            f"{_first_line(error)}. Give a folder written by save_pretrained, or an id such as {example}"
         ) from error
 
 
-def _load_model(source: str, config: Any, wanted: Architecture) -> Any:
+def _load_model(source: str, config: Any, architecture: Architecture) -> Any:
+    kind = getattr(transformers, architecture.model_class)
     try:
-        model, info = wanted.model_class.from_pretrained(source, config=config, output_loading_info=True)
+        model, info = kind.from_pretrained(source, config=config, dtype="float32", output_loading_info=True)
     except (OSError, ValueError, RuntimeError, EOFError, UnpicklingError, SafetensorError) as error:
         raise CheckpointError(
             f"the weights of {source!r} do not load ({_first_line(error)}): they are missing, cut off or damaged, as "
@@ -174,44 +140,22 @@ def _load_model(source: str, config: Any, wanted: Architecture) -> Any:
         ) from error
     if missing := sorted(info["missing_keys"]):
         raise CheckpointError(
-            f"the weights of {source!r} lack {len(missing)} tensors of {wanted.model_class.__name__}, {missing[0]} for "
+            f"the weights of {source!r} lack {len(missing)} tensors of {architecture.model_class}, {missing[0]} for "
             "one, which would be random; save the whole fine-tuned model with save_pretrained"
         )
     return model.float().eval()
 
 
-def _check_config(task: Task, config: Any, wanted: Architecture) -> None:
-    name = wanted.model_class.__name__
-    if config.model_type != wanted.model_type:
-        raise CheckpointError(
-            f"the {task.value} task is served by {wanted.model_type!r} ({name}), but the checkpoint is "
-            f"{config.model_type!r}; fine-tune for example {wanted.example}"
-        )
+def _check_config(task: Task, config: Any, architecture: Architecture) -> None:
+    name = architecture.model_class
     found = getattr(config, "architectures", None) or [name]
     if name not in found:
         raise CheckpointError(
             f"the {task.value} task needs {name}, but the checkpoint is {', '.join(found)}: it has no trained head "
             "for this task; fine-tune it first with python -m training"
         )
-    attribute = {"bart": "activation_function", "distilbert": "activation", "xlnet": "ff_activation"}
-    activation = getattr(config, attribute[wanted.model_type])
-    unusual = [] if activation in ACTIVATIONS else [f"activation {activation!r} (known: {', '.join(ACTIVATIONS)})"]
-    if wanted.model_type == "xlnet":
-        rules = {"attn_type": "bi", "bi_data": False, "summary_type": "last", "untie_r": True}
-        unusual += [
-            f"{key}={getattr(config, key)!r} (known: {v!r})" for key, v in rules.items() if getattr(config, key) != v
-        ]
-        if config.summary_activation not in (None, "tanh"):
-            unusual.append(f"summary_activation={config.summary_activation!r} (known: 'tanh')")
-    if unusual:
-        raise CheckpointError(f"the {wanted.model_type} graph cannot express {'; '.join(unusual)}")
-    if labels := CONTRACTS[task].labels:
-        found_labels = tuple(config.id2label[i] for i in sorted(config.id2label))
-        if found_labels != labels:
-            raise CheckpointError(
-                f"the checkpoint's labels must be the contract's, in its order: {list(labels)}; they are "
-                f"{list(found_labels)}. Set id2label when fine-tuning (python -m training does)"
-            )
+    if unusual := architecture.unsupported(config):
+        raise CheckpointError(f"the {architecture.model_type} graph cannot express {'; '.join(unusual)}")
 
 
 def _load_tokenizer(source: str) -> Any:
@@ -222,18 +166,24 @@ def _load_tokenizer(source: str) -> Any:
             f"{source!r} has no tokenizer (none of {', '.join(files)}); save it there with tokenizer.save_pretrained"
         )
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(source, use_fast=True)
+        named: Any = AutoTokenizer.from_pretrained(source)
+        file = cached_file(source, "tokenizer.json", _raise_exceptions_for_missing_entries=False)
+        backend = Tokenizer.from_file(str(file)) if file else getattr(named, "backend_tokenizer", None)
     except Exception as error:  # The tokenizers library raises nothing more special.
         raise CheckpointError(
             f"the tokenizer of {source!r} does not load ({_first_line(error)}); save it again with save_pretrained"
         ) from error
-    if not tokenizer.is_fast:
+    if backend is None:
         raise CheckpointError(f"the tokenizer of {source!r} has no fast form, and only fast tokenizers are served")
-    return tokenizer
+    # The classes with an architecture's name build normaliser and splitter anew, whatever tokenizer.json says, and the
+    # model was trained with what it says.
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, model_max_length=named.model_max_length, **named.special_tokens_map
+    )
 
 
-def _limit(config: Any, tokenizer: Any) -> int:
-    limits = [getattr(config, "max_position_embeddings", None), tokenizer.model_max_length]
+def _limit(positions: int | None, tokenizer: Any) -> int:
+    limits = [positions, tokenizer.model_max_length]
     return min((int(limit) for limit in limits if limit and 0 < limit < _NO_LIMIT), default=_DEFAULT_LIMIT)
 
 

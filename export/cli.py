@@ -7,21 +7,30 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Final
 
-from infolens.contract import CONTRACTS, Task
+from infolens.contract import CONTRACTS, AnswerKind, Task, TaskContract
 
 from .checks import Tolerances
-from .deployment import DEPLOYMENT, read_deployment
+from .deployment import parse_stored, read_deployment, stored_texts
 from .errors import ExportError
-from .graph import Precision
+from .exported import require_artefacts, serving
+from .generated import check_generated, write_generated
+from .labels import read_naming
+from .precision import Precision
 from .progress import size
-from .repository import check_generated, write_generated
+from .repository import serve
 
 _EPILOG = """examples:
   python -m export summary  --checkpoint checkpoints/summary
   python -m export category --checkpoint checkpoints/category --precision fp32
   python -m export veracity --checkpoint checkpoints/veracity --replace
   python -m export category --checkpoint models:/category@champion
+  python -m export category --checkpoint checkpoints/roberta --labels LABEL_0=Business,LABEL_1=Politics
+  python -m export category --checkpoint checkpoints/deberta --exporter optimum
+  python -m export list                 the models of the repository, and which of them serve
+  python -m export serve category distilbert
+                                        let another model of the repository answer
   python -m export configs              write every config.pbtxt anew from the contract
   python -m export configs --check      fail if one is out of step (for CI)
   python -m export configs --deployment big.toml --config-name big
@@ -42,43 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for task, contract in CONTRACTS.items():
-        command = commands.add_parser(task.value, help=f"export a checkpoint as the model {contract.model!r}")
-        command.add_argument(
-            "--checkpoint",
-            required=True,
-            metavar="SOURCE",
-            help="folder of save_pretrained, a hub id, or a model of an MLflow registry, such as "
-            f"models:/{task.value}@champion",
-        )
-        command.add_argument(
-            "--tracking-uri",
-            default="",
-            metavar="URI",
-            help="MLflow server or database of models:/ (default: MLFLOW_TRACKING_URI, else the file mlruns/mlflow.db)",
-        )
-        _add_repository(command)
-        command.add_argument(
-            "--precision",
-            type=Precision,
-            choices=list(Precision),
-            default=Precision.INT8,
-            help="number format of the weights: int8 with one scale per column, fp32, or fp16 for GPUs (default: int8)",
-        )
-        command.add_argument(
-            "--max-tokens", type=int, metavar="N", help="longest input to serve (default: the checkpoint's limit)"
-        )
-        if task is Task.SUMMARY:
-            command.add_argument(
-                "--min-token-f1",
-                type=_share,
-                default=Tolerances().token_f1,
-                metavar="F",
-                help="least mean token F1, 0 to 1, between the summaries of int8 or fp16 and the checkpoint's; weights "
-                f"that are random or trained for short agree less (default: {Tolerances().token_f1:g})",
-            )
-        command.add_argument(
-            "--replace", action="store_true", help="overwrite the newest version instead of adding the next one"
-        )
+        _add_task(commands, task, contract)
     configs = commands.add_parser("configs", help="generate every config.pbtxt, or check that they are in step")
     _add_repository(configs)
     configs.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file is out of step")
@@ -94,7 +67,92 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="write <model>/configs/NAME.pbtxt in place of <model>/config.pbtxt",
     )
+    serve_command = commands.add_parser(
+        "serve", help="say which of several models answers a task (from the server's next start on)"
+    )
+    serve_command.add_argument("task", choices=list(CONTRACTS))
+    serve_command.add_argument("model", help="name of the model in the repository; `python -m export list` shows them")
+    _add_repository(serve_command)
+    listing = commands.add_parser("list", help="show the models of a repository, and which of them serve")
+    _add_repository(listing)
     return parser
+
+
+def _add_task(commands: Any, task: Task, contract: TaskContract) -> None:
+    command = commands.add_parser(task.value, help=f"export a checkpoint as a model for {contract.ensemble!r}")
+    command.add_argument(
+        "--checkpoint",
+        required=True,
+        metavar="SOURCE",
+        help="folder of save_pretrained, a hub id, or a model of an MLflow registry, such as "
+        f"models:/{task.value}@champion",
+    )
+    command.add_argument(
+        "--tracking-uri",
+        default="",
+        metavar="URI",
+        help="MLflow server or database of models:/ (default: MLFLOW_TRACKING_URI, else the file mlruns/mlflow.db)",
+    )
+    _add_repository(command)
+    command.add_argument(
+        "--name",
+        default="",
+        help=f"name of the model in the repository (default: {contract.model} for a {contract.architecture}, and "
+        f"{contract.model_name('FAMILY')} for others)",
+    )
+    command.add_argument(
+        "--keep-serving",
+        action="store_true",
+        help=f"let {contract.ensemble!r} ask the same model as before (default: the new one from now on)",
+    )
+    command.add_argument(
+        "--precision",
+        type=Precision,
+        choices=list(Precision),
+        default=Precision.INT8,
+        help="number format of the weights: int8 with one scale per column, fp32, or fp16 for GPUs (default: int8)",
+    )
+    command.add_argument(
+        "--max-tokens", type=int, metavar="N", help="longest input to serve (default: the checkpoint's limit)"
+    )
+    _OPTIONS[contract.answers](command)
+    command.add_argument(
+        "--replace", action="store_true", help="overwrite the newest version instead of adding the next one"
+    )
+
+
+def _add_text_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--min-token-f1",
+        type=_share,
+        default=Tolerances().token_f1,
+        metavar="F",
+        help="least mean token F1, 0 to 1, between the summaries of int8 or fp16 and the checkpoint's; weights "
+        f"that are random or trained for short agree less (default: {Tolerances().token_f1:g})",
+    )
+    command.set_defaults(labels="", exporter="own")
+
+
+def _add_label_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--labels",
+        default="",
+        metavar="NAMES",
+        help="names for the checkpoint's classes: THEIRS=OURS,... such as LABEL_0=Business,LABEL_1=Politics, or a file "
+        "with one label (or one THEIRS=OURS) on each line, in the order of the classes (default: the checkpoint's own)",
+    )
+    command.add_argument(
+        "--exporter",
+        choices=("own", "optimum"),
+        default="own",
+        help="what writes the graph: our own writers (BERT, DistilBERT, RoBERTa, XLNet), or optimum for others such as "
+        "DeBERTa, in an environment of its own that is installed once (default: own)",
+    )
+    command.set_defaults(min_token_f1=Tolerances().token_f1)
+
+
+_OPTIONS: Final = {AnswerKind.TEXT: _add_text_options, AnswerKind.LABELS: _add_label_options}
+"""Options that only tasks with one kind of answers have."""
 
 
 def _share(text: str) -> float:
@@ -122,21 +180,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        if options.command == "configs":
-            return _configs(options)
-        return _export(options)
+        return _COMMANDS.get(options.command, _export)(options)
     except ExportError as error:
         print(f"export failed: {error}", file=sys.stderr)
         return 1
 
 
 def _configs(options: argparse.Namespace) -> int:
-    deployment = read_deployment(options.deployment) if options.deployment else DEPLOYMENT
+    changed: dict[str | None, str] = {}
+    if options.deployment:
+        read_deployment(options.deployment)  # for its messages, which name the file
+        changed[options.config_name] = options.deployment.read_text(encoding="utf-8")
+    elif options.config_name and options.config_name not in stored_texts(options.repository):
+        changed[options.config_name] = "# As the committed numbers; say here what differs.\n"
     if not options.check:
-        written = write_generated(options.repository, deployment, options.config_name)
+        written = write_generated(options.repository, changed)
         print("\n".join(f"wrote {path}" for path in written) or "every generated file is in step")
         return 0
-    stale = check_generated(options.repository, deployment, options.config_name)
+    stale = check_generated(options.repository, changed)
     for path in stale:
         print(f"out of step: {path}", file=sys.stderr)
     if stale:
@@ -146,27 +207,72 @@ def _configs(options: argparse.Namespace) -> int:
     return 0
 
 
+def _serve(options: argparse.Namespace) -> int:
+    written = serve(options.repository, Task(options.task), options.model)
+    print("\n".join(f"wrote {path}" for path in written) or f"{options.model} answers {options.task} already")
+    return 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    artefacts = require_artefacts(options.repository)
+    served = serving(artefacts, parse_stored(stored_texts(options.repository))[None])
+    for task in CONTRACTS:
+        for name, artefact in artefacts.items():
+            if artefact.task == task:
+                facts = f"{artefact.model_type}, {artefact.precision}, {artefact.max_tokens} tokens"
+                labels = f"; {', '.join(artefact.labels)}" if artefact.labels else ""
+                print(f"{task:<10} {'serves' if served[task] == name else '':<7} {name:<22} {facts}{labels}")
+    return 0
+
+
 def _export(options: argparse.Namespace) -> int:
     # Here, so that `configs` and `--help` need neither torch nor transformers.
-    from .exporter import ExportOptions, export
+    from transformers.utils.logging import disable_progress_bar
 
-    task = Task(options.command)
+    from .exporter import Exporter, ExportOptions, export
+
+    disable_progress_bar()  # the steps are told in words of our own
+
     outcome = export(
         ExportOptions(
-            task=task,
+            task=Task(options.command),
             checkpoint=options.checkpoint,
             tracking_uri=options.tracking_uri,
             repository=options.repository,
+            name=options.name,
+            serve=not options.keep_serving,
             precision=options.precision,
+            exporter=Exporter(options.exporter),
             max_tokens=options.max_tokens,
+            naming=read_naming(options.labels) if options.labels else None,
             replace=options.replace,
-            tolerances=Tolerances(token_f1=options.min_token_f1) if task is Task.SUMMARY else Tolerances(),
+            tolerances=Tolerances(token_f1=options.min_token_f1),
         )
     )
     print(outcome.parity.table())
     files = ", ".join(f"{name} {size(count)}" for name, count in outcome.file_bytes.items())
     print(
-        f"{options.repository / CONTRACTS[task].model}: version {outcome.version}, {outcome.artefact.precision}, "
+        f"{options.repository / outcome.name}: version {outcome.version}, {outcome.artefact.precision}, "
         f"reads {outcome.artefact.max_tokens} tokens, loads in {outcome.load_s:.2f} s; {files}"
     )
+    if outcome.artefact.labels:
+        print(f"labels: {', '.join(outcome.artefact.labels)}")
+    _say_who_serves(options, outcome.name)
     return 0
+
+
+def _say_who_serves(options: argparse.Namespace, made: str) -> None:
+    """Say what answers the task from the server's next start on, where that is not the only model for it."""
+    task, artefacts = Task(options.command), require_artefacts(options.repository)
+    others = [name for name, artefact in artefacts.items() if artefact.task == task and name != made]
+    if others:
+        served = serving(artefacts, parse_stored(stored_texts(options.repository))[None])[task]
+        choice = made if served != made else others[0]
+        print(
+            f"{CONTRACTS[task].ensemble} asks {served} from the server's next start on; to change that: "
+            f"python -m export serve {task} {choice}"
+        )
+
+
+_COMMANDS: Final = {"configs": _configs, "serve": _serve, "list": _list}
+"""What the commands that are no task's do."""

@@ -1,7 +1,9 @@
 """The numbers of the deployment that no contract fixes: batches, queues, instances, threads, length buckets.
 
 `DEPLOYMENT` is what the committed repository is generated from: a machine of two cores. Another machine's numbers come
-from a TOML file (`read_deployment`), which names only what differs; ``python -m benchmarks tune`` writes one.
+from a TOML file (`read_deployment`), which names only what differs; ``python -m benchmarks tune`` writes one. A
+repository keeps its files beside its models: ``deployment.toml`` for ``config.pbtxt``, and ``deployment-NAME.toml`` for
+``configs/NAME.pbtxt``, so that an export generates all of them anew.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from infolens.contract import LENGTH_BUCKETS, Task
+from infolens.contract import CONTRACTS, LENGTH_BUCKETS, AnswerKind, Task
 
 from .errors import DeploymentError
 
@@ -35,16 +37,10 @@ class ModelDeployment:
 class Deployment:
     """How the repository is run on CPUs."""
 
-    models: Mapping[Task, ModelDeployment] = field(
-        default_factory=lambda: {
-            # As many instances as cores: more of them only push each other out of the caches. A core computes two
-            # summaries no faster together than one after the other, and the first one is answered sooner.
-            Task.SUMMARY: ModelDeployment(max_batch_size=4, batch_together=1, instances=2),
-            Task.CATEGORY: ModelDeployment(max_batch_size=16),
-            Task.VERACITY: ModelDeployment(max_batch_size=16),
-        }
-    )
-    """By task."""
+    models: Mapping[Task, ModelDeployment] = field(default_factory=dict)
+    """How the models of a task run, where that is not as in `MODELS`; see `model`."""
+    serves: Mapping[Task, str] = field(default_factory=dict)
+    """The model that answers a task, where the repository holds several."""
     request_batch_size: int = 4
     """Most articles in one request; no model's batch may be smaller."""
     text_batch_size: int = 32
@@ -69,7 +65,8 @@ class Deployment:
         for name in ("request_batch_size", "text_batch_size", "queue_size", "max_running", "max_wait_ms"):
             if getattr(self, name) < 1:
                 raise DeploymentError(f"{name} is at least 1, not {getattr(self, name)}")
-        for task, model in self.models.items():
+        for task in CONTRACTS:
+            model = self.model(task)
             for name in ("max_batch_size", "instances", "threads"):
                 if getattr(model, name) < 1:
                     raise DeploymentError(f"{name} of {task} is at least 1, not {getattr(model, name)}")
@@ -86,6 +83,18 @@ class Deployment:
         if not self.length_buckets or list(self.length_buckets) != sorted({*self.length_buckets, 1} - {0, 1}):
             raise DeploymentError(f"length_buckets are numbers of tokens that rise, not {list(self.length_buckets)}")
 
+    def model(self, task: Task) -> ModelDeployment:
+        """How the models of a task run."""
+        return self.models.get(task) or MODELS[CONTRACTS[task].answers]
+
+
+MODELS: Final = {
+    # As many instances as cores: more of them only push each other out of the caches. A core computes two summaries no
+    # faster together than one after the other, and the first one is answered sooner.
+    AnswerKind.TEXT: ModelDeployment(max_batch_size=4, batch_together=1, instances=2),
+    AnswerKind.LABELS: ModelDeployment(max_batch_size=16),
+}
+"""How models run unless a deployment says otherwise, by the kind of their answers."""
 
 _Settings = TypeVar("_Settings", Deployment, ModelDeployment)
 
@@ -102,15 +111,73 @@ def read_deployment(path: Path) -> Deployment:
         DeploymentError: The file cannot be read, or a field is unknown, of another type or out of its range.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return parse_deployment(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
         raise DeploymentError(f"cannot read the deployment {path}: {error}") from error
-    tables = {task: document.pop(task.value, {}) for task in Task}
-    models = {task: _changed(DEPLOYMENT.models[task], table, f"{path}: [{task}]") for task, table in tables.items()}
+
+
+def parse_deployment(text: str, where: str) -> Deployment:
+    """A deployment from the text of its file, which messages call ``where``; see `read_deployment`."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DeploymentError(f"cannot read the deployment {where}: {error}") from error
+    tables = {task: document.pop(task.value) for task in Task if task in document}
+    models = {task: _changed(DEPLOYMENT.model(task), table, f"{where}: [{task}]") for task, table in tables.items()}
     buckets = document.pop("length_buckets", DEPLOYMENT.length_buckets)
     if not isinstance(buckets, list | tuple) or not all(type(bucket) is int for bucket in buckets):
-        raise DeploymentError(f"{path}: length_buckets is a list of whole numbers, not {buckets!r}")
-    return replace(_changed(DEPLOYMENT, document, str(path)), models=models, length_buckets=tuple(buckets))
+        raise DeploymentError(f"{where}: length_buckets is a list of whole numbers, not {buckets!r}")
+    serves = document.pop("serves", {})
+    if not isinstance(serves, dict) or not all(isinstance(model, str) for model in serves.values()):
+        raise DeploymentError(f'{where}: [serves] names a model for each task, as in category = "distilbert"')
+    if unknown := sorted(set(serves) - set(Task)):
+        raise DeploymentError(f"{where}: [serves] has no task {unknown[0]!r}; there are {', '.join(Task)}")
+    changed = _changed(DEPLOYMENT, document, where)
+    by_task = {Task(task): model for task, model in serves.items()}
+    return replace(changed, models=models, length_buckets=tuple(buckets), serves=by_task)
+
+
+def deployment_file(name: str | None) -> str:
+    """Name of the file, in a repository, of the deployment behind ``config.pbtxt`` or ``configs/<name>.pbtxt``."""
+    return "deployment.toml" if name is None else f"deployment-{name}.toml"
+
+
+def stored_texts(repository: Path) -> dict[str | None, str]:
+    """The text of every deployment file of a repository, by its name; that of ``config.pbtxt`` is None, and first.
+
+    Raises:
+        DeploymentError: One cannot be read.
+    """
+    paths: dict[str | None, Path] = {None: repository / deployment_file(None)}
+    for path in sorted(repository.glob(deployment_file("*"))):
+        paths[path.stem.removeprefix("deployment-")] = path
+    try:
+        texts = {name: path.read_text(encoding="utf-8") for name, path in paths.items() if path.is_file()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise DeploymentError(f"cannot read a deployment of {repository}: {error}") from error
+    return texts if None in texts else {None: "", **texts}
+
+
+def parse_stored(texts: Mapping[str | None, str]) -> dict[str | None, Deployment]:
+    """The deployments of a repository, from `stored_texts`. Which models serve is said once for all of them.
+
+    Raises:
+        DeploymentError: A file has a setting that is unknown, of another type or out of its range.
+    """
+    found = {name: parse_deployment(text, deployment_file(name)) for name, text in texts.items()}
+    serves = found[None].serves
+    return {name: replace(one, serves={**serves, **one.serves}) for name, one in found.items()}
+
+
+def with_serving(text: str, task: Task, model: str) -> str:
+    """The text of a deployment file in which ``model`` answers ``task``; whatever else it says stays."""
+    import tomlkit
+
+    document = tomlkit.parse(text)
+    if "serves" not in document:
+        document["serves"] = tomlkit.table()
+    document["serves"][task.value] = model
+    return tomlkit.dumps(document)
 
 
 def _changed(settings: _Settings, table: Any, where: str) -> _Settings:

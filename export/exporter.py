@@ -6,8 +6,10 @@ answers and is let go, and only then is one graph after the other loaded and com
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shutil
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -15,29 +17,34 @@ from typing import Final
 
 import onnx
 
-from infolens.contract import SUMMARY_SETTINGS, Task
+from infolens.contract import CONTRACTS, Task
 from operators.library import ensure_operators
 
 from .artefact import Artefact
-from .bart_graph import build_bart
 from .checkpoint import Checkpoint, load_checkpoint
 from .checks import Parity, Tolerances
-from .distilbert_graph import build_distilbert
 from .errors import CheckpointError, ParityError
-from .graph import Precision
+from .labels import Naming
 from .model_file import MODEL_FILE, SPLIT_BYTES, model_files, write_model
 from .parity import Reference, check_graph, reference_of
+from .precision import Precision
 from .progress import size, step
 from .registry import checkpoint_folder
 from .repository import Export, publish
 from .tokenization import Padding, padding_of, serving_tokenizer
 from .weights import Weights
 from .workspace import require_space, workspace
-from .xlnet_graph import build_xlnet
 
 _PACKAGES: Final = ("onnx", "onnxruntime", "tokenizers", "torch", "transformers")
-_WEIGHT_BYTES: Final = {Precision.FP32: 4.1, Precision.FP16: 2.2, Precision.INT8: 1.25}
-"""About what a weight takes on the disk; some of them, such as positions, stay in fp32 at every precision."""
+
+
+class Exporter(StrEnum):
+    """What writes the graph."""
+
+    OWN = "own"
+    """Our writer of the architecture, in `architectures`."""
+    OPTIMUM = "optimum"
+    """optimum, in an environment of its own; see `optimum`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,20 +57,32 @@ class ExportOptions:
     tracking_uri: str = ""
     """Of the MLflow server or database of a registered model."""
     repository: Path = Path("model_repository")
+    name: str = ""
+    """The model's name in the repository; by default the one that the contract has for its architecture."""
+    serve: bool = True
+    """Whether the model answers its task from now on."""
     precision: Precision = Precision.INT8
+    exporter: Exporter = Exporter.OWN
     max_tokens: int | None = None
     """Longest input to serve; by default the checkpoint's own limit."""
+    naming: Naming | None = None
+    """Names for the classes of a classifier."""
     replace: bool = False
     """Overwrite the newest version instead of adding one."""
     tolerances: Tolerances = field(default_factory=Tolerances)
     split_bytes: int = SPLIT_BYTES
     """Weights of this size and more stand in a file beside the graph."""
 
+    def __post_init__(self) -> None:
+        if self.name and not (self.name.isidentifier() and self.name.isascii()):
+            raise CheckpointError(f"a model's name is made of letters, digits and underscores, not {self.name!r}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """A finished export."""
 
+    name: str
     version: int
     artefact: Artefact
     parity: Parity
@@ -89,12 +108,12 @@ def export(options: ExportOptions) -> Outcome:
         }
         artefact, tokenizer, reference = _with_checkpoint(options, models)
         parity, load_s = Parity(), 0.0
-        # Only int8 graphs are compared on native operators: nothing is built for the others.
+        # Only graphs of integers are compared on native operators: nothing is built for the others.
         native = ensure_operators().path if options.precision is Precision.INT8 else None
         for precision, path in models.items():
             with step(f"comparing the {precision} graph with transformers"):
                 load_s = check_graph(parity, reference, precision, path, tolerances=options.tolerances)
-            if precision is Precision.INT8 and native:
+            if precision.number_format.integers and native:
                 with step(f"comparing the {precision} graph on native operators with transformers"):
                     load_s = check_graph(
                         parity, reference, precision, path, tolerances=options.tolerances, operators=native
@@ -109,9 +128,11 @@ def export(options: ExportOptions) -> Outcome:
         artefact = artefact.with_parity(parity.figures())
         model = models[options.precision]
         file_bytes = {file.name: file.stat().st_size for file in model_files(model)}
-        made = Export(task=options.task, artefact=artefact, model=model, tokenizer=tokenizer)
-        number = publish(made, options.repository, replace=options.replace)
+        name = options.name or CONTRACTS[options.task].model_name(artefact.model_type)
+        made = Export(name=name, artefact=artefact, model=model, tokenizer=tokenizer)
+        number = publish(made, options.repository, replace=options.replace, serve=options.serve)
     return Outcome(
+        name=name,
         version=number,
         artefact=artefact,
         parity=parity,
@@ -129,28 +150,30 @@ def _with_checkpoint(options: ExportOptions, models: dict[Precision, Path]) -> t
         checkpoint_folder(options.checkpoint, tracking_uri=options.tracking_uri) as folder,
         step(f"reading {options.checkpoint}"),
     ):
-        checkpoint = load_checkpoint(options.task, folder, max_tokens=options.max_tokens)
+        checkpoint = load_checkpoint(options.task, folder, max_tokens=options.max_tokens, naming=options.naming)
     if folder != options.checkpoint:
         checkpoint = replace(checkpoint, source=options.checkpoint)  # the folder that it was fetched to is gone
     tokenizer, padding = serving_tokenizer(checkpoint), padding_of(checkpoint)
     parameters = checkpoint.model.num_parameters()
-    expected = {precision: int(parameters * _WEIGHT_BYTES[precision]) for precision in models}
+    expected = {precision: int(parameters * precision.number_format.weight_bytes) for precision in models}
     require_space(options.repository, sum(expected.values()) + 2 * len(tokenizer.encode()))
+    write = _WRITERS[options.exporter](checkpoint, options, next(iter(models.values())).parents[1])
     for precision, path in models.items():
         path.parent.mkdir()
         facts = f"{parameters / 1e6:.1f} M weights, up to {size(expected[precision])}"
         with step(f"writing the {precision} graph: {facts}"):
-            write_model(path, partial(build, checkpoint, precision), split_bytes=options.split_bytes)
+            write_model(path, partial(write, precision), split_bytes=options.split_bytes)
     with step("asking transformers for its answers"):
         reference = reference_of(checkpoint, tokenizer, padding)
-    return _artefact(checkpoint, options.precision, padding), tokenizer, reference
+    return _artefact(checkpoint, options, padding), tokenizer, reference
 
 
-def _artefact(checkpoint: Checkpoint, precision: Precision, padding: Padding) -> Artefact:
+def _artefact(checkpoint: Checkpoint, options: ExportOptions, padding: Padding) -> Artefact:
     return Artefact(
         task=checkpoint.task.value,
-        architecture=type(checkpoint.model).__name__,
-        precision=precision.value,
+        architecture=checkpoint.architecture.model_class,
+        model_type=checkpoint.architecture.model_type,
+        precision=options.precision.value,
         checkpoint=checkpoint.source,
         max_tokens=checkpoint.max_tokens,
         vocabulary=checkpoint.config.vocab_size,
@@ -158,7 +181,9 @@ def _artefact(checkpoint: Checkpoint, precision: Precision, padding: Padding) ->
         padding_side=padding.side,
         pad_id=padding.pad_id,
         pad_type_id=padding.pad_type_id,
-        parity={},
+        token_types=padding.token_types,
+        labels=checkpoint.labels,
+        exporter=options.exporter.value,
         packages={package: version(package) for package in _PACKAGES},
     )
 
@@ -168,20 +193,49 @@ def _delete(files: Iterable[Path]) -> None:
         file.unlink()
 
 
+GraphWriter = Callable[[Precision, Weights], onnx.ModelProto]
+
+
 def build(checkpoint: Checkpoint, precision: Precision, weights: Weights) -> onnx.ModelProto:
-    """The ONNX graph of a checkpoint; its weights go to ``weights``.
+    """The ONNX graph of a checkpoint by our own writer; its weights go to ``weights``.
 
     Raises:
-        CheckpointError: BART has too few positions for the longest summary.
+        CheckpointError: There is no writer for its architecture, or the graph cannot express the checkpoint.
     """
-    if checkpoint.task is Task.CATEGORY:
-        return build_distilbert(checkpoint.config, checkpoint.state, precision, weights)
-    if checkpoint.task is Task.VERACITY:
-        return build_xlnet(checkpoint.config, checkpoint.state, precision, weights, max_tokens=checkpoint.max_tokens)
-    longest = max(int(s.maximum) for s in SUMMARY_SETTINGS if s.name == "max_length")
-    if checkpoint.config.max_position_embeddings < longest:
+    write = checkpoint.architecture.write
+    if write is None:
         raise CheckpointError(
-            f"a request may ask for summaries of {longest} tokens, but the checkpoint has only "
-            f"{checkpoint.config.max_position_embeddings} positions; train it with max_position_embeddings >= {longest}"
+            f"the graph of a {checkpoint.architecture.model_type} is written by optimum: add --exporter optimum, which "
+            "installs it in an environment of its own, once"
         )
-    return build_bart(checkpoint.config, checkpoint.generation, checkpoint.state, precision, weights)
+    return write(checkpoint.trained, precision, weights)
+
+
+def _own(checkpoint: Checkpoint, _options: ExportOptions, _work: Path) -> GraphWriter:
+    return partial(build, checkpoint)
+
+
+def _optimum(checkpoint: Checkpoint, options: ExportOptions, work: Path) -> GraphWriter:
+    """Let optimum export the graph, in fp32; the writer makes one of it that is served."""
+    # Here, since few exports need them.
+    from .optimum.adapt import adapt
+    from .optimum.convert import convert
+    from .optimum.environment import ensure_optimum
+
+    python = ensure_optimum()
+    parameters = checkpoint.model.num_parameters()
+    require_space(options.repository, int(2 * parameters * Precision.FP32.number_format.weight_bytes))
+    place = work / "optimum"
+    # Saved from the loaded model: a hub id has no folder, and its name is in optimum's messages.
+    saved, made = place / Path(checkpoint.source).name, place / ".graph"
+    checkpoint.model.save_pretrained(saved)
+    made.mkdir()
+    graph = convert(saved, made, python)
+    shutil.rmtree(saved)
+    return partial(adapt, graph)
+
+
+_WRITERS: Final[dict[Exporter, Callable[[Checkpoint, ExportOptions, Path], GraphWriter]]] = {
+    Exporter.OWN: _own,
+    Exporter.OPTIMUM: _optimum,
+}

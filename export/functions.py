@@ -18,7 +18,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from . import int8_attention
-from .graph import MICROSOFT, OPSET, UINT8_MIDDLE, Graph, Precision
+from .graph import MICROSOFT, OPSET, UINT8_MIDDLE, Graph
+from .precision import Precision
 from .weights import INT8_MAX
 
 DOMAIN: Final = "infolens"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
+from .precision import Precision
 from .weights import Weights, quantize_columns
 
 OPSET: Final = 17
@@ -31,14 +31,6 @@ _HALF_LIMIT: Final = 6.0e4
 """Products in fp16 are cut off here: below the greatest number, 65504, so that a bias can still be added."""
 ACTIVATIONS: Final = ("gelu", "relu")
 """The activation functions that the graphs can express."""
-
-
-class Precision(StrEnum):
-    """The number format of the weights of an exported model."""
-
-    FP32 = "fp32"
-    FP16 = "fp16"
-    INT8 = "int8"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +57,7 @@ class Graph:
 
     def __init__(self, weights: Weights, *, prefix: str, precision: Precision) -> None:
         self.weights = weights
-        self.precision = precision
+        self.numbers = precision.number_format
         self.nodes: list[onnx.NodeProto] = []
         self._prefix = prefix
         self.batch_shape = ""
@@ -126,7 +118,7 @@ class Graph:
             layout: The shape of ``x``, and of the result.
             activation: One of `ACTIVATIONS`, or none.
         """
-        if self.precision is Precision.INT8:
+        if self.numbers.integers:
             quantized, scales = quantize_columns(weight)
             stored = self.weights.add(f"{name}.weight_int8", quantized)
             scale = self.weights.add(f"{name}.scale", scales)
@@ -176,7 +168,7 @@ class Graph:
         At the precision fp16 it is computed in fp16 and cut off before it overflows, as residuals and feed-forward
         layers of BERT's family would. What is between the products stays in fp32: sums, normalisations, softmax.
         """
-        if self.precision is not Precision.FP16:
+        if not self.numbers.half:
             return self.one("MatMul", x, y)
         product = self.one("MatMul", self.half(x), self.half(y))
         bounds = [self.weights.constant(bound, np.float16) for bound in (-_HALF_LIMIT, _HALF_LIMIT)]
@@ -187,7 +179,7 @@ class Graph:
         return self.one("Cast", x, to=TensorProto.FLOAT16)
 
     def _stored(self, weight: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | npt.NDArray[np.float16]:
-        if self.precision is not Precision.FP16:
+        if not self.numbers.half:
             return weight
         return np.clip(weight, -_HALF_LIMIT, _HALF_LIMIT).astype(np.float16)
 
@@ -215,7 +207,7 @@ class Graph:
 
         ``mask`` INT32 (batch, length) is 0 where nobody may look.
         """
-        if self.precision is Precision.INT8:
+        if self.numbers.integers:
             return self.fused("Int8SelfAttention", parts, mask, num_heads=heads)
         return self.attention([*self.add("Split", [parts], outputs=3, axis=-1), "", mask], heads)[0]
 
@@ -227,7 +219,7 @@ class Graph:
         Softmax is in fp32 at every precision: the kernels for fp16 sum up in fp32. A cache of keys and values
         (``outputs`` beyond the first) stays in fp32.
         """
-        half = self.precision is Precision.FP16 and outputs == 1
+        half = self.numbers.half and outputs == 1
         if half:  # All but the mask, the fifth input.
             inputs = [self.half(name) if name and i != _MASK_INPUT else name for i, name in enumerate(inputs)]
         found = self.add(
@@ -245,13 +237,13 @@ class Graph:
         """Rows of a stored table: INT32 ids (batch, length) -> (batch, length, width)."""
         rows = self.one("Gather", table.rows, ids)
         if not table.scales:
-            return self.one("Cast", rows, to=TensorProto.FLOAT) if self.precision is Precision.FP16 else rows
+            return self.one("Cast", rows, to=TensorProto.FLOAT) if self.numbers.half else rows
         scale = self.one("Unsqueeze", self.one("Gather", table.scales, ids), self.ints([-1]))
         return self.one("Mul", self.one("Cast", rows, to=TensorProto.FLOAT), scale)
 
     def store_embedding(self, name: str, table: npt.NDArray[np.float32]) -> Embedding:
         """Store a table (rows, width), in int8 with one scale a row where the precision says so."""
-        if self.precision is not Precision.INT8:
+        if not self.numbers.integers:
             return Embedding(rows=self.weights.add(f"{name}.weight", self._stored(table)))
         columns, scales = quantize_columns(table.T)
         rows = self.weights.add(f"{name}.weight_int8", columns.T)

@@ -19,13 +19,13 @@ import numpy.typing as npt
 import onnxruntime as ort
 import torch
 
-from infolens.contract import ATTENTION_MASK, INPUT_IDS, SUMMARY_SETTINGS, Task
+from infolens.contract import ATTENTION_MASK, INPUT_IDS, SUMMARY_SETTINGS, AnswerKind
 
 from .articles import ARTICLES
 from .checkpoint import Checkpoint
 from .checks import Parity, Tolerances
 from .errors import ParityError
-from .graph import Precision
+from .precision import Precision
 from .progress import step
 from .tokenization import Batch, Padding, encode
 
@@ -74,11 +74,9 @@ def reference_of(
     _require_same_ids(checkpoint, tokenizer_json, padding, articles)
 
     def served(texts: Sequence[str]) -> Batch:
-        with_types = checkpoint.task is Task.VERACITY
-        return encode(tokenizer_json, texts, padding, max_tokens=checkpoint.max_tokens, with_types=with_types)
+        return encode(tokenizer_json, texts, padding, max_tokens=checkpoint.max_tokens)
 
-    make = _Summaries.of if checkpoint.task is Task.SUMMARY else _Probabilities.of
-    return make(checkpoint, served, articles)
+    return _REFERENCES[checkpoint.architecture.answers](checkpoint, served, articles)
 
 
 def check_graph(
@@ -125,9 +123,8 @@ def check_graph(
 
 def _require_same_ids(checkpoint: Checkpoint, tokenizer_json: str, padding: Padding, articles: Sequence[str]) -> None:
     """Compare the served tokenizer with the checkpoint's own, special tokens and truncation included."""
-    with_types = checkpoint.task is Task.VERACITY
     for text in articles:
-        served = encode(tokenizer_json, [text], padding, max_tokens=checkpoint.max_tokens, with_types=with_types)
+        served = encode(tokenizer_json, [text], padding, max_tokens=checkpoint.max_tokens)
         for name, tensor in _reference_inputs(checkpoint, text).items():
             if name not in served:
                 continue
@@ -148,7 +145,14 @@ def _ends(row: npt.NDArray[Any]) -> str:
 
 
 def _reference_inputs(checkpoint: Checkpoint, text: str) -> dict[str, torch.Tensor]:
-    encoded = checkpoint.tokenizer(text, truncation=True, max_length=checkpoint.max_tokens, return_tensors="pt")
+    encoded = checkpoint.tokenizer(
+        text,
+        truncation=True,
+        max_length=checkpoint.max_tokens,
+        return_tensors="pt",
+        # Said aloud, since a tokenizer may leave out by itself what its model would have read.
+        return_token_type_ids=checkpoint.architecture.token_types,
+    )
     return dict(encoded)
 
 
@@ -177,19 +181,17 @@ class _Probabilities:
         alone = np.concatenate(
             [run({key: array[i : i + 1] for key, array in last.items()}) for i in range(len(self.expected))]
         )
-        half = precision is Precision.FP16
-        allowed = limits.probability_int8 if precision is Precision.INT8 else limits.probability_fp32
-        parity.most(f"{name}_largest_difference", worst, limits.probability_fp16 if half else allowed)
-        same = limits.probability_fp16 if half else limits.probability_fp32
-        parity.most(f"{name}_alone_or_in_a_batch", np.abs(alone - together).max(), same)
-        if precision is Precision.INT8:
+        allowed = precision.number_format
+        agreement = allowed.agreement if limits.agreement is None else limits.agreement
+        parity.most(f"{name}_largest_difference", worst, allowed.probability)
+        parity.most(f"{name}_alone_or_in_a_batch", np.abs(alone - together).max(), allowed.alone)
+        if allowed.agreement:
             ordered = np.sort(self.expected, axis=1)
-            decided = (ordered[:, -1] - ordered[:, -2]) > limits.probability_int8
+            decided = (ordered[:, -1] - ordered[:, -2]) > allowed.probability
             equal = together.argmax(1) == self.expected.argmax(1)
-            parity.most(
-                f"{name}_mean_difference", np.abs(together - self.expected).mean(), limits.mean_probability_int8
-            )
-            parity.least(f"{name}_same_answer", equal[decided].mean() if decided.any() else 1.0, limits.agreement_int8)
+            mean = np.abs(together - self.expected).mean()
+            parity.most(f"{name}_mean_difference", mean, allowed.mean_probability)
+            parity.least(f"{name}_same_answer", equal[decided].mean() if decided.any() else 1.0, agreement)
 
 
 def _reference_probabilities(checkpoint: Checkpoint, articles: Sequence[str]) -> Iterable[npt.NDArray[np.float32]]:
@@ -218,7 +220,7 @@ class _Summaries:
             batch = served(texts)
             with step(f"asking transformers for {len(texts)} summaries, case {number} of {len(_SUMMARY_CASES)}"):
                 cases.append((with_settings(batch, values), _reference_summaries(checkpoint, batch, values)))
-        return cls(cases=cases, pad_id=checkpoint.generation.pad_token_id)
+        return cls(cases=cases, pad_id=checkpoint.model.generation_config.pad_token_id)
 
     def compare(self, parity: Parity, precision: Precision, name: str, run: Run, limits: Tolerances) -> None:
         exact: list[bool] = []
@@ -230,15 +232,20 @@ class _Summaries:
             exact += [a == b for a, b in zip(answers, expected, strict=True)]
             alone.append(_tokens(single[0], self.pad_id) == answers[-1])
             scores += [token_f1(a, b) for a, b in zip(answers, expected, strict=True)]
-        strict = precision is Precision.FP32
-        parity.least(f"{name}_same_summaries", float(np.mean(exact)), 1.0 if strict else 0.0)
-        least = 0.0 if precision is Precision.FP16 else 1.0
-        # In fp16 the size of a batch decides how a product is rounded, and so between near ties.
-        parity.least(f"{name}_alone_or_in_a_batch", float(np.mean(alone)), least)
-        if not strict:
+        allowed = precision.number_format
+        parity.least(f"{name}_same_summaries", float(np.mean(exact)), allowed.same_summaries)
+        parity.least(f"{name}_alone_or_in_a_batch", float(np.mean(alone)), allowed.same_alone)
+        if allowed.same_summaries < 1:
             mean = float(np.mean(scores))
             hint = _F1_HINT.format(name, mean, limits.token_f1)
             parity.least(f"{name}_token_f1", mean, limits.token_f1, hint=hint)
+
+
+_REFERENCES: Final[dict[AnswerKind, Callable[[Checkpoint, Encode, Sequence[str]], Reference]]] = {
+    AnswerKind.TEXT: _Summaries.of,
+    AnswerKind.LABELS: _Probabilities.of,
+}
+"""What is compared, by the kind of the answers."""
 
 
 def with_settings(batch: Batch, values: dict[str, float]) -> Feeds:
@@ -256,7 +263,7 @@ def _reference_summaries(checkpoint: Checkpoint, batch: Batch, values: dict[str,
     """
     kinds: dict[str, type] = {"INT32": int, "FP32": float}
     settings = {setting.name: kinds[setting.dtype](values[setting.name]) for setting in SUMMARY_SETTINGS}
-    generation = checkpoint.generation
+    generation = checkpoint.model.generation_config
     settings["early_stopping"] = generation.early_stopping and settings["num_beams"] > 1
     if settings["num_beams"] == 1:  # Without beams both are meaningless, and transformers warns.
         settings["length_penalty"] = 1.0

@@ -11,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from infolens.contract import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Task, buckets_up_to
+from infolens.contract import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, buckets_up_to
 
-from .checkpoint import ARCHITECTURES, Checkpoint
+from .architectures import SpecialToken
+from .checkpoint import Checkpoint
 from .errors import CheckpointError
-
-_XLNET_PAD_TYPE = 3
 
 Batch = dict[str, npt.NDArray[np.int32]]
 
@@ -29,16 +28,22 @@ class Padding:
     """``left`` or ``right``."""
     pad_id: int
     pad_type_id: int
+    token_types: bool
+    """Whether the model takes ``token_type_ids``."""
 
 
 def padding_of(checkpoint: Checkpoint) -> Padding:
     """How inputs of the checkpoint are padded."""
-    side = ARCHITECTURES[checkpoint.task].padding_side
+    architecture = checkpoint.architecture
     pad_id = checkpoint.tokenizer.pad_token_id
     if pad_id is None:
         raise CheckpointError(f"the tokenizer of {checkpoint.source!r} names no padding token; set its pad_token")
-    type_id = _XLNET_PAD_TYPE if checkpoint.task is Task.VERACITY else 0
-    return Padding(side=side, pad_id=int(pad_id), pad_type_id=type_id)
+    return Padding(
+        side=architecture.padding_side,
+        pad_id=int(pad_id),
+        pad_type_id=architecture.pad_type_id,
+        token_types=architecture.token_types,
+    )
 
 
 def serving_tokenizer(checkpoint: Checkpoint) -> str:
@@ -56,42 +61,43 @@ def serving_tokenizer(checkpoint: Checkpoint) -> str:
 
 def _template(checkpoint: Checkpoint) -> dict[str, Any]:
     """``<s> A </s>``, ``[CLS] A [SEP]``, or ``A <sep> <cls>`` with token type 2 for XLNet's ``<cls>``."""
-    tokenizer = checkpoint.tokenizer
-    bos, eos, cls, sep = tokenizer.bos_token, tokenizer.eos_token, tokenizer.cls_token, tokenizer.sep_token
-    before, after = {
-        Task.SUMMARY: ([(cls or bos, 0)], [(sep or eos, 0)]),
-        Task.CATEGORY: ([(cls, 0)], [(sep, 0)]),
-        Task.VERACITY: ([], [(sep, 0), (cls, 2)]),
-    }[checkpoint.task]
-    ids = {}
-    for token, _ in before + after:
-        found = tokenizer.convert_tokens_to_ids(token) if token else None
-        if found is None or (found == tokenizer.unk_token_id and token != tokenizer.unk_token):
-            raise CheckpointError(
-                f"the tokenizer of {checkpoint.source!r} lacks a special token that the {checkpoint.task.value} task "
-                f"needs (bos {bos!r}, eos {eos!r}, cls {cls!r}, sep {sep!r}); set it before save_pretrained"
-            )
-        ids[token] = found
+    architecture = checkpoint.architecture
+    ids: dict[str, int] = {}
 
-    def special(token: str, kind: int) -> dict[str, Any]:
-        return {"SpecialToken": {"id": token, "type_id": kind}}
+    def special(token: SpecialToken) -> dict[str, Any]:
+        text, ids[text] = _text_and_id(checkpoint, token)
+        return {"SpecialToken": {"id": text, "type_id": token.type_id}}
 
     first = {"Sequence": {"id": "A", "type_id": 0}}
     second = {"Sequence": {"id": "B", "type_id": 1}}
-    single = [*(special(*token) for token in before), first, *(special(*token) for token in after)]
+    single = [*map(special, architecture.before), first, *map(special, architecture.after)]
     return {
         "type": "TemplateProcessing",
         "single": single,
         "pair": [*single, second],
-        "special_tokens": {token: {"id": token, "ids": [i], "tokens": [token]} for token, i in ids.items()},
+        "special_tokens": {text: {"id": text, "ids": [i], "tokens": [text]} for text, i in ids.items()},
     }
 
 
-def encode(tokenizer_json: str, texts: Sequence[str], padding: Padding, *, max_tokens: int, with_types: bool) -> Batch:
+def _text_and_id(checkpoint: Checkpoint, token: SpecialToken) -> tuple[str, int]:
+    tokenizer, architecture = checkpoint.tokenizer, checkpoint.architecture
+    for role in token.roles:
+        text = getattr(tokenizer, role, None)
+        found = tokenizer.convert_tokens_to_ids(text) if text else None
+        if found is not None and (found != tokenizer.unk_token_id or text == tokenizer.unk_token):
+            return str(text), int(found)
+    every = ", ".join(" or ".join(one.roles) for one in (*architecture.before, *architecture.after))
+    raise CheckpointError(
+        f"the tokenizer of {checkpoint.source!r} lacks the {' or '.join(token.roles)}, and a {architecture.model_type} "
+        f"needs {every}; set it before save_pretrained"
+    )
+
+
+def encode(tokenizer_json: str, texts: Sequence[str], padding: Padding, *, max_tokens: int) -> Batch:
     """Encode texts as the serving side does: truncated at the end, special tokens kept, padded to one bucket.
 
     Returns:
-        ``input_ids``, ``attention_mask`` and, where asked for, ``token_type_ids``; INT32 (texts, bucket).
+        ``input_ids``, ``attention_mask`` and, where the model takes them, ``token_type_ids``; INT32 (texts, bucket).
     """
     tokenizer = Tokenizer.from_str(tokenizer_json)
     tokenizer.encode_special_tokens = True
@@ -105,6 +111,6 @@ def encode(tokenizer_json: str, texts: Sequence[str], padding: Padding, *, max_t
         INPUT_IDS.name: np.array([encoding.ids for encoding in encodings], np.int32),
         ATTENTION_MASK.name: np.array([encoding.attention_mask for encoding in encodings], np.int32),
     }
-    if with_types:
+    if padding.token_types:
         batch[TOKEN_TYPE_IDS.name] = np.array([encoding.type_ids for encoding in encodings], np.int32)
     return batch

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from infolens.contract import CONTRACTS, Task, register_classifier
+from infolens.types import ANSWER_TYPES, Labelled
 from serving.launcher import ServerOptions, TritonServer
 from serving.runtime import ROOT
 
@@ -46,6 +49,31 @@ def _stand_in_for_triton() -> None:
 
 
 _stand_in_for_triton()
+
+
+@contextmanager
+def own_task(architecture: str = "distilbert") -> Iterator[Task]:
+    """A fourth task with three labels, as its one entry in the registry makes it, and the type of its answers."""
+    task = register_classifier(
+        "sentiment",
+        ensemble="feel",
+        model="sentiment",
+        architecture=architecture,
+        default_labels=("bad", "neutral", "good"),
+        by_default=False,
+    )
+    ANSWER_TYPES[task] = Labelled
+    try:
+        yield task
+    finally:
+        del CONTRACTS[task], ANSWER_TYPES[task]
+
+
+@pytest.fixture
+def sentiment() -> Iterator[Task]:
+    """`own_task` for one test."""
+    with own_task() as task:
+        yield task
 
 
 @pytest.fixture(scope="session")

@@ -2,50 +2,56 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from infolens.contract import AnswerKind
+
+from .architectures import architecture_of
 from .recipe import Recipe
 
-_TARGETS: Final = {
-    "distilbert": ["q_lin", "k_lin", "v_lin", "out_lin"],
-    "bart": ["q_proj", "k_proj", "v_proj", "out_proj"],
-    "xlnet": ["layer_1", "layer_2"],
-}
-"""Dense layers that get adapters; XLNet's attention holds bare tensors, so its feed-forward layers have them."""
-
-_HEADS: Final = {
-    "distilbert": ["pre_classifier", "classifier"],
-    "bart": None,
-    "xlnet": ["sequence_summary", "logits_proj"],
-}
-"""What begins untrained, and so is trained whole."""
+_KINDS: Final = {AnswerKind.TEXT: "SEQ_2_SEQ_LM", AnswerKind.LABELS: "SEQ_CLS"}
+"""What peft calls them."""
 
 
 def add_adapters(model: Any, recipe: Recipe) -> Any:
-    """The model with adapters, of which only these and the head are trained."""
-    from peft import LoraConfig, TaskType, get_peft_model
+    """The model with adapters, of which only these and the head are trained.
 
-    kind = model.config.model_type
-    task = TaskType.SEQ_2_SEQ_LM if kind == "bart" else TaskType.SEQ_CLS
-    return get_peft_model(
-        model,
-        LoraConfig(
-            task_type=task,
-            r=recipe.lora_rank,
-            lora_alpha=recipe.lora_alpha,
-            lora_dropout=recipe.dropout,
-            target_modules=_TARGETS[kind],
-            modules_to_save=_HEADS[kind],
-        ),
+    Raises:
+        BaseModelError: The model's architecture has no record.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    record = architecture_of(model.config.model_type)
+    settings = LoraConfig(
+        task_type=_KINDS[record.answers],
+        r=recipe.lora_rank,
+        lora_alpha=recipe.lora_alpha,
+        lora_dropout=recipe.dropout,
+        target_modules=list(record.lora_targets),
+        modules_to_save=list(record.head) or None,
     )
+    with _quiet():
+        return get_peft_model(model, settings)
 
 
 def load_adapters(model: Any, folder: Path) -> Any:
     """The model with the adapters of a checkpoint folder."""
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(model, str(folder))
+    with _quiet():
+        return PeftModel.from_pretrained(model, str(folder))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what transformers says of a property that peft still asks for."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        yield
 
 
 def merge_adapters(model: Any) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -13,22 +15,40 @@ from numpy.typing import NDArray
 Ids = NDArray[np.int32]
 
 
+_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff]")
+"""What the server's tokenizer reads as a blank."""
+
+
 def joined(frame: pd.DataFrame) -> list[str]:
-    """What a classifier reads of each row: title and text, joined by a line break as the server does it."""
-    return [
-        "\n".join(part for part in pair if part.strip()) for pair in zip(frame["title"], frame["text"], strict=True)
-    ]
+    """What a classifier reads of each row: title and text, as the server joins them (see `join_article`)."""
+    return [join_article(pair) for pair in zip(frame["title"], frame["text"], strict=True)]
+
+
+def join_article(parts: Iterable[str]) -> str:
+    """The parts of an article that are not blank, joined with a line break; control characters are blanks.
+
+    The server's tokenizer has the same rule in code of its own; a test holds the two together.
+    """
+    kept = (_CONTROL.sub(" ", part).strip() for part in parts)
+    return "\n".join(part for part in kept if part)
 
 
 def encode(tokenizer: Any, texts: Sequence[str], *, limit: int = 4096) -> list[Ids]:
-    """Token ids of texts, without special tokens, at most ``limit`` each."""
+    """Token ids of texts, without special tokens, at most ``limit`` each.
+
+    A text that spells a special token, such as ``</s>``, is read as text, as the server reads it.
+    """
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
     result: list[Ids] = []
-    for start in range(0, len(texts), 1000):
-        encodings = backend.encode_batch(list(texts[start : start + 1000]), add_special_tokens=False)
-        result += [np.asarray(encoding.ids[:limit], dtype=np.int32) for encoding in encodings]
+    before, backend.encode_special_tokens = backend.encode_special_tokens, True
+    try:
+        for start in range(0, len(texts), 1000):
+            encodings = backend.encode_batch(list(texts[start : start + 1000]), add_special_tokens=False)
+            result += [np.asarray(encoding.ids[:limit], dtype=np.int32) for encoding in encodings]
+    finally:
+        backend.encode_special_tokens = before
     return result
 
 
@@ -76,13 +96,41 @@ def length_sorted(
     yield from (rows for rows in batches if len(rows) < batch)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Template:
+    """The special tokens that a tokenizer puts around one text, with the type of each token."""
+
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    types_before: tuple[int, ...]
+    types_after: tuple[int, ...]
+    text_type: int
+
+
+def _template_of(tokenizer: Any) -> _Template:
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    probe = backend.encode("a", add_special_tokens=True)
+    text = [i for i, special in enumerate(probe.special_tokens_mask) if not special]
+    first, end = text[0], text[-1] + 1
+    return _Template(
+        before=tuple(probe.ids[:first]),
+        after=tuple(probe.ids[end:]),
+        types_before=tuple(probe.type_ids[:first]),
+        types_after=tuple(probe.type_ids[end:]),
+        text_type=probe.type_ids[first],
+    )
+
+
 def collate(tokenizer: Any, items: Sequence[Ids], *, types: bool) -> dict[str, torch.Tensor]:
     """Pad items with their special tokens on the tokenizer's side.
 
     Returns:
         ``input_ids`` and ``attention_mask``, int64 (B, L), and ``token_type_ids`` where ``types`` asks for it.
     """
-    rows = [tokenizer.build_inputs_with_special_tokens(item.tolist()) for item in items]
+    around = _template_of(tokenizer)
+    rows = [[*around.before, *item.tolist(), *around.after] for item in items]
     longest = max(map(len, rows))
     left = tokenizer.padding_side == "left"
     ids = np.full((len(rows), longest), tokenizer.pad_token_id, dtype=np.int64)
@@ -92,8 +140,7 @@ def collate(tokenizer: Any, items: Sequence[Ids], *, types: bool) -> dict[str, t
         place = slice(longest - len(row), longest) if left else slice(0, len(row))
         ids[i, place] = row
         mask[i, place] = 1
-        if types:
-            kinds[i, place] = tokenizer.create_token_type_ids_from_sequences(items[i].tolist())
+        kinds[i, place] = [*around.types_before, *[around.text_type] * len(items[i]), *around.types_after]
     result = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
     if types:
         result["token_type_ids"] = torch.from_numpy(kinds)

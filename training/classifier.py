@@ -1,4 +1,4 @@
-"""The category (DistilBERT) and veracity (XLNet) classifiers: what they train on, and how good they become.
+"""Classifiers of any architecture: what they train on, and how good they become.
 
 From scratch two things help: token embeddings that start from co-occurrence counts, and a share of the targets from a
 teacher's probabilities: the TF-IDF baseline's, out of fold, or those of a larger model (distillation; Hinton et al.,
@@ -19,19 +19,21 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from infolens.contract import CONTRACTS, Task
+from infolens.contract import Task
 
-from .architectures import load_base, load_prepared
-from .baseline import fit_baseline, out_of_fold
+from .architectures import labels_of, last_layer_of, load_base, load_prepared, name_labels, require_length
+from .baseline import fit_baseline
 from .batches import encode, joined
 from .calibration import decision_offset, shifted
-from .errors import BaseModelError, SettingError
+from .errors import SettingError
 from .evaluation import evaluate
+from .labels import class_ids, run_labels
 from .prediction import predict
 from .prepared import Prepared, read_prepared, write_prepared
 from .recipes import ClassifierRecipe
 from .schema import OUT_OF_DOMAIN
 from .starter import key_of, prepare_starter
+from .teacher import teacher_probabilities
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ Frames = dict[str, pd.DataFrame]
 _BASELINE: Final = "baseline.json"
 _PREPARES: Final = (
     *("base", "seed", "max_tokens", "dropout", "smoothing", "teacher", "teacher_model", "balance"),
-    *("keep_layers", "vocabulary", "layers", "width", "heads"),
+    *("labels", "convert_to", "keep_layers", "vocabulary", "layers", "width", "heads"),
 )
 """What of a recipe the prepared folder depends on; the rest may be tuned over the same folder."""
 
@@ -51,26 +53,26 @@ def prepare(
 
     Args:
         splits: The tables of `data.load_splits`.
-        task: ``CATEGORY`` or ``VERACITY``.
-        recipe: How to train.
+        task: A task whose answers are labels.
+        recipe: How to train; its ``labels``, or those of the splits, become the model's.
         work: The run's folder.
         more_text: Unlabelled text that helps the starter's embeddings and tokenizer.
 
     Raises:
-        SettingError: ``balance`` is set for many classes.
+        DataError: Nothing can be learned from the labels (see `labels.label_problem`).
+        SettingError: ``balance`` is set for many labels; the base reads less than ``max_tokens`` or ``train_tokens``.
         BaseModelError: The base or the teacher does not fit.
     """
-    labels = CONTRACTS[task].labels
+    labels = run_labels(splits, task, recipe.labels, source=recipe.data)
     if recipe.balance and len(labels) != 2:
-        raise SettingError(
-            f"balance shifts a decision between two classes; {task.value} has {len(labels)}: leave it out"
-        )
+        raise SettingError(f"balance shifts a decision between two labels; there are {len(labels)}: leave it out")
     texts = {split: joined(frame) for split, frame in splits.items()}
     classes = classes_of(splits, labels)
     key = key_of(
         itertools.chain(*texts.values(), more_text),
         *(getattr(recipe, name) for name in _PREPARES),
         *(part.tolist() for part in classes.values()),
+        labels,
     )
     folder = work / "prepared"
     known = read_prepared(folder)
@@ -78,11 +80,20 @@ def prepare(
         logger.info("tokens, targets and first weights: from %s", folder)
         return known
     torch.manual_seed(recipe.seed)
-    teacher = _teacher(texts, classes, task, recipe)
+    teacher = teacher_probabilities(texts["train"], classes["train"], labels, recipe)
     if recipe.starter:
-        model, tokenizer = prepare_starter(task, texts["train"], more_text, recipe, work)
+        model, tokenizer = prepare_starter(task, texts["train"], more_text, recipe, work, labels=len(labels))
+        name_labels(model, labels)
     else:
-        model, tokenizer = load_base(task, recipe.base, dropout=recipe.dropout, keep_layers=recipe.keep_layers)
+        model, tokenizer = load_base(
+            task,
+            recipe.base,
+            labels=labels,
+            dropout=recipe.dropout,
+            keep_layers=recipe.keep_layers,
+            convert_to=recipe.convert_to,
+        )
+    require_length(model, recipe.base, max_tokens=recipe.max_tokens, train_tokens=recipe.train_tokens)
     tokenizer.model_max_length = recipe.max_tokens
     targets = {split: smooth_targets(classes[split], len(labels), 0.0) for split in ("train", "validation")}
     targets["train"] = smooth_targets(classes["train"], len(labels), recipe.smoothing)
@@ -100,20 +111,17 @@ def prepare(
     return write_prepared(folder, model=model, tokenizer=tokenizer, tables=tables, key=key)
 
 
-def measure(
-    splits: Frames, task: Task, recipe: ClassifierRecipe, work: Path, model: Any, tokenizer: Any
-) -> dict[str, Any]:
+def measure(splits: Frames, recipe: ClassifierRecipe, work: Path, model: Any, tokenizer: Any) -> dict[str, Any]:
     """Test figures of a trained model beside the baseline's; with ``balance`` the model's decision is shifted first.
 
     Args:
         splits: The tables of `data.load_splits`.
-        task: ``CATEGORY`` or ``VERACITY``.
         recipe: How it was trained.
         work: Folder that keeps the baseline's figures.
-        model: The classifier; its last bias takes the offset.
+        model: The classifier, whose labels those of the splits are; its last bias takes the offset.
         tokenizer: Its tokenizer.
     """
-    labels = CONTRACTS[task].labels
+    labels = labels_of(model)
     classes = classes_of(splits, labels)
     items = {split: encode(tokenizer, joined(splits[split])) for split in ("validation", *_measured(splits))}
 
@@ -140,12 +148,17 @@ def measure(
 
 
 def figures_on(task: Task, folder: Path, frame: pd.DataFrame, *, batch: int = 64) -> dict[str, Any]:
-    """The figures of a checkpoint folder on a table of articles."""
+    """The figures of a checkpoint folder on a table of articles.
+
+    Raises:
+        DataError: An article has a label that the checkpoint was not trained to tell.
+    """
     model, tokenizer = load_prepared(task, folder)
-    labels = CONTRACTS[task].labels
+    labels = labels_of(model)
+    classes = classes_of({"": frame}, labels)[""]
     items = encode(tokenizer, joined(frame))
     probabilities = predict(model, tokenizer, items, tokens=min(tokenizer.model_max_length, 512), batch=batch)
-    return evaluate(probabilities, classes_of({"": frame}, labels)[""], labels, frame["source"].tolist())
+    return evaluate(probabilities, classes, labels, frame["source"].tolist())
 
 
 def smooth_targets(classes: NDArray[np.int64], count: int, smoothing: float) -> NDArray[np.float32]:
@@ -156,8 +169,7 @@ def smooth_targets(classes: NDArray[np.int64], count: int, smoothing: float) -> 
 
 def classes_of(splits: Frames, labels: Sequence[str]) -> dict[str, NDArray[np.int64]]:
     """The class id of every article, by split."""
-    number = {label: index for index, label in enumerate(labels)}
-    return {split: frame["label"].map(number).to_numpy(dtype=np.int64) for split, frame in splits.items()}
+    return {split: np.asarray(class_ids(labels, frame), dtype=np.int64) for split, frame in splits.items()}
 
 
 def _columns(
@@ -173,40 +185,8 @@ def _measured(splits: Frames) -> tuple[str, ...]:
 
 def _shift_decision(model: Any, offset: float) -> None:
     """Add ``offset`` to the logit of the second class, in the bias of the model's last layer."""
-    head = model.logits_proj if model.config.model_type == "xlnet" else model.classifier
     with torch.no_grad():
-        head.bias[1] += offset
-
-
-def _teacher(
-    texts: dict[str, list[str]], classes: dict[str, NDArray[np.int64]], task: Task, recipe: ClassifierRecipe
-) -> NDArray[np.float32] | None:
-    """Probabilities (articles, classes) for the training articles, where the recipe asks for them."""
-    labels = CONTRACTS[task].labels
-    if not recipe.teacher:
-        return None
-    if not recipe.teacher_model:
-        logger.info("baseline as teacher: out-of-fold probabilities")
-        return out_of_fold(texts["train"], classes["train"], classes=len(labels), seed=recipe.seed)
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    logger.info("teacher: %s", recipe.teacher_model)
-    try:
-        model = AutoModelForSequenceClassification.from_pretrained(recipe.teacher_model, dtype="float32")
-        tokenizer = AutoTokenizer.from_pretrained(recipe.teacher_model)
-    except (OSError, ValueError) as error:
-        raise BaseModelError(
-            f"teacher_model {recipe.teacher_model}: cannot be loaded: {str(error).splitlines()[0]}; give a "
-            "classifier's checkpoint folder, or leave it out for the TF-IDF baseline"
-        ) from error
-    named = tuple(model.config.id2label[i] for i in range(model.config.num_labels))
-    if named != labels:
-        raise BaseModelError(
-            f"teacher_model {recipe.teacher_model}: its labels are {', '.join(named)}; those of {task.value} are "
-            f"{', '.join(labels)}"
-        )
-    items = encode(tokenizer, texts["train"])
-    return predict(model, tokenizer, items, tokens=min(tokenizer.model_max_length, 512))
+        last_layer_of(model).bias[1] += offset
 
 
 def _baseline(

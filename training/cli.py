@@ -26,6 +26,11 @@ examples:
     python -m training fit category --data news.csv --columns text=body,label=section \\
         --base distilbert-base-uncased --out checkpoints/category
 
+  a RoBERTa with labels of your own, which the data tells; or say how its 0 and 1 are called:
+    python -m training fit category --data news.csv --base roberta-base --out checkpoints/category
+    python -m training fit veracity --data claims.csv --labels 0=real,1=fake --base microsoft/deberta-v3-base \\
+        --out checkpoints/veracity
+
   four workers that share out the weights of a large model, with adapters instead of all its weights:
     python -m training fit summary --data cnn_dailymail:3.0.0 --columns article=article,summary=highlights \\
         --base facebook/bart-large-cnn --out checkpoints/summary \\
@@ -46,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of ``python -m training``."""
     parser = argparse.ArgumentParser(
         prog="python -m training",
-        description="Train the models that Info Lens serves: summary (BART), category (DistilBERT), veracity (XLNet).",
+        description="Train the models that Info Lens serves: a summary, a category or a veracity of news articles.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -9,15 +9,16 @@ from typing import Any, Final
 
 from infolens.contract import Task
 
-from .cli_options import schema_help
+from .cli_options import LABELS_HELP, schema_help
 from .output import write_whole
-from .settings import parse_columns
+from .settings import parse_columns, parse_list
 
 _EXAMPLES: Final = """\
 examples:
   python -m training data check category --data news.csv --columns text=body,label=section
   python -m training data check veracity --data this_year.parquet --against last_year.parquet --json report.json
-  python -m training data prepare veracity --data raw.jsonl --out veracity.parquet --skip-bad-rows
+  python -m training data prepare veracity --data raw.jsonl --out veracity.parquet --skip-bad-rows \\
+      --labels 0=real,1=fake
 
 Both read the table part by part, so it may be larger than the memory; for each article a hash and a signature of about
 1 kB are kept.
@@ -68,6 +69,7 @@ def _parser(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
         "--data", required=True, metavar="PATH", help=".parquet, .csv, .jsonl or .json file, or a folder of them"
     )
     parser.add_argument("--columns", default="", metavar="OURS=THEIRS,...", help="where columns have other names")
+    parser.add_argument("--labels", default="", metavar="NAME,...", help=LABELS_HELP)
     return parser
 
 
@@ -78,15 +80,18 @@ def _check(options: argparse.Namespace) -> int:
 
     task = Task(options.task)
     columns = parse_columns(options.columns)
+    labels = parse_list(options.labels)
     near = not options.keep_near_duplicates
-    found = gather(options.data, task, columns=columns, near_duplicates=near)
-    other = gather(options.against, task, columns=columns, near_duplicates=False) if options.against else None
+    found = gather(options.data, task, columns=columns, near_duplicates=near, labels=labels)
+    other = None
+    if options.against:
+        other = gather(options.against, task, columns=columns, near_duplicates=False, labels=labels)
     # From the older collection to this one.
     drift = measure_drift(other, found) if other else None
     if options.json:
         write_whole(options.json, json.dumps(as_json(task, found, drift), indent=2) + "\n")
     print(as_text(options.data, task, found, drift))
-    return 1 if found.problems else 0
+    return 1 if found.problems or found.label_problem else 0
 
 
 def _prepare(options: argparse.Namespace) -> int:
@@ -98,6 +103,7 @@ def _prepare(options: argparse.Namespace) -> int:
         options.out,
         PrepareOptions(
             columns=parse_columns(options.columns),
+            labels=parse_list(options.labels),
             validation=options.validation,
             test=options.test,
             clean=not options.no_cleaning,

@@ -6,16 +6,22 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from infolens.contract import Task
+from infolens.contract import CONTRACTS, Task
 
 from .errors import SettingError
+from .labels import shown
 from .recipe import Recipe
 from .recipes import default_recipe
-from .schema import SCHEMAS
+from .schema import schema_of
 from .settings import apply_settings, read_toml, replace_fields
 from .tracking import Tracking
 
-_SHORTCUTS = ("data", "columns", "unlabelled", "hold_out")
+_SHORTCUTS = ("data", "columns", "labels", "unlabelled", "hold_out")
+
+LABELS_HELP = (
+    "the labels, in the order of their ids, or THEIRS=NAME where the data writes others, such as 0=real,1=fake "
+    "(default: every label that the data has)"
+)
 
 
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:
@@ -27,14 +33,13 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help=".parquet, .csv, .jsonl or .json file, a folder of them (train.csv, test.csv...), or a hub data set id",
     )
-    parser.add_argument(
-        "--base", metavar="MODEL", help="hub id or checkpoint folder of the right architecture, or 'starter' (default)"
-    )
+    parser.add_argument("--base", metavar="MODEL", help="hub id or checkpoint folder, or 'starter' (default)")
     parser.add_argument(
         "--columns",
         metavar="OURS=THEIRS,...",
         help="where the data's columns have other names, such as text=body,label=section",
     )
+    parser.add_argument("--labels", metavar="NAME,...", help=LABELS_HELP)
     parser.add_argument(
         "--unlabelled",
         action="append",
@@ -102,9 +107,12 @@ def schema_help() -> str:
     lines = [
         "columns that each task reads (and 'split': train, validation, test; without it a hash of the text decides):"
     ]
-    for task, schema in SCHEMAS.items():
+    for task in Task:
+        schema, usual = schema_of(task), CONTRACTS[task].default_labels
         optional = "".join(f" [{name}]" for name in schema.optional)
         lines.append(f"  {task.value:<9} {schema.body}, {schema.answer}{optional}")
-        if schema.labels:
-            lines.append(f"            {schema.answer}: {', '.join(schema.labels)}")
+        if schema.labelled:
+            lines.append(
+                f"            {schema.answer}: any two or more" + (f"; usually {shown(usual)}" if usual else "")
+            )
     return "\n".join(lines)

@@ -20,6 +20,7 @@ from . import storage
 from .errors import RunError, SettingError, TrainingError
 from .prepared import Prepared
 from .recipe import Recipe
+from .tasks import task_facts
 from .tracking import Tracking
 from .worker import STEPS_FOLDER, learning_of, train, train_in_ray
 
@@ -76,6 +77,7 @@ def run(
     """
     job: dict[str, Any] = {
         "task": task.value,
+        "contract": task_facts(task),
         "recipe": asdict(recipe),
         "prepared": str(prepared.folder.resolve()),
         "tracking": asdict(tracking) if tracking else None,

@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 
@@ -19,7 +19,8 @@ from infolens.contract import Task
 
 from .cleaning import clean_text, clean_title, fingerprint, split_of
 from .errors import DataError
-from .schema import OUT_OF_DOMAIN, SCHEMAS, SPLIT_NAMES, SPLITS, Schema, check
+from .labels import label_rule
+from .schema import OUT_OF_DOMAIN, SPLIT_NAMES, SPLITS, Schema, check, schema_of
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ def load_splits(
     test: float = 0.1,
     clean: bool = True,
     hold_out: Sequence[str] = (),
+    labels: Sequence[str] = (),
 ) -> dict[str, pd.DataFrame]:
     """Read, check, clean, split and de-duplicate a task's data.
 
@@ -44,17 +46,22 @@ def load_splits(
         test: The same for the test split.
         clean: Whether to strip markers that leak the label.
         hold_out: Values of ``source`` that take no part in the three splits: all their rows go to `OUT_OF_DOMAIN`.
+        labels: What a label may be, and how the data writes it (see `labels.label_rule`); empty takes any.
 
     Returns:
         A table per split of `SPLITS`, and of `OUT_OF_DOMAIN` where something is held out; each has the columns of
-        `SCHEMAS` and ``split``.
+        `schema.schema_of` and ``split``.
 
     Raises:
         DataError: The source cannot be read or does not fit; the message names the file, the column and the row.
+        SettingError: ``labels`` do not fit together.
     """
+    rule = label_rule(labels)
     frame = map_columns(read_table(source), source, columns or {})
-    check(frame, task, source)
-    schema = SCHEMAS[task]
+    check(frame, task, source, rule)
+    schema = schema_of(task)
+    if schema.labelled:
+        frame[schema.answer] = [rule.read(value) for value in frame[schema.answer]]
     for name in schema.optional:
         if name not in frame:
             frame[name] = ""
@@ -74,7 +81,7 @@ def load_splits(
             frame["title"] = [clean_title(title) for title in frame["title"]]
         blank = frame[schema.body].str.strip() == ""
         frame = frame[~blank]
-    frame = drop_duplicates(frame, schema.body, keep_column=schema.answer if task is Task.SUMMARY else None)
+    frame = drop_duplicates(frame, schema.body, keep_column=None if schema.labelled else schema.answer)
     names = (*SPLITS, OUT_OF_DOMAIN) if hold_out else SPLITS
     result = {split: frame[frame["split"] == split].reset_index(drop=True) for split in names}
     for split, part in result.items():
@@ -160,10 +167,21 @@ def _read_hub(name: str) -> pd.DataFrame:
         raise DataError(f"{name}: neither a file here nor a data set that the hub gives: {error}") from error
     frames = []
     for split, part in parts.items():
-        frame = part.to_pandas()
+        frame = with_names(part)
         frame["split"] = split
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
+
+
+def with_names(part: Any) -> pd.DataFrame:
+    """A ``datasets.Dataset`` as a table, with the names of its classes where it holds their numbers; -1 is none."""
+    from datasets import ClassLabel
+
+    frame: pd.DataFrame = part.to_pandas()
+    for column, kind in part.features.items():
+        if isinstance(kind, ClassLabel):
+            frame[column] = [kind.names[number] if number >= 0 else None for number in frame[column]]
+    return frame
 
 
 def map_columns(frame: pd.DataFrame, source: str, columns: Mapping[str, str]) -> pd.DataFrame:

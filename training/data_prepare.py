@@ -7,7 +7,7 @@ written beside its place and renamed, so it is there only when it is whole.
 from __future__ import annotations
 
 import errno
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,9 @@ from infolens.contract import Task
 
 from .cleaning import clean_text, clean_title, fingerprint, split_of
 from .errors import DataError, StorageError
+from .labels import label_problem, label_rule
 from .near_duplicates import SplitGuard
-from .schema import SCHEMAS, SPLIT_NAMES, check_columns, problems
+from .schema import SPLIT_NAMES, check_columns, problems, schema_of
 from .stream import stream_table
 
 
@@ -37,6 +38,8 @@ class PrepareOptions:
     """Strip markers that leak the label."""
     skip_bad_rows: bool = False
     """Leave out rows that do not fit instead of refusing the table."""
+    labels: tuple[str, ...] = ()
+    """What a label may be, and how the source writes it (see `labels.label_rule`); empty takes any."""
     near_duplicates: bool = True
     """Leave out articles that stand, nearly the same, in a split that matters more."""
 
@@ -45,21 +48,27 @@ def prepare_table(source: str, task: Task, out: Path, options: PrepareOptions) -
     """Write the prepared table; returns how many rows were read, written and dropped, and why.
 
     Raises:
-        DataError: A row does not fit, or nothing is left.
+        DataError: A row does not fit, nothing is left, or nothing can be learned from the labels.
+        SettingError: The options' labels do not fit together.
         StorageError: ``out`` is there already, is no parquet file, or the disk is full.
     """
     if out.suffix != ".parquet":
         raise StorageError(f"--out is a .parquet file, not {out}")
     if out.exists():
         raise StorageError(f"{out}: is there already; name another file with --out, or move it away")
+    rule = label_rule(options.labels)
     dropped = _rows_to_drop(source, task, options)
     counts: Counter[str] = Counter()
+    labels: dict[str, Counter[str]] = defaultdict(Counter)
     partial = out.with_name(out.name + ".partial")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        _write(partial, _kept(source, task, options, dropped, counts))
+        _write(partial, _kept(source, task, options, dropped, counts, labels))
         if not counts["written"]:
             raise DataError(f"{source}: no row is left; dropped: {_reasons(counts)}")
+        problem = label_problem(task, labels, rule) if schema_of(task).labelled else ""
+        if problem:
+            raise DataError(f"{source}: {problem}")
         partial.replace(out)
     except OSError as error:
         if error.errno == errno.ENOSPC:
@@ -87,13 +96,13 @@ def _write(path: Path, parts: Iterator[pd.DataFrame]) -> None:
 
 def _parts(source: str, task: Task, options: PrepareOptions) -> Iterator[pd.DataFrame]:
     """The source's parts in our columns, cleaned, with a split; rows that do not fit have the split ``bad``."""
-    schema = SCHEMAS[task]
+    schema, rule = schema_of(task), label_rule(options.labels)
     names = [schema.body, schema.answer, *schema.optional]
     for part in stream_table(source, options.columns):
         if part.index[:1].tolist() == [0]:
             check_columns(part, task, source)
         first = int(part.index[0])
-        bad = list(problems(part, task, first_row=first + 1))
+        bad = list(problems(part, task, rule, first_row=first + 1))
         if bad and not options.skip_bad_rows:
             raise DataError(f"{source}: {bad[0]}. Mend it, or leave such rows out with --skip-bad-rows")
         frame = part.reindex(columns=[*names, "split"])
@@ -105,6 +114,8 @@ def _parts(source: str, task: Task, options: PrepareOptions) -> Iterator[pd.Data
             for row, text, named in zip(frame.index, frame[schema.body], frame["split"], strict=True)
         ]
         good = frame["split"] != "bad"
+        if schema.labelled:
+            frame[schema.answer] = [rule.read(value) for value in frame[schema.answer]]
         if options.clean:
             frame.loc[good, schema.body] = frame.loc[good, schema.body].map(clean_text)
             if "title" in frame:
@@ -120,7 +131,7 @@ def _split(text: str, named: Any, has_column: bool, options: PrepareOptions) -> 
 
 def _rows_to_drop(source: str, task: Task, options: PrepareOptions) -> dict[int, str]:
     """Row -> why it goes."""
-    schema = SCHEMAS[task]
+    schema = schema_of(task)
     dropped: dict[int, str] = {}
     guard = SplitGuard()
     seen: set[str] = set()
@@ -135,7 +146,7 @@ def _rows_to_drop(source: str, task: Task, options: PrepareOptions) -> dict[int,
                 dropped[row] = "empty after cleaning"
                 continue
             # An article may have several reference summaries, yet never in two splits.
-            mark = split + fingerprint(text) + (fingerprint(answer) if not schema.labels else "")
+            mark = split + fingerprint(text) + (fingerprint(answer) if not schema.labelled else "")
             if mark in seen:
                 dropped[row] = "repeats an article of its split"
                 continue
@@ -147,8 +158,14 @@ def _rows_to_drop(source: str, task: Task, options: PrepareOptions) -> dict[int,
 
 
 def _kept(
-    source: str, task: Task, options: PrepareOptions, dropped: Mapping[int, str], counts: Counter[str]
+    source: str,
+    task: Task,
+    options: PrepareOptions,
+    dropped: Mapping[int, str],
+    counts: Counter[str],
+    labels: Mapping[str, Counter[str]],
 ) -> Iterator[pd.DataFrame]:
+    schema = schema_of(task)
     for part in _parts(source, task, options):
         counts["read"] += len(part)
         for row in part.index:
@@ -158,6 +175,8 @@ def _kept(
         counts["written"] += len(kept)
         for split, count in kept["split"].value_counts().items():
             counts[f"written: {split}"] += int(count)
+            if schema.labelled:
+                labels[str(split)].update(kept[schema.answer][kept["split"] == split].tolist())
         if len(kept):
             yield kept.astype(str)
 

@@ -22,6 +22,7 @@ def as_json(task: Task, found: TableStatistics, drift: Drift | None = None) -> d
         "first_problems": [asdict(problem) for problem in found.first_problems],
         "splits": dict(found.splits),
         "labels": dict(found.labels),
+        "label_problem": found.label_problem,
         "sources": dict(found.sources.most_common(50)),
         "article_words": _spread(found.lengths),
         "summary_words": _spread(found.answer_lengths),
@@ -50,6 +51,8 @@ def as_text(source: str, task: Task, found: TableStatistics, drift: Drift | None
     lines.append("splits    " + _counts(found.splits))
     if found.labels:
         lines.append("labels    " + _counts(found.labels))
+    if found.label_problem:
+        lines.append(f"! training refuses them: {found.label_problem}")
     if found.sources:
         lines.append("sources   " + _counts(found.sources))
     for name, lengths in (("article", found.lengths), ("summary", found.answer_lengths)):

@@ -140,7 +140,6 @@ class SummaryCollator:
 
     def __call__(self, rows: Sequence[Article]) -> dict[str, torch.Tensor]:
         """Make a batch of rows."""
-        from transformers.models.bart.modeling_bart import shift_tokens_right
 
         def padded(values: Sequence[NDArray[np.integer[Any]]], fill: int) -> torch.Tensor:
             full = np.full((len(values), max(map(len, values))), fill, dtype=np.int64)
@@ -150,12 +149,12 @@ class SummaryCollator:
 
         inputs = [row["input_ids"] for row in rows]
         labels = padded([row["labels"] for row in rows], -100)
-        shifted: torch.Tensor = shift_tokens_right(labels, self.pad, self.start)
+        shifted = torch.nn.functional.pad(labels[:, :-1], (1, 0), value=self.start)
         return {
             "input_ids": padded(inputs, self.pad),
             "attention_mask": padded([np.ones_like(ids) for ids in inputs], 0),
             "labels": labels,
-            "decoder_input_ids": shifted,
+            "decoder_input_ids": shifted.masked_fill(shifted == -100, self.pad),
         }
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from infolens.contract import CONTRACTS, Task
+from infolens.contract import CONTRACTS, AnswerKind, Task
 
 PLOTS: Final = "plots"
 _BLUE, _ORANGE, _GREY = "#1f5fa8", "#d9641e", "#8a8f98"
@@ -20,18 +20,27 @@ def draw(folder: Path) -> list[Path]:
     history = json.loads((folder / "history.json").read_text(encoding="utf-8"))
     plots = folder / PLOTS
     plots.mkdir(exist_ok=True)
-    pictures = {"loss": _loss(history)}
-    if metrics["task"] == Task.SUMMARY.value:
-        pictures["rouge_by_length"] = _rouge_by_length(metrics)
-    else:
-        labels = CONTRACTS[Task(metrics["task"])].labels
-        pictures["confusion"] = _confusion(np.asarray(metrics["test"]["confusion"]), labels)
-        pictures["calibration"] = _calibration(metrics["test"])
+    pictures = {"loss": _loss(history), **_PICTURES[CONTRACTS[Task(metrics["task"])].answers](metrics)}
     paths = []
     for name, figure in pictures.items():
         paths.append(plots / f"{name}.png")
         figure.savefig(paths[-1], dpi=120)
     return paths
+
+
+def _of_texts(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {"rouge_by_length": _rouge_by_length(metrics)}
+
+
+def _of_labels(metrics: dict[str, Any]) -> dict[str, Any]:
+    test = metrics["test"]
+    return {
+        "confusion": _confusion(np.asarray(test["confusion"]), tuple(test["per_class"])),
+        "calibration": _calibration(test),
+    }
+
+
+_PICTURES: Final = {AnswerKind.TEXT: _of_texts, AnswerKind.LABELS: _of_labels}
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:

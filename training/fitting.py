@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 
 import pandas as pd
 
-from infolens.contract import Task
+from infolens.contract import CONTRACTS, AnswerKind, Task
 
 from . import classifier, figures, recording, summarizer
 from .cluster import Outcome, explained, is_disk_full, run
@@ -63,16 +63,35 @@ def load_data(task: Task, recipe: Recipe) -> Data:
         test=recipe.test,
         clean=recipe.clean,
         hold_out=recipe.hold_out,
+        labels=recipe.labels if isinstance(recipe, ClassifierRecipe) else (),
     )
     return Data(splits=splits, more=tuple(pair for place in recipe.unlabelled for pair in unlabelled_pairs(place)))
 
 
 def prepare(task: Task, recipe: Recipe, data: Data, work: Path) -> Prepared:
     """Make what the workers read (see `classifier.prepare` and `summarizer.prepare`)."""
-    if isinstance(recipe, SummarizerRecipe):
-        return summarizer.prepare(data.splits, recipe, work, extra=data.more)
+    return _PREPARE[CONTRACTS[task].answers](task, recipe, data, work)
+
+
+def _prepare_texts(_: Task, recipe: Recipe, data: Data, work: Path) -> Prepared:
+    return summarizer.prepare(data.splits, cast("SummarizerRecipe", recipe), work, extra=data.more)
+
+
+def _prepare_labels(task: Task, recipe: Recipe, data: Data, work: Path) -> Prepared:
     texts = ["\n".join(filter(None, (title, text))) for text, title in data.more]
     return classifier.prepare(data.splits, task, cast("ClassifierRecipe", recipe), work, more_text=texts)
+
+
+def _measure_texts(recipe: Recipe, data: Data, _: Path, model: Any, tokenizer: Any) -> dict[str, Any]:
+    return summarizer.measure(data.splits, cast("SummarizerRecipe", recipe), model, tokenizer)
+
+
+def _measure_labels(recipe: Recipe, data: Data, work: Path, model: Any, tokenizer: Any) -> dict[str, Any]:
+    return classifier.measure(data.splits, cast("ClassifierRecipe", recipe), work, model, tokenizer)
+
+
+_PREPARE: Final = {AnswerKind.TEXT: _prepare_texts, AnswerKind.LABELS: _prepare_labels}
+_MEASURE: Final = {AnswerKind.TEXT: _measure_texts, AnswerKind.LABELS: _measure_labels}
 
 
 def fit(
@@ -140,13 +159,11 @@ def _finish(
 ) -> dict[str, Any]:
     """Measure the best checkpoint and write the folder ``work/final``."""
     model, tokenizer = load_trained(task, prepared, outcome.checkpoint, recipe)
-    if isinstance(recipe, SummarizerRecipe):
-        measured = summarizer.measure(data.splits, recipe, model, tokenizer)
-    else:
-        measured = classifier.measure(data.splits, task, cast("ClassifierRecipe", recipe), work, model, tokenizer)
+    measured = _MEASURE[CONTRACTS[task].answers](recipe, data, work, model, tokenizer)
     metrics = {
         "task": task.value,
         "base": recipe.base,
+        "architecture": model.config.model_type,
         "parameters": sum(p.numel() for p in model.parameters()),
         **measured,
         "articles": {split: len(frame) for split, frame in data.splits.items()},

@@ -46,16 +46,17 @@ def write_prepared(
     key: str = "",
 ) -> Prepared:
     """Write a prepared folder: ``tables`` maps ``train`` and ``validation`` to columns of equal length."""
-    from datasets import Dataset
-    from datasets.utils.logging import disable_progress_bar
+    import datasets
+    import transformers
 
-    disable_progress_bar()
+    datasets.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     model.save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
     for name, columns in tables.items():
-        Dataset.from_dict(dict(columns)).save_to_disk(folder / name)
+        datasets.Dataset.from_dict(dict(columns)).save_to_disk(folder / name)
     (folder / JOB).write_text(json.dumps({"passes": list(passes), "key": key}), encoding="utf-8")
     return Prepared(folder=folder, passes=tuple(passes), key=key)
 

@@ -22,7 +22,7 @@ class Recipe:
     """How a model is trained, whatever its task."""
 
     base: str = STARTER
-    """Hub id or checkpoint folder of the task's architecture, or 'starter': small, from scratch."""
+    """Hub id or checkpoint folder of any architecture that answers the task, or 'starter': small, from scratch."""
     data: str = ""
     """A .parquet, .csv, .jsonl or .json file, a folder of them, or a hub data set id."""
     columns: str = ""

@@ -1,20 +1,27 @@
-"""The recipes of the tasks, and where each begins: fine-tuning a base, or the preset ``starter``."""
+"""The recipes by kind of answer, and where each task begins: fine-tuning a base, or the preset ``starter``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Final
 
-from infolens.contract import Task
+from infolens.contract import CONTRACTS, AnswerKind, Task
 
 from .architectures import STARTER
+from .labels import label_rule
 from .recipe import Recipe, _at_least, require_fractions
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierRecipe(Recipe):
-    """How a category or a veracity classifier is trained."""
+    """How a model is trained whose answers are labels."""
 
+    labels: tuple[str, ...] = ()
+    """The labels in the order of their ids, or THEIRS=NAME where the data writes others, such as 0=real; empty takes
+    every label that the data has."""
+    convert_to: str = ""
+    """Architecture that the base becomes, where its weights allow it: distilbert for a BERT, which then has fewer
+    parameters and computes the same; empty keeps the base's own."""
     train_tokens: int = 256
     """Longest training input: longer texts are cropped at the beginning or a random place."""
     smoothing: float = 0.05
@@ -44,6 +51,9 @@ class ClassifierRecipe(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        label_rule(self.labels)
+        if self.convert_to and self.starter:
+            raise ValueError(f"convert_to says what a base becomes, and {STARTER!r} is none: leave it out")
         _at_least(self, "train_tokens", 8)
         _at_least(self, "keep_layers", 0)
         for name in ("vocabulary", "layers", "width", "heads"):
@@ -97,35 +107,48 @@ class SummarizerRecipe(Recipe):
             raise ValueError("one of num_train_epochs, gap_epochs and oracle_epochs is above 0")
 
 
+_SUMMARY: Final = SummarizerRecipe(
+    max_tokens=1024, num_train_epochs=1.0, per_device_train_batch_size=8, per_device_eval_batch_size=8,
+    gradient_accumulation_steps=2, warmup_ratio=0.05,
+)  # fmt: skip
+_CLASSIFIER: Final = ClassifierRecipe(
+    max_tokens=512, train_tokens=256, per_device_train_batch_size=16, per_device_eval_batch_size=32, average=0.999
+)
+_SUMMARY_STARTER: Final = SummarizerRecipe(
+    num_train_epochs=0.0, gap_epochs=0.5, oracle_epochs=3.0, per_device_train_batch_size=16,
+    per_device_eval_batch_size=16, learning_rate=5e-4, warmup_ratio=0.05, max_target_tokens=96, save_steps=200,
+)  # fmt: skip
+_CLASSIFIER_STARTER: Final = ClassifierRecipe(
+    max_tokens=128, train_tokens=128, num_train_epochs=5.0, per_device_train_batch_size=128, learning_rate=1e-3,
+    lr_scheduler_type="cosine", dropout=0.2, token_dropout=0.1, join=0.1, teacher=0.3, average=0.999,
+)  # fmt: skip
+
 FINE_TUNING: Final[dict[Task, Recipe]] = {
     Task.CATEGORY: ClassifierRecipe(max_tokens=256, train_tokens=128, average=0.999),
-    Task.VERACITY: ClassifierRecipe(
-        max_tokens=512, train_tokens=512, per_device_train_batch_size=16, per_device_eval_batch_size=32, average=0.999
-    ),
-    Task.SUMMARY: SummarizerRecipe(
-        max_tokens=1024, num_train_epochs=1.0, per_device_train_batch_size=8, per_device_eval_batch_size=8,
-        gradient_accumulation_steps=2, warmup_ratio=0.05,
-    ),
-}  # fmt: skip
-"""The recipes for a pre-trained base."""
+    Task.VERACITY: replace(_CLASSIFIER, train_tokens=512),
+    Task.SUMMARY: _SUMMARY,
+}
+"""The recipes for a pre-trained base, of the tasks that have one of their own."""
 
 STARTERS: Final[dict[Task, Recipe]] = {
-    Task.CATEGORY: ClassifierRecipe(
-        max_tokens=128, train_tokens=128, num_train_epochs=5.0, per_device_train_batch_size=128, learning_rate=1e-3,
-        lr_scheduler_type="cosine", dropout=0.2, token_dropout=0.1, join=0.1, teacher=0.3, average=0.999,
-    ),
+    Task.CATEGORY: _CLASSIFIER_STARTER,
     Task.VERACITY: ClassifierRecipe(
         max_tokens=256, train_tokens=144, num_train_epochs=6.0, learning_rate=1e-3, lr_scheduler_type="cosine",
         dropout=0.2, token_dropout=0.1, teacher=0.5, balance=True, average=0.999, layers=2, heads=2,
     ),
-    Task.SUMMARY: SummarizerRecipe(
-        num_train_epochs=0.0, gap_epochs=0.5, oracle_epochs=3.0, per_device_train_batch_size=16,
-        per_device_eval_batch_size=16, learning_rate=5e-4, warmup_ratio=0.05, max_target_tokens=96, save_steps=200,
-    ),
+    Task.SUMMARY: _SUMMARY_STARTER,
 }  # fmt: skip
-"""The recipes for the preset ``starter``."""
+"""The recipes for the preset ``starter``, likewise."""
+
+_OTHERS: Final[dict[AnswerKind, dict[bool, Recipe]]] = {
+    AnswerKind.TEXT: {True: _SUMMARY_STARTER, False: _SUMMARY},
+    AnswerKind.LABELS: {True: _CLASSIFIER_STARTER, False: _CLASSIFIER},
+}
+"""What any other task begins with, by what its answers are made of and whether it is a starter."""
 
 
 def default_recipe(task: Task, base: str) -> Recipe:
     """The recipe that a task and a base begin with."""
-    return replace((STARTERS if base == STARTER else FINE_TUNING)[task], base=base)
+    starter = base == STARTER
+    own = (STARTERS if starter else FINE_TUNING).get(task)
+    return replace(own or _OTHERS[CONTRACTS[task].answers][starter], base=base)

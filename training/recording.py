@@ -12,10 +12,13 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from infolens.contract import CONTRACTS, Task
+from infolens.contract import CONTRACTS, AnswerKind, Task
 
+from . import summary_flavour
+from .architectures import labels_of, load_prepared
 from .errors import TrackingError
 from .figures import PLOTS
 from .recipe import Recipe
@@ -122,35 +125,51 @@ def _record(client: Any, folder: Path, metrics: dict[str, Any], history: list[di
 
 def _log_model(client: Any, folder: Path, task: Task, metrics: dict[str, Any]) -> str:
     """Log the model with signature and example, register it under the task's name and make it the challenger."""
-    import mlflow.transformers
-    from mlflow.models import infer_signature
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer, BartForConditionalGeneration
-
-    kind = BartForConditionalGeneration if task is Task.SUMMARY else AutoModelForSequenceClassification
-    parts = {"model": kind.from_pretrained(folder), "tokenizer": AutoTokenizer.from_pretrained(folder)}
-    if task is Task.SUMMARY:
-        signature, pipeline = infer_signature(_EXAMPLE, "Work on the old bridge begins in spring."), "summarization"
-    else:
-        answer = {"label": CONTRACTS[task].labels[0], "score": 0.9}
-        signature, pipeline = infer_signature(_EXAMPLE, answer), "text-classification"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's own, about type hints and pinned requirements
-        info = mlflow.transformers.log_model(
-            transformers_model=parts,
-            name="model",
-            task=pipeline,
-            signature=signature,
-            input_example=_EXAMPLE,
-            registered_model_name=task.value,
-            pip_requirements=["transformers", "torch"],
-            await_registration_for=60,
-        )
+        info = _LOG[CONTRACTS[task].answers](task, folder)
     version = str(info.registered_model_version)
     for name, value in _plain(metrics["test"]).items():
         client.set_model_version_tag(task.value, version, f"test_{name}", f"{value:.6f}")
     client.set_model_version_tag(task.value, version, "test_hash", metrics["data_hash"]["test"])
     client.set_registered_model_alias(task.value, CHALLENGER, version)
     return version
+
+
+def _log_labels(task: Task, folder: Path) -> Any:
+    import mlflow.transformers
+    from mlflow.models import infer_signature
+
+    model, tokenizer = load_prepared(task, folder)
+    return mlflow.transformers.log_model(
+        transformers_model={"model": model, "tokenizer": tokenizer},
+        task="text-classification",
+        signature=infer_signature(_EXAMPLE, {"label": labels_of(model)[0], "score": 0.9}),
+        input_example=_EXAMPLE,
+        pip_requirements=["transformers", "torch"],
+        name="model",
+        registered_model_name=task.value,
+        await_registration_for=60,
+    )
+
+
+def _log_text(task: Task, folder: Path) -> Any:
+    from mlflow.models import Model, infer_signature
+
+    with TemporaryDirectory() as place:
+        summary_flavour.write_checkpoint(Path(place), *load_prepared(task, folder))
+        return Model.log(
+            artifact_path=None,
+            flavor=summary_flavour,
+            checkpoint=Path(place),
+            signature=infer_signature([_EXAMPLE], ["Work on the old bridge begins in spring."]),
+            name="model",
+            registered_model_name=task.value,
+            await_registration_for=60,
+        )
+
+
+_LOG: Final = {AnswerKind.LABELS: _log_labels, AnswerKind.TEXT: _log_text}
 
 
 def _plain(figures: Mapping[str, Any]) -> dict[str, float]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
-from infolens.contract import Task
+from infolens.contract import CONTRACTS, AnswerKind, Task
 
 from . import classifier
-from .architectures import load_prepared
+from .architectures import architecture_of, load_prepared
 from .data import load_splits
 from .errors import TrackingError
 from .recording import CHALLENGER, CHAMPION
@@ -22,9 +23,9 @@ from .tracking import Tracking, first_line, open_client
 
 logger = logging.getLogger(__name__)
 
-SCORES: Final = {Task.CATEGORY: "macro_f1", Task.VERACITY: "macro_f1", Task.SUMMARY: "rougeLsum"}
-"""The test figure that decides."""
-MARGINS: Final = {Task.CATEGORY: 0.002, Task.VERACITY: 0.002, Task.SUMMARY: 0.2}
+SCORES: Final = {AnswerKind.LABELS: "macro_f1", AnswerKind.TEXT: "rougeLsum"}
+"""The test figure that decides, by what the answers are made of."""
+MARGINS: Final = {AnswerKind.LABELS: 0.002, AnswerKind.TEXT: 0.2}
 """How much better a challenger has to be, unless the user says otherwise."""
 
 
@@ -50,7 +51,8 @@ def promote(task: Task, tracking: Tracking, *, margin: float | None = None, data
         DataError: The data does not fit.
     """
     client = open_client(tracking)
-    least = MARGINS[task] if margin is None else margin
+    answers = CONTRACTS[task].answers
+    least = MARGINS[answers] if margin is None else margin
     challenger = _version(client, task, CHALLENGER)
     if challenger is None:
         raise TrackingError(
@@ -60,7 +62,7 @@ def promote(task: Task, tracking: Tracking, *, margin: float | None = None, data
     champion = _version(client, task, CHAMPION)
     if champion is not None and champion.version == challenger.version:
         return Verdict(promoted=False, text=f"{task.value}: version {champion.version} is the champion already")
-    name = SCORES[task]
+    name = SCORES[answers]
     if data:
         frame = load_splits(data, task)["test"]
         scores = [_measure(task, tracking, model, frame) for model in (challenger, champion) if model is not None]
@@ -107,13 +109,23 @@ def _measure(task: Task, tracking: Tracking, model: Any, frame: pd.DataFrame) ->
     logger.info("measuring version %s on %d test articles", model.version, len(frame))
     with tempfile.TemporaryDirectory() as place:
         folder = download(f"models:/{task.value}/{model.version}", tracking, Path(place))
-        if task is Task.SUMMARY:
-            bart, tokenizer = load_prepared(task, folder)
-            limit = min(tokenizer.model_max_length, bart.config.max_position_embeddings)
-            figures = evaluate_summaries(bart, tokenizer, frame, max_tokens=limit)["test"]
-        else:
-            figures = classifier.figures_on(task, folder, frame)
-    return float(figures[SCORES[task]])
+        answers = CONTRACTS[task].answers
+        return float(_FIGURES[answers](task, folder, frame)[SCORES[answers]])
+
+
+def _summary_figures(task: Task, folder: Path, frame: pd.DataFrame) -> dict[str, Any]:
+    model, tokenizer = load_prepared(task, folder)
+    limit = architecture_of(model.config.model_type).limit(model.config)
+    figures: dict[str, Any] = evaluate_summaries(
+        model, tokenizer, frame, max_tokens=min(tokenizer.model_max_length, limit or tokenizer.model_max_length)
+    )["test"]
+    return figures
+
+
+_FIGURES: Final[dict[AnswerKind, Callable[[Task, Path, pd.DataFrame], dict[str, Any]]]] = {
+    AnswerKind.TEXT: _summary_figures,
+    AnswerKind.LABELS: classifier.figures_on,
+}
 
 
 def download(uri: str, tracking: Tracking, place: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The columns of each task's table, and what a row must be; every problem is named by file, column and row."""
+"""The columns of a task's table, and what a row must be; every problem is named by file, column and row."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Final
 
 import pandas as pd
 
-from infolens.contract import CONTRACTS, Task
+from infolens.contract import CONTRACTS, AnswerKind, Task
 
 from .errors import DataError
+from .labels import ANY_LABEL, LabelRule
 
 SPLITS: Final = ("train", "validation", "test")
 OUT_OF_DOMAIN: Final = "out_of_domain"
@@ -29,7 +30,7 @@ SPLIT_NAMES: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class Schema:
-    """The columns of one task's table."""
+    """The columns of the table of a task, by what its answers are made of."""
 
     body: str
     """The article: must be there and not blank."""
@@ -37,18 +38,19 @@ class Schema:
     """The label or the summary: must be there and not blank."""
     optional: tuple[str, ...]
     """Filled with empty strings where the source has none."""
-    labels: tuple[str, ...] = ()
+    labelled: bool
+    """Whether the answer is a label; where it is not, an article may stand there with several answers."""
 
 
-SCHEMAS: Final = {
-    Task.SUMMARY: Schema(body="article", answer="summary", optional=("source",)),
-    Task.CATEGORY: Schema(
-        body="text", answer="label", optional=("title", "source"), labels=CONTRACTS[Task.CATEGORY].labels
-    ),
-    Task.VERACITY: Schema(
-        body="text", answer="label", optional=("title", "source"), labels=CONTRACTS[Task.VERACITY].labels
-    ),
+_SCHEMAS: Final = {
+    AnswerKind.TEXT: Schema(body="article", answer="summary", optional=("source",), labelled=False),
+    AnswerKind.LABELS: Schema(body="text", answer="label", optional=("title", "source"), labelled=True),
 }
+
+
+def schema_of(task: Task) -> Schema:
+    """The columns of a task's table."""
+    return _SCHEMAS[CONTRACTS[task].answers]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +66,14 @@ class Problem:
         return f"column {self.column!r}, row {self.row}: {self.text}"
 
 
-def check(frame: pd.DataFrame, task: Task, source: str) -> None:
+def check(frame: pd.DataFrame, task: Task, source: str, rule: LabelRule = ANY_LABEL) -> None:
     """Check the columns and every row of a table against a task's schema.
 
     Raises:
         DataError: The first thing that does not fit.
     """
     check_columns(frame, task, source)
-    problem = next(problems(frame, task), None)
+    problem = next(problems(frame, task, rule), None)
     if problem is not None:
         raise DataError(f"{source}: {problem}")
 
@@ -82,7 +84,7 @@ def check_columns(frame: pd.DataFrame, task: Task, source: str) -> None:
     Raises:
         DataError: One is missing.
     """
-    schema = SCHEMAS[task]
+    schema = schema_of(task)
     for name in (schema.body, schema.answer):
         if name not in frame:
             raise DataError(
@@ -91,21 +93,23 @@ def check_columns(frame: pd.DataFrame, task: Task, source: str) -> None:
             )
 
 
-def problems(frame: pd.DataFrame, task: Task, *, first_row: int = 1) -> Iterator[Problem]:
+def problems(frame: pd.DataFrame, task: Task, rule: LabelRule = ANY_LABEL, *, first_row: int = 1) -> Iterator[Problem]:
     """What does not fit in the rows of a table that has the right columns, column by column.
 
     Args:
         frame: The table, or a part of it.
         task: What it is for.
+        rule: What a label may be.
         first_row: The number of its first row.
     """
-    schema = SCHEMAS[task]
+    schema = schema_of(task)
     for name in (schema.body, schema.answer):
         for row, value in enumerate(frame[name], start=first_row):
-            if not (isinstance(value, str) and value.strip()):
+            if name == schema.answer and schema.labelled:
+                if rule.read(value) is None:
+                    yield Problem(column=name, row=row, text=rule.objection(value))
+            elif not (isinstance(value, str) and value.strip()):
                 yield Problem(column=name, row=row, text=f"must be text that is not blank, not {value!r}")
-            elif name == schema.answer and schema.labels and value not in schema.labels:
-                yield Problem(column=name, row=row, text=f"{value!r} is not one of: {', '.join(schema.labels)}")
     if "split" in frame:
         for row, value in enumerate(frame["split"], start=first_row):
             if str(value).lower() not in SPLIT_NAMES:

@@ -59,10 +59,12 @@ def replace_fields(config: Config, changes: Mapping[str, Any], *, where: str = "
 
 def _convert(name: str, value: Any, kind: Any, where: str) -> Any:
     if kind not in (int, float, bool, str):  # tuple[str, ...]
-        parts = value.split(",") if isinstance(value, str) else value
-        if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+        parts = value
+        if not isinstance(parts, str) and not (
+            isinstance(parts, list | tuple) and all(isinstance(part, str) for part in parts)
+        ):
             raise SettingError(f"{where}setting {name} is a list of texts, not {value!r}")
-        return tuple(part.strip() for part in parts if part.strip())
+        return parse_list(parts)
     if kind is bool and isinstance(value, str):
         if value.lower() in {"true", "yes", "1"}:
             return True
@@ -76,6 +78,12 @@ def _convert(name: str, value: Any, kind: Any, where: str) -> Any:
         return kind(value)
     except ValueError as error:
         raise SettingError(f"{where}setting {name} is of type {kind.__name__}, not {value!r}") from error
+
+
+def parse_list(parts: str | Iterable[str]) -> tuple[str, ...]:
+    """Texts, or one text with commas between them, without blanks at their ends and without empty ones."""
+    every = parts.split(",") if isinstance(parts, str) else parts
+    return tuple(part.strip() for part in every if part.strip())
 
 
 def parse_columns(text: str) -> dict[str, str]:

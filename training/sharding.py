@@ -8,20 +8,21 @@ they can be read by one process, and by any other number of workers. (Zhao et al
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import nn
 
-LAYERS: Final = frozenset({"TransformerBlock", "XLNetLayer", "BartEncoderLayer", "BartDecoderLayer"})
-"""Class names of the layers that are gathered one at a time, so that one layer's weights at a time are whole."""
+from .architectures import architecture_of
 
 
-def shard(model: nn.Module) -> None:
-    """Share the model's parameters out over all workers, in place.
+def shard(model: Any) -> None:
+    """Share the parameters of a model of `transformers` out over all workers, in place.
+
+    Its architecture's layers are gathered one at a time, so that one layer's weights at a time are whole.
 
     Raises:
+        BaseModelError: The model's architecture has no record.
         RuntimeError: There is no process group.
     """
     from torch.distributed.device_mesh import init_device_mesh
@@ -29,8 +30,9 @@ def shard(model: nn.Module) -> None:
 
     kind = "cuda" if torch.cuda.is_available() else "cpu"
     mesh = init_device_mesh(kind, (torch.distributed.get_world_size(),))
+    layers = architecture_of(model.config.model_type).layer_classes
     for module in list(model.modules()):
-        if type(module).__name__ in LAYERS:
+        if type(module).__name__ in layers:
             fully_shard(module, mesh=mesh)
     fully_shard(model, mesh=mesh)
 
@@ -54,41 +56,6 @@ def copy_whole(target: torch.Tensor, value: torch.Tensor) -> None:
 def state_dict(model: nn.Module) -> dict[str, torch.Tensor]:
     """The full state of a sharded model on the CPU; called by every worker."""
     return {name: whole(tensor) for name, tensor in model.state_dict().items()}
-
-
-def load_weights(model: nn.Module, state: dict[str, torch.Tensor]) -> None:
-    """Write full values into a sharded model; what ``state`` does not name stays.
-
-    Raises:
-        KeyError: ``state`` names something that the model does not have.
-    """
-    own = model.state_dict()
-    for name, value in state.items():
-        copy_whole(own[name], value)
-
-
-def save_optimizer(model: nn.Module, optimizer: Any, path: Path, *, write: bool) -> None:
-    """Gather the optimizer's state and write it where ``write`` says so; called by every worker."""
-    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict
-
-    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    state = get_optimizer_state_dict(model, _plain(optimizer), options=options)
-    if write:
-        torch.save(state, path)
-
-
-def load_optimizer(model: nn.Module, optimizer: Any, path: Path) -> None:
-    """Read a state of `save_optimizer` into this worker's shard."""
-    from torch.distributed.checkpoint.state_dict import StateDictOptions, set_optimizer_state_dict
-
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    set_optimizer_state_dict(model, _plain(optimizer), state, options=StateDictOptions(full_state_dict=True))
-
-
-def _plain(optimizer: Any) -> torch.optim.Optimizer:
-    """The torch optimizer inside accelerate's wrapper."""
-    inner: torch.optim.Optimizer = getattr(optimizer, "optimizer", optimizer)
-    return inner
 
 
 def parameter_bytes(parameters: Iterable[torch.Tensor]) -> int:

@@ -17,10 +17,12 @@ import torch
 
 from infolens.contract import Task
 
-from .architectures import build_starter, train_tokenizer
+from .architectures import Starter, architectures, usual_architecture
 from .batches import encode
 from .embeddings import cooccurrence_embeddings
+from .errors import BaseModelError
 from .recipes import ClassifierRecipe
+from .tokenization import load_tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -42,45 +44,53 @@ def key_of(texts: Iterable[str], *parts: object) -> str:
 
 
 def prepare_starter(
-    task: Task, texts: Sequence[str], more_text: Sequence[str], recipe: ClassifierRecipe, work: Path
+    task: Task, texts: Sequence[str], more_text: Sequence[str], recipe: ClassifierRecipe, work: Path, *, labels: int
 ) -> tuple[Any, Any]:
-    """Build the starter of a task: ``(model, tokenizer)``.
+    """Build the starter of a task, of its contract's architecture: ``(model, tokenizer)``.
 
     Args:
-        task: ``CATEGORY`` or ``VERACITY``.
+        task: A task whose answers are labels.
         texts: The training split.
         more_text: Text without labels.
         recipe: Sizes, dropout and seed.
         work: Folder that keeps the tokenizer and the embeddings, in ``starter/``.
+        labels: How many labels the model tells.
+
+    Raises:
+        BaseModelError: The architecture has no starter.
     """
-    tokenizer, vectors = _prepared(task, [*texts, *more_text], recipe, work / "starter")
-    model = build_starter(
-        task,
+    usual = usual_architecture(task)
+    if usual.starter is None:
+        with_starter = ", ".join(sorted(name for name, record in architectures().items() if record.starter))
+        raise BaseModelError(
+            f"{task.value}: there is no starter of the architecture {usual.model_type} ({with_starter} have one): name "
+            f"a base with --base, such as {usual.example}"
+        )
+    tokenizer, vectors = _prepared(usual.model_type, usual.starter, [*texts, *more_text], recipe, work / "starter")
+    model = usual.starter.build(
         tokenizer,
         layers=recipe.layers,
         width=recipe.width,
         heads=recipe.heads,
         dropout=recipe.dropout,
         max_length=max(512, recipe.max_tokens),
+        labels=labels,
     )
     with torch.no_grad():
         model.get_input_embeddings().weight.copy_(torch.from_numpy(vectors))
-        if task is Task.CATEGORY:  # positions that are seldom trained must not drown the tokens
-            model.distilbert.embeddings.position_embeddings.weight.normal_(std=0.005)
     return model, tokenizer
 
 
-def _prepared(task: Task, every: Sequence[str], recipe: ClassifierRecipe, folder: Path) -> tuple[Any, Any]:
-    key = key_of(every, task, recipe.vocabulary, recipe.width, recipe.seed)
+def _prepared(
+    model_type: str, kind: Starter, every: Sequence[str], recipe: ClassifierRecipe, folder: Path
+) -> tuple[Any, Any]:
+    key = key_of(every, model_type, recipe.vocabulary, recipe.width, recipe.seed)
     if (folder / "key").exists() and (folder / "key").read_text(encoding="utf-8") == key:
-        from transformers import AutoTokenizer
-
         logger.info("tokenizer and embeddings: from %s", folder)
-        return AutoTokenizer.from_pretrained(folder), np.load(folder / "embeddings.npy")
+        return load_tokenizer(folder), np.load(folder / "embeddings.npy")
     sample = np.random.default_rng(recipe.seed).permutation(len(every))[:_SAMPLE]
     logger.info("training the tokenizer: %d tokens", recipe.vocabulary)
-    tokenizer = train_tokenizer(
-        task,
+    tokenizer = kind.train_tokenizer(
         [every[i][:_SAMPLE_CHARACTERS] for i in sample],
         vocabulary=recipe.vocabulary,
         max_length=recipe.max_tokens,

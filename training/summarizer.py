@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from .architectures import STARTER
+from infolens.contract import AnswerKind
+
+from .architectures import STARTER, answering, architecture_of, require_length
 from .cleaning import clean_text
 from .copying import write_copying_weights
 from .curriculum import SelectionConfig, collapse, faithful_pairs, gap_pairs, oracle_pairs
-from .errors import BaseModelError, DataError, SettingError
+from .errors import BaseModelError, DataError
 from .prepared import Prepared, read_prepared, write_prepared
 from .recipes import SummarizerRecipe
 from .starter import key_of
 from .summary_metrics import evaluate, generate_settings
-from .tokenization import train_byte_bpe
+from .tokenization import load_tokenizer, train_byte_bpe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +51,7 @@ def new_starter(texts: Sequence[str], recipe: SummarizerRecipe) -> tuple[Any, An
     """A small BART with copying weights and a byte-level BPE tokenizer trained on ``texts``.
 
     Returns:
-        The model (``BartForConditionalGeneration``) and its tokenizer (``BartTokenizerFast``).
+        The model (``BartForConditionalGeneration``) and its tokenizer.
     """
     from transformers import BartConfig, BartForConditionalGeneration
 
@@ -79,20 +81,23 @@ def new_starter(texts: Sequence[str], recipe: SummarizerRecipe) -> tuple[Any, An
 
 
 def load_base(base: str) -> tuple[Any, Any]:
-    """A trained BART and its tokenizer, from a local folder or a hub id.
+    """A trained model that writes texts, in fp32, and its tokenizer, from a local folder or a hub id.
 
     Raises:
-        BaseModelError: it cannot be found, or is not a BART.
+        BaseModelError: It cannot be found, or is of no architecture that writes texts.
     """
-    from transformers import AutoConfig, AutoTokenizer, BartForConditionalGeneration
+    import transformers
 
+    kinds = answering(AnswerKind.TEXT)
+    hint = f"try {kinds[0].example} or {STARTER}"
     try:
-        kind = AutoConfig.from_pretrained(base).model_type
-        if kind != "bart":
-            raise BaseModelError(
-                f"a summary needs a BART, and {base} is of type {kind!r}: try facebook/bart-large-cnn or starter"
-            )
-        return BartForConditionalGeneration.from_pretrained(base), AutoTokenizer.from_pretrained(base)
+        kind = transformers.AutoConfig.from_pretrained(base).model_type
+        record = next((record for record in kinds if record.model_type == kind), None)
+        if record is None:
+            wanted = " or ".join(record.model_type for record in kinds)
+            raise BaseModelError(f"a summary needs a model of type {wanted}, and {base} is of type {kind!r}: {hint}")
+        model = getattr(transformers, record.model_class).from_pretrained(base, dtype="float32")
+        return model, load_tokenizer(base)
     except (OSError, ValueError) as error:
         raise BaseModelError(
             f"cannot load the base {base!r}: it must be a checkpoint folder with its tokenizer, a hub id that can be "
@@ -153,7 +158,7 @@ def prepare(frames: Frames, recipe: SummarizerRecipe, work: Path, *, extra: Sequ
         extra: More articles without summaries (text, title), for the starter's gap sentences.
 
     Raises:
-        BaseModelError: The base cannot be loaded or is no BART.
+        BaseModelError: The base cannot be loaded or does not write texts.
         DataError: Nothing is left to train on.
         SettingError: The base reads less than ``max_tokens``.
     """
@@ -175,10 +180,9 @@ def prepare(frames: Frames, recipe: SummarizerRecipe, work: Path, *, extra: Sequ
         model, tokenizer = new_starter(texts, recipe)
     else:
         model, tokenizer = load_base(recipe.base)
-        limit = model.config.max_position_embeddings
-        if recipe.max_tokens > limit:
-            raise SettingError(f"max_tokens is at most {limit} for {recipe.base}, not {recipe.max_tokens}")
-        model.config.dropout = recipe.dropout
+        require_length(model, recipe.base, max_tokens=recipe.max_tokens)
+        for name in architecture_of(model.config.model_type).dropout_fields:
+            setattr(model.config, name, recipe.dropout)
     for stage in stages:
         logger.info("stage %s: %d pairs, %g passes", stage.name, len(stage.pairs), stage.epochs)
     generate_settings(model, num_beams=recipe.num_beams, max_tokens=recipe.max_target_tokens)
@@ -204,9 +208,16 @@ def _columns(tokenizer: Any, stages: Sequence[Stage], recipe: SummarizerRecipe) 
     columns: dict[str, list[Any]] = {"input_ids": [], "labels": [], "length": [], "stage": []}
     for number, stage in enumerate(stages):
         articles, targets = ([pair[side] for pair in stage.pairs] for side in (0, 1))
-        sources = tokenizer(articles, truncation=True, max_length=stage.source_tokens)["input_ids"]
+        sources = _ids(tokenizer, articles, stage.source_tokens)
         columns["input_ids"] += sources
-        columns["labels"] += tokenizer(targets, truncation=True, max_length=recipe.max_target_tokens)["input_ids"]
+        columns["labels"] += _ids(tokenizer, targets, recipe.max_target_tokens)
         columns["length"] += [len(ids) for ids in sources]
         columns["stage"] += [number] * len(sources)
     return columns
+
+
+def _ids(tokenizer: Any, texts: Sequence[str], limit: int) -> list[list[int]]:
+    """Token ids of texts, special ones included; a special token that a text spells is text, as it is to the server."""
+    encoded = tokenizer(texts, truncation=True, max_length=limit, split_special_tokens=True)
+    ids: list[list[int]] = encoded["input_ids"]
+    return ids

@@ -43,6 +43,7 @@ def generate(model: Any, tokenizer: Any, articles: Sequence[str], *, max_tokens:
             truncation=True,
             max_length=max_tokens,
             padding=True,
+            split_special_tokens=True,  # as the server reads them
             return_tensors="pt",
         ).to(model.device)
         sequences = model.generate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,9 +13,10 @@ import pandas as pd
 from infolens.contract import Task
 
 from .cleaning import fingerprint, split_of
+from .labels import label_problem, label_rule
 from .leakage import LeakageCounter
 from .near_duplicates import Pair, SplitGuard
-from .schema import SCHEMAS, SPLIT_NAMES, Problem, check_columns, problems
+from .schema import SPLIT_NAMES, Problem, Schema, check_columns, problems, schema_of
 from .stream import stream_table
 
 _WORD: Final = re.compile(r"\w+")
@@ -31,7 +32,10 @@ class TableStatistics:
     problems: int = 0
     first_problems: list[Problem] = field(default_factory=list)
     splits: Counter[str] = field(default_factory=Counter)
-    labels: Counter[str] = field(default_factory=Counter)
+    split_labels: dict[str, Counter[str]] = field(default_factory=dict)
+    """Split -> label -> rows; empty where the answers are texts."""
+    label_problem: str = ""
+    """Why nothing can be learned from these labels; empty where it can."""
     sources: Counter[str] = field(default_factory=Counter)
     lengths: Counter[int] = field(default_factory=Counter)
     """Words of an article -> articles."""
@@ -43,6 +47,11 @@ class TableStatistics:
     """Articles that stand, nearly the same, in two splits."""
     leakage: LeakageCounter | None = None
 
+    @property
+    def labels(self) -> Counter[str]:
+        """Rows of each label, over all splits."""
+        return sum(self.split_labels.values(), Counter())
+
 
 def gather(
     source: str,
@@ -50,6 +59,7 @@ def gather(
     *,
     columns: Mapping[str, str] | None = None,
     near_duplicates: bool = True,
+    labels: Sequence[str] = (),
 ) -> TableStatistics:
     """Read a table once and count.
 
@@ -58,43 +68,51 @@ def gather(
         task: Whose schema it must fit.
         columns: Our column name -> the source's, where they differ.
         near_duplicates: Whether articles are compared across the splits.
+        labels: What a label may be, and how the table writes it (see `labels.label_rule`); empty takes any.
 
     Raises:
         DataError: It cannot be read, has no rows, or lacks a column.
+        SettingError: ``labels`` do not fit together.
     """
-    schema = SCHEMAS[task]
-    found = TableStatistics(leakage=LeakageCounter(schema) if schema.labels else None)
+    schema, rule = schema_of(task), label_rule(labels)
+    found = TableStatistics(leakage=LeakageCounter(schema) if schema.labelled else None)
     guard = SplitGuard() if near_duplicates else None
     seen: set[str] = set()
     for part in stream_table(source, columns):
         if not found.rows:
             check_columns(part, task, source)
-        bad = list(problems(part, task, first_row=found.rows + 1))
+        bad = list(problems(part, task, rule, first_row=found.rows + 1))
         found.problems += len(bad)
         found.first_problems += bad[: _KEPT_PROBLEMS - len(found.first_problems)]
         rows = {problem.row - 1 for problem in bad}
         good = part[[index not in rows for index in range(found.rows, found.rows + len(part))]]
         found.rows += len(part)
-        _count(found, good, task, guard, seen)
+        if schema.labelled:
+            good = good.assign(**{schema.answer: good[schema.answer].map(rule.read)})
+        _count(found, good, schema, guard, seen)
+    if schema.labelled:
+        found.label_problem = label_problem(task, found.split_labels, rule)
     return found
 
 
-def _count(found: TableStatistics, frame: pd.DataFrame, task: Task, guard: SplitGuard | None, seen: set[str]) -> None:
-    schema = SCHEMAS[task]
+def _count(
+    found: TableStatistics, frame: pd.DataFrame, schema: Schema, guard: SplitGuard | None, seen: set[str]
+) -> None:
     if found.leakage is not None:
         found.leakage.add(frame)
-        found.labels.update(frame[schema.answer])
     else:
         found.answer_lengths.update(len(text.split()) for text in frame[schema.answer])
     if "source" in frame:
         found.sources.update(frame["source"].fillna("").astype(str))
     splits = frame["split"].tolist() if "split" in frame else [None] * len(frame)
-    for row, text, named in zip(frame.index, frame[schema.body], splits, strict=True):
+    for row, text, named, answer in zip(frame.index, frame[schema.body], splits, frame[schema.answer], strict=True):
         words = _WORD.findall(text.lower())
         found.lengths[len(words)] += 1
         found.words.update(words)
         split = SPLIT_NAMES[str(named).lower()] if named else split_of(text, validation=0.1, test=0.1)
         found.splits[split] += 1
+        if schema.labelled:
+            found.split_labels.setdefault(split, Counter())[answer] += 1
         mark = split + fingerprint(text)
         if mark in seen:
             found.duplicates += 1

@@ -6,16 +6,22 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch.nn import functional
+from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import rotate_checkpoints
 
 from . import sharding
 from .averaging import WeightAverage
 from .dataset import Articles, sampler_of
 from .recipe import Recipe
+from .whole_state import WholeOptimizer, takes_whole_weights
+
+_KEPT_CHECKPOINTS: Final = 2
+"""The newest and the best."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +59,8 @@ def training_arguments(recipe: Recipe, learning: Learning, folder: Path, *, stag
     if recipe.save_steps:
         cadence = {"eval_strategy": "steps", "save_strategy": "steps"}
         cadence |= {"eval_steps": recipe.save_steps, "save_steps": recipe.save_steps}
+    # Shards leave every batch's gradients shared out; to wait for the last batch would keep them whole until then.
+    each_batch = {"gradient_accumulation_kwargs": {"sync_each_batch": True}} if recipe.strategy == "fsdp" else None
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=1.0 if staged else recipe.num_train_epochs,
@@ -62,22 +70,19 @@ def training_arguments(recipe: Recipe, learning: Learning, folder: Path, *, stag
         gradient_accumulation_steps=recipe.gradient_accumulation_steps,
         learning_rate=recipe.learning_rate,
         lr_scheduler_type=recipe.lr_scheduler_type,
-        warmup_steps=recipe.warmup_steps,
-        warmup_ratio=recipe.warmup_ratio,
+        warmup_steps=recipe.warmup_steps or recipe.warmup_ratio,  # below 1 it is a share of all steps
         optim=recipe.optim,
         weight_decay=recipe.weight_decay,
         adam_beta2=recipe.adam_beta2,
         max_grad_norm=recipe.max_grad_norm,
         bf16=recipe.precision == "bf16",
         fp16=recipe.precision == "fp16",
-        gradient_checkpointing=recipe.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False} if recipe.gradient_checkpointing else None,
+        activation_checkpointing=recipe.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False} if recipe.gradient_checkpointing else None,
         seed=recipe.seed,
         logging_steps=recipe.logging_steps,
         logging_nan_inf_filter=False,  # a loss that is no number must be seen
-        logging_dir=recipe.logging_dir or None,
-        report_to=["tensorboard"] if recipe.logging_dir else [],
-        save_total_limit=2,
+        report_to=[],
         metric_for_best_model=f"eval_{learning.score}",
         greater_is_better=learning.higher_is_better,
         prediction_loss_only=learning.metrics is None,
@@ -85,12 +90,13 @@ def training_arguments(recipe: Recipe, learning: Learning, folder: Path, *, stag
         use_cpu=not gpu,
         dataloader_pin_memory=gpu,
         disable_tqdm=True,
+        accelerator_config=each_batch,
         **cadence,
     )
 
 
 class NewsTrainer(Trainer):
-    """Trains a classifier or a summarizer, alone or as one of several workers."""
+    """Trains a classifier or a summarizer, alone or as one of several workers; overrides public methods alone."""
 
     optimizer: Any
 
@@ -109,10 +115,11 @@ class NewsTrainer(Trainer):
     ) -> None:
         self.recipe, self.learning, self.passes = recipe, learning, passes
         self.sharded = recipe.strategy == "fsdp"
+        self.whole_optimizer: WholeOptimizer | None = None
         if self.sharded:
             arguments.device  # noqa: B018 - joins the process group, which sharding needs
             sharding.shard(model)
-        self.average = WeightAverage(model, recipe.average) if recipe.average else None
+            takes_whole_weights(model)
         super().__init__(
             model=model,
             args=arguments,
@@ -121,16 +128,26 @@ class NewsTrainer(Trainer):
             eval_dataset=validation,
             compute_metrics=learning.metrics,
             compute_loss_func=learning.loss,
-            callbacks=[*callbacks, _Average(self)],
+            callbacks=[*callbacks, *_board(recipe), _Average(self), _Rotation()],
         )
+        self.average = WeightAverage(model, recipe.average) if recipe.average else None
         self.remove_callback(PrinterCallback)  # the log has its own words
-        # "Tensor parallel" means to the trainer: the model is distributed already, leave it as it is.
-        self.is_tp_enabled: bool = self.is_tp_enabled or self.sharded
+        # "Sharded at load time" means to the trainer: the model owns its shards, leave it as it is. It is said after
+        # the beginning, which would refuse to save what the trainer cannot gather by itself.
+        self.is_distributed_loading_by_transformers: bool = self.sharded
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        return sampler_of(train_dataset or self.train_dataset, self.recipe, self.passes)
+    def get_train_dataloader(self) -> Any:
+        """The training articles in the order of the recipe, shared out over the workers."""
+        loader = DataLoader(
+            self.train_dataset,
+            batch_size=self.args.train_batch_size,
+            sampler=sampler_of(self.train_dataset, self.recipe, self.passes),
+            collate_fn=self.data_collator,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+        return self.accelerator.prepare(loader)
 
-    def create_optimizer(self) -> Any:
+    def create_optimizer(self, model: Any = None) -> Any:
         """AdamW and its like over three groups: embeddings (no decay, their own rate), matrices, and the rest."""
         if self.optimizer is None:
             recipe = self.recipe
@@ -145,10 +162,14 @@ class NewsTrainer(Trainer):
                 groups.append({"params": [embedding], "weight_decay": 0.0, "lr": rate})
             kind, settings = self.get_optimizer_cls_and_kwargs(self.args, self.model)
             self.optimizer = kind([group for group in groups if group["params"]], **settings)
+            self.whole_optimizer = WholeOptimizer(self.optimizer) if self.sharded else None
         return self.optimizer
 
-    def _wrap_model(self, model: Any, training: bool = True, dataloader: Any = None) -> Any:
-        return model if self.sharded else super()._wrap_model(model, training, dataloader)
+    def train(self, resume_from_checkpoint: str | None = None, **more: Any) -> Any:
+        """Train, going on from a checkpoint folder where one is given; the average goes on too."""
+        if resume_from_checkpoint is not None and self.average is not None:
+            self.average.load(Path(resume_from_checkpoint))
+        return super().train(resume_from_checkpoint=resume_from_checkpoint, **more)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Measure the averaged weights, where there are such."""
@@ -168,46 +189,37 @@ class NewsTrainer(Trainer):
         super().log(logs, start_time)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Write the weights, whole, and their average beside them."""
+        """Write the weights, whole, and their average beside them; every worker calls it, before the rest is saved."""
         folder = Path(output_dir or self.args.output_dir)
         if self.sharded:
             state = sharding.state_dict(self.model)
             if self.args.should_save:
-                self._save(str(folder), state_dict=state)
+                self.model.save_pretrained(folder, state_dict=state)
+            if self.whole_optimizer is not None:
+                self.whole_optimizer.gather(keep=self.args.should_save)
         else:
             super().save_model(output_dir, _internal_call)
         if self.average is not None:
             self.average.save(folder, write=self.args.should_save)
 
-    def _rotate_checkpoints(self, use_mtime: bool = False, output_dir: str | None = None) -> None:
-        # By number: small models save more often than file systems tell times apart.
-        super()._rotate_checkpoints(use_mtime=False, output_dir=output_dir)
 
-    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        if not self.sharded:
-            super()._save_optimizer_and_scheduler(output_dir)
-            return
-        folder = Path(output_dir)
-        sharding.save_optimizer(self.model, self.optimizer, folder / "optimizer.pt", write=self.args.should_save)
-        if self.args.should_save:
-            torch.save(self.lr_scheduler.state_dict(), folder / "scheduler.pt")
+def _board(recipe: Recipe) -> list[TrainerCallback]:
+    """Writes TensorBoard's event files, where the recipe names a folder for them."""
+    if not recipe.logging_dir:
+        return []
+    from transformers.integrations import TensorBoardCallback
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        folder = Path(resume_from_checkpoint)
-        if self.sharded:
-            sharding.load_weights(self.model, _saved_weights(folder, self.model))
-        else:
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-        if self.average is not None:
-            self.average.load(folder)
+    board = TensorBoardCallback()
+    board.logging_dir = recipe.logging_dir
+    return [board]
 
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        if not self.sharded or checkpoint is None:
-            super()._load_optimizer_and_scheduler(checkpoint)
-            return
-        folder = Path(checkpoint)
-        sharding.load_optimizer(self.model, self.optimizer, folder / "optimizer.pt")
-        self.lr_scheduler.load_state_dict(torch.load(folder / "scheduler.pt", weights_only=True))
+
+class _Rotation(TrainerCallback):
+    """Keeps the newest checkpoints, by number: small models save more often than file systems tell times apart."""
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if args.should_save:
+            rotate_checkpoints(args.output_dir, _KEPT_CHECKPOINTS, state.best_model_checkpoint, use_mtime=False)
 
 
 class _Average(TrainerCallback):
@@ -217,15 +229,3 @@ class _Average(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.trainer.average is not None:
             self.trainer.average.update(state.global_step)
-
-
-def _saved_weights(folder: Path, model: Any) -> dict[str, torch.Tensor]:
-    """Name -> value of a checkpoint of `Trainer.save_model`, by the names that ``model`` uses."""
-    from safetensors.torch import load_file
-
-    adapter = folder / "adapter_model.safetensors"
-    if adapter.exists():
-        names = {name.replace(".default", ""): name for name in model.state_dict()}
-        names |= {name.replace(".modules_to_save", ""): full for name, full in names.items()}
-        return {names[name]: value for name, value in load_file(adapter).items()}
-    return dict(load_file(folder / "model.safetensors"))

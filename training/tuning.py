@@ -24,6 +24,7 @@ from .fitting import load_data, prepare
 from .output import remember, write_whole
 from .recipe import Recipe
 from .settings import to_toml
+from .tasks import task_facts, task_of
 from .tracking import Tracking, log_params, open_client, open_run
 from .worker import learning_of, train
 
@@ -111,6 +112,7 @@ def tune_recipe(
     start_ray(ray_address, cpus=cores * search.concurrent)
     job = {
         "task": task.value,
+        "contract": task_facts(task),
         "recipe": asdict(replace(recipe, strategy="single", workers=0)),
         "prepared": str(prepared.folder.resolve()),
         "tracking": asdict(tracking),
@@ -155,7 +157,7 @@ def run_trial(config: Mapping[str, Any], *, job: dict[str, Any]) -> None:
     """One trial, in a process of Ray Tune's: train, and report each measurement."""
     from ray import tune
 
-    task = Task(job["task"])
+    task = task_of(job)
     tracking = Tracking(**job["tracking"])
     steps = Path(tune.get_context().get_trial_dir()) / "steps"
     changed = {name: config[name] for name in TUNED}

@@ -11,18 +11,18 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import torch
 from transformers import TrainerCallback, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
-from infolens.contract import CONTRACTS, Task
+from infolens.contract import CONTRACTS, AnswerKind, Task
 
 from . import storage
 from .adapters import add_adapters
-from .architectures import load_prepared
+from .architectures import architecture_of, load_prepared
 from .dataset import Articles, AugmentedArticles, ClassifierCollator, SummaryCollator
 from .evaluation import evaluate
 from .prepared import Prepared, read_prepared, read_table
@@ -30,6 +30,7 @@ from .recipe import Recipe
 from .recipes import ClassifierRecipe, default_recipe
 from .settings import replace_fields
 from .sharding import parameter_bytes
+from .tasks import task_of
 from .tracking import LiveMetrics, Tracking
 from .trainer import Learning, NewsTrainer, soft_cross_entropy, token_cross_entropy, training_arguments
 
@@ -41,15 +42,19 @@ STEPS_FOLDER: Final = "steps"
 
 def learning_of(task: Task, recipe: Recipe) -> Learning:
     """Loss and measure of a task."""
-    if task is Task.SUMMARY:
-        return Learning(loss=token_cross_entropy, metrics=None, score="loss", higher_is_better=False)
-    labels = CONTRACTS[task].labels
-    embedding_rate = recipe.embedding_rate if isinstance(recipe, ClassifierRecipe) else 1.0
+    return _LEARNING[CONTRACTS[task].answers](recipe)
 
+
+def _learning_of_texts(_: Recipe) -> Learning:
+    return Learning(loss=token_cross_entropy, metrics=None, score="loss", higher_is_better=False)
+
+
+def _learning_of_labels(recipe: Recipe) -> Learning:
     def metrics(prediction: Any) -> dict[str, float]:
         logits = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
         probabilities = torch.from_numpy(np.asarray(logits)).float().softmax(-1).numpy()
-        figures = evaluate(probabilities, np.asarray(prediction.label_ids).argmax(-1), labels)
+        names = [str(index) for index in range(probabilities.shape[1])]
+        figures = evaluate(probabilities, np.asarray(prediction.label_ids).argmax(-1), names)
         return {name: figures[name] for name in ("accuracy", "macro_f1", "log_loss")}
 
     return Learning(
@@ -57,16 +62,19 @@ def learning_of(task: Task, recipe: Recipe) -> Learning:
         metrics=metrics,
         score="macro_f1",
         higher_is_better=True,
-        embedding_rate=embedding_rate,
+        embedding_rate=cast("ClassifierRecipe", recipe).embedding_rate,
     )
+
+
+_LEARNING: Final = {AnswerKind.TEXT: _learning_of_texts, AnswerKind.LABELS: _learning_of_labels}
 
 
 def train(job: Mapping[str, Any], *, rank: int = 0, callbacks: tuple[TrainerCallback, ...] = ()) -> dict[str, Any]:
     """Train as worker ``rank`` of the process group that this process is in, if it is in one.
 
     Args:
-        job: ``task``, ``recipe`` (its fields), ``prepared`` (folder or URL), ``threads``, ``tracking``, and ``steps``:
-            the folder of this worker's checkpoints.
+        job: ``task``, ``contract`` (see `tasks.task_of`), ``recipe`` (its fields), ``prepared`` (folder or URL),
+            ``threads``, ``tracking``, and ``steps``: the folder of this worker's checkpoints.
         rank: Of this worker; the first one reports.
         callbacks: More callbacks of the trainer.
 
@@ -74,7 +82,7 @@ def train(job: Mapping[str, Any], *, rank: int = 0, callbacks: tuple[TrainerCall
         ``history`` (the trainer's log), ``best``: the folder of the best checkpoint, ``workers``: of each worker its
         peak memory, and the time of a step and of the whole training; ``parameter_bytes``.
     """
-    task = Task(job["task"])
+    task = task_of(job)
     recipe = replace_fields(default_recipe(task, job["recipe"]["base"]), job["recipe"])
     if job["threads"]:
         torch.set_num_threads(job["threads"])
@@ -137,13 +145,7 @@ def _build(
         model = add_adapters(model, recipe)
     learning = learning_of(task, recipe)
     train_table, validation_table = (read_table(prepared.folder / name) for name in ("train", "validation"))
-    if isinstance(recipe, ClassifierRecipe):
-        room = recipe.train_tokens - tokenizer.num_special_tokens_to_add(pair=False)
-        articles: Articles = AugmentedArticles(train_table, recipe, room=room)
-        collator: Any = ClassifierCollator(tokenizer, types=model.config.model_type == "xlnet")
-    else:
-        articles = Articles(train_table)
-        collator = SummaryCollator(pad=tokenizer.pad_token_id, start=model.config.decoder_start_token_id)
+    articles, collator = _BATCHES[CONTRACTS[task].answers](recipe, model, tokenizer, train_table)
     return NewsTrainer(
         recipe=recipe,
         learning=learning,
@@ -155,6 +157,22 @@ def _build(
         passes=prepared.passes,
         callbacks=(_MeasureTheEnd(), *callbacks),
     )
+
+
+def _batches_of_texts(_: Recipe, model: Any, tokenizer: Any, table: Any) -> tuple[Articles, Any]:
+    start = model.config.decoder_start_token_id
+    return Articles(table), SummaryCollator(pad=tokenizer.pad_token_id, start=start)
+
+
+def _batches_of_labels(recipe: Recipe, model: Any, tokenizer: Any, table: Any) -> tuple[Articles, Any]:
+    ours = cast("ClassifierRecipe", recipe)
+    room = ours.train_tokens - tokenizer.num_special_tokens_to_add(pair=False)
+    types = architecture_of(model.config.model_type).token_types
+    return AugmentedArticles(table, ours, room=room), ClassifierCollator(tokenizer, types=types)
+
+
+_BATCHES: Final = {AnswerKind.TEXT: _batches_of_texts, AnswerKind.LABELS: _batches_of_labels}
+"""What a worker learns from, and what makes batches of it."""
 
 
 def _last_checkpoint(steps: Path) -> str | None:

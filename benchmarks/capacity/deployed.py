@@ -9,22 +9,20 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from google.protobuf import text_format
 from numpy.typing import NDArray
-from tritonclient.grpc import model_config_pb2 as pb
 
 from benchmarks.load.articles import LENGTHS_WORDS, QUANTILES
+from benchmarks.served import asked_together, read_config, served_models
 from benchmarks.server import ROOT, BenchmarkError
-from infolens.contract import CONTRACTS, ENSEMBLE, Task
+from infolens.contract import ENSEMBLE, AnswerKind
 
 from .queueing import MANY, Requests, Server, Simulated, Station, highest, simulate
-from .service_times import BATCHING, CHAINS, CLIENT, FRONT, STAGES, ServiceTimes
+from .service_times import CLIENT, FRONT, ServiceTimes, batching_of, chains_of
 
 WANTED_PER_S: Final = (10.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 BOUNDS_MS: Final = (250.0, 500.0, 1000.0)
 HEAD_ROOM: Final = 0.2
 """Share of a replica's highest rate that is kept free."""
-_BART: Final = CONTRACTS[Task.SUMMARY].model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,19 +34,21 @@ class Deployment:
     max_batch: dict[str, int]
     max_running: int
     max_wait_ms: float
+    longest: str
+    """The model that takes most of the time: one that writes text. Its instances are what others grow with."""
 
     def grown(self, cores: int, *, everything: bool) -> Deployment:
-        """The deployment for another number of cores: as many instances of the summary's model as cores.
+        """The deployment for another number of cores: as many instances of `longest` as cores.
 
         Args:
             cores: Of the machine.
-            everything: Whether the instances of all models grow in proportion, not only the summary's.
+            everything: Whether the instances of all models grow in proportion, not only those of `longest`.
         """
-        factor = cores / self.instances[_BART]
+        factor = cores / self.instances[self.longest]
         return replace(
             self,
             instances={
-                name: max(1, round(factor * count)) if everything or name == _BART else count
+                name: max(1, round(factor * count)) if everything or name == self.longest else count
                 for name, count in self.instances.items()
             },
             max_running=max(1, round(factor * self.max_running)),
@@ -59,24 +59,44 @@ def read_deployment(repository: Path = ROOT / "model_repository") -> Deployment:
     """Read the configurations of a model repository.
 
     Raises:
-        BenchmarkError: One cannot be read, or lacks a value.
+        BenchmarkError: One cannot be read, or lacks a value; or no model writes text.
     """
+    served = asked_together(served_models(repository))
+    names = batching_of(chains_of(served))
+    configs = {name: read_config(repository, name) for name in (*names, ENSEMBLE)}
+    longest = [model.name for model in served.values() if model.answers is AnswerKind.TEXT]
+    if not longest:
+        raise BenchmarkError(
+            f"a server grows with the instances of the model that writes text, but {repository} has none: "
+            f"{', '.join(served)}; measure a repository with a summary"
+        )
     try:
-        configs = {
-            name: text_format.Parse((repository / name / "config.pbtxt").read_text("utf-8"), pb.ModelConfig())
-            for name in (*BATCHING, ENSEMBLE)
-        }
         parameters = configs[ENSEMBLE].parameters
         return Deployment(
-            instances={name: configs[name].instance_group[0].count for name in BATCHING},
-            max_batch={name: configs[name].max_batch_size for name in BATCHING},
+            instances={name: configs[name].instance_group[0].count for name in names},
+            max_batch={name: configs[name].max_batch_size for name in names},
             max_running=int(parameters["max_running"].string_value),
             max_wait_ms=float(parameters["max_wait_ms"].string_value),
+            longest=longest[0],
         )
-    except (OSError, ValueError, IndexError, text_format.ParseError) as error:
+    except (ValueError, IndexError) as error:
         raise BenchmarkError(
             f"cannot read how {repository} is run: {error}; write its configurations anew with `make configs`"
         ) from error
+
+
+def check_fits(times: ServiceTimes, deployment: Deployment) -> None:
+    """Refuse costs of other models than those that are deployed.
+
+    Raises:
+        BenchmarkError: They are not the same.
+    """
+    measured, deployed = set(times.batching), set(deployment.instances)
+    if measured != deployed:
+        raise BenchmarkError(
+            f"what is simulated is what was measured, but the measurement is of {', '.join(sorted(measured))} and the "
+            f"repository serves {', '.join(sorted(deployed))}; leave --measured out and measure"
+        )
 
 
 def server_of(times: ServiceTimes, deployment: Deployment, cores: int, *, client: bool) -> Server:
@@ -102,7 +122,7 @@ def server_of(times: ServiceTimes, deployment: Deployment, cores: int, *, client
         entry=(*((Station(name=CLIENT, instances=1),) if client else ()), Station(name=FRONT, instances=MANY)),
         # Python, so one thread computes at a time.
         inner=(Station(name=ENSEMBLE, instances=1),),
-        chains=tuple(tuple(station(name) for name in chain) for chain in CHAINS),
+        chains=tuple(tuple(station(name) for name in chain) for chain in times.chains.values()),
         max_running=deployment.max_running,
         max_wait_ms=deployment.max_wait_ms,
     )
@@ -112,7 +132,7 @@ def requests_of(times: ServiceTimes, words: NDArray[Any], arrivals_s: NDArray[np
     """Requests of these lengths at these times."""
     return Requests(
         arrivals_s=arrivals_s,
-        cpu_s={stage: times.cpu_s(stage, words) for stage in STAGES},
+        cpu_s={stage: times.cpu_s(stage, words) for stage in times.stages},
         shapes={model: times.shapes(model, words) for model in times.edges_words},
     )
 

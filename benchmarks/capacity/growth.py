@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
@@ -16,9 +16,10 @@ import numpy as np
 from benchmarks.load.articles import Articles
 from benchmarks.load.metrics import read_counters, stages
 from benchmarks.load.openloop import Arrivals, Outcome, closed_loop_per_s, run
+from benchmarks.served import Served, asked_together, serving_now
 from benchmarks.server import BenchmarkError, Started, started_server
 from infolens import Article, Client, ServerError
-from infolens.contract import CONTRACTS, LENGTH_BUCKETS
+from infolens.contract import LENGTH_BUCKETS
 from infolens.machine import this_machine
 
 from .cpu_time import CpuTime
@@ -27,8 +28,10 @@ from .service_times import (
     LENGTHS_WORDS,
     Sample,
     ServiceTimes,
+    chains_of,
     edges_words,
     per_request,
+    stages_of,
 )
 
 IN_FLIGHT: Final = 16
@@ -77,13 +80,16 @@ def measure(seconds: float) -> Measured:
 
     Raises:
         BenchmarkError: A server could not be started, or did not answer.
+        ServerError: It does not say which models serve its tasks.
     """
     cores = len(os.sched_getaffinity(0))
     by_cores: dict[int, Sample] = {}
     checks: list[Check] = []
     with pinned_server(cores) as server:
-        edges = _edges(server)
-        alone = tuple(_alone(server, words, seconds) for words in LENGTHS_WORDS)
+        served = asked_together(serving_now(server.grpc_url))
+        names = stages_of(chains_of(served))
+        edges = _edges(server, served)
+        alone = tuple(_alone(server, words, seconds, names) for words in LENGTHS_WORDS)
         points = {
             **{("words", words): _Point(words=words) for words in LENGTHS_WORDS},
             **{("beams", n): _Point(words=TYPICAL_WORDS, settings={"num_beams": n}) for n in BEAMS},
@@ -96,7 +102,7 @@ def measure(seconds: float) -> Measured:
         }
         for turn in range(ROUNDS):
             for (name, value), point in points.items():
-                point.samples.append(_full(server, point, seconds / ROUNDS, seed=turn))
+                point.samples.append(_full(server, point, seconds / ROUNDS, names, seed=turn))
                 log.info(
                     "full load, %s %d: %.1f requests/s, %.1f ms of CPU each", name, value,
                     point.samples[-1].answered_per_s, point.samples[-1].server_ms,
@@ -107,14 +113,19 @@ def measure(seconds: float) -> Measured:
     if cores > 1:
         log.info("starting a server on 1 core")
         with pinned_server(1) as server:
-            by_cores[1] = _full(server, _Point(), seconds, seed=0)
+            by_cores[1] = _full(server, _Point(), seconds, names, seed=0)
             log.info("full load, 1 core: %.1f requests/s", by_cores[1].answered_per_s)
             checks += _checks(server, 1, by_cores[1].answered_per_s, seconds)
     return Measured(
         machine=this_machine(),
         day=date.today(),
         seconds=seconds,
-        times=ServiceTimes(alone=alone, full=tuple(full["words", words] for words in LENGTHS_WORDS), edges_words=edges),
+        times=ServiceTimes(
+            chains=chains_of(served),
+            alone=alone,
+            full=tuple(full["words", words] for words in LENGTHS_WORDS),
+            edges_words=edges,
+        ),
         by_beams={n: full["beams", n] for n in BEAMS},
         by_summary_tokens={n: full["tokens", n] for n in SUMMARY_TOKENS},
         by_cores=dict(sorted(by_cores.items())),
@@ -122,12 +133,12 @@ def measure(seconds: float) -> Measured:
     )
 
 
-def _edges(server: Started) -> dict[str, tuple[float, ...]]:
+def _edges(server: Started, served: Served) -> dict[str, tuple[float, ...]]:
     words = max(LENGTHS_WORDS)
     with Client(server.grpc_url) as client:
         readings = client.analyze(next(Articles(words=words))).readings
     return {
-        CONTRACTS[task].model: edges_words(
+        served[task].name: edges_words(
             words,
             reading.tokens,
             reading.tokens - reading.truncated_tokens if reading.truncated else None,
@@ -137,7 +148,7 @@ def _edges(server: Started) -> dict[str, tuple[float, ...]]:
     }
 
 
-def _alone(server: Started, words: int, seconds: float) -> Sample:
+def _alone(server: Started, words: int, seconds: float, names: Sequence[str]) -> Sample:
     arrivals = Arrivals(rate_per_s=ALONE_PER_S, seconds=seconds, warmup_s=1.0, seed=words)
     with CpuTime(server.pid).running() as cpu:
         found = run(server.grpc_url, Articles(words=words, seed=words), arrivals)
@@ -152,7 +163,7 @@ def _alone(server: Started, words: int, seconds: float) -> Sample:
         words=words,
         requests=requests,
         answered_per_s=found.answered_per_s,
-        cpu_ms=per_request(cpu.cpu_s, requests),
+        cpu_ms=per_request(cpu.cpu_s, requests, names),
         batches={},
         others_cores=cpu.others_cores,
     )
@@ -160,7 +171,7 @@ def _alone(server: Started, words: int, seconds: float) -> Sample:
     return sample
 
 
-def _full(server: Started, point: _Point, seconds: float, *, seed: int) -> Sample:
+def _full(server: Started, point: _Point, seconds: float, names: Sequence[str], *, seed: int) -> Sample:
     articles = Articles(words=point.words, seed=seed)
     before: dict[str, Mapping[str, float]] = {}
     cpu = CpuTime(server.pid)
@@ -188,7 +199,7 @@ def _full(server: Started, point: _Point, seconds: float, *, seed: int) -> Sampl
         words=point.words or _mean_words(seed),
         requests=answered,
         answered_per_s=answered_per_s,
-        cpu_ms=per_request(cpu.cpu_s, answered),
+        cpu_ms=per_request(cpu.cpu_s, answered, names),
         batches={stage.model: stage.batch for stage in stages(before, read_counters(server.metrics_url))},
         others_cores=cpu.others_cores,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,23 +15,21 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from benchmarks.load.pictures import BAD, GOOD, INK, PALE, SECOND, save, style, where
-from infolens.contract import CONTRACTS, ENSEMBLE
+from infolens.contract import ENSEMBLE
 
 from .data import TYPICAL_WORDS, Measured
 from .plan import BOUND_MS, DRAWN, Plan
-from .service_times import CHAINS, FRONT, Sample
+from .service_times import FRONT, Chains, Sample
 
-GROUPS: Final = {
-    **{contract.task.value: chain for contract, chain in zip(CONTRACTS.values(), CHAINS, strict=True)},
-    "everything around": (ENSEMBLE, FRONT),
-}
-"""Stages by what a reader knows of them."""
-_COLOURS: Final = (GOOD, "#7fb8a4", SECOND, INK)
+AROUND: Final = "everything around"
+_COLOURS: Final = (GOOD, "#7fb8a4", SECOND, "#a9743c", "#6f8fa3")
+"""Of the tasks; `AROUND` has `INK`."""
 
 
-def group_ms(sample: Sample) -> dict[str, float]:
-    """CPU time by `GROUPS`."""
-    return {group: sum(sample.cpu_ms[stage] for stage in stages) for group, stages in GROUPS.items()}
+def group_ms(sample: Sample, chains: Chains) -> dict[str, float]:
+    """CPU time by what a reader knows of the stages: the tasks, and `AROUND`."""
+    groups = {**chains, AROUND: (ENSEMBLE, FRONT)}
+    return {group: sum(sample.cpu_ms[stage] for stage in stages) for group, stages in groups.items()}
 
 
 def draw_cost(measured: Measured, path: Path) -> None:
@@ -40,6 +39,8 @@ def draw_cost(measured: Measured, path: Path) -> None:
         ("beams of the search", "A wider search", {str(n): one for n, one in measured.by_beams.items()}),
         ("tokens of the summary", "Longer summaries", {str(n): one for n, one in measured.by_summary_tokens.items()}),
     )
+    chains = measured.times.chains
+    colours = {**dict(zip(chains, itertools.cycle(_COLOURS), strict=False)), AROUND: INK}
     most = max(one.server_ms for _, _, samples in panels for one in samples.values())
     figure, all_axes = plt.subplots(
         1, 3, figsize=(11.5, 5.2), layout="constrained", sharey=True, width_ratios=[len(p[2]) for p in panels]
@@ -49,8 +50,8 @@ def draw_cost(measured: Measured, path: Path) -> None:
         axes.grid(visible=False, axis="x")
         for place, sample in enumerate(samples.values()):
             bottom = 0.0
-            for value, colour in zip(group_ms(sample).values(), _COLOURS, strict=True):
-                axes.bar(place, value, bottom=bottom, width=0.66, color=colour)
+            for group, value in group_ms(sample, chains).items():
+                axes.bar(place, value, bottom=bottom, width=0.66, color=colours[group])
                 bottom += value
             axes.annotate(
                 f"{bottom:.0f} ms\n{sample.answered_per_s:.0f}/s", (place, bottom), xytext=(0, 4),
@@ -61,8 +62,8 @@ def draw_cost(measured: Measured, path: Path) -> None:
         axes.set_title(title, fontsize=10.5, color=INK)
         axes.set_ylim(0, most * 1.3)
     all_axes[0].set_ylabel("CPU time of one article, in milliseconds of one core")
-    handles = [Rectangle((0, 0), 1, 1, color=colour) for colour in _COLOURS]
-    all_axes[0].legend(handles, list(GROUPS), loc="upper left", frameon=False, fontsize=9)
+    handles = [Rectangle((0, 0), 1, 1, color=colour) for colour in colours.values()]
+    all_axes[0].legend(handles, list(colours), loc="upper left", frameon=False, fontsize=9)
     figure.suptitle(
         "What an article costs. Above each bar: its CPU time, and how many of them a full server answers each second\n"
         f"{where(measured.machine)}; beams and summaries: articles of {TYPICAL_WORDS} words",

@@ -13,7 +13,17 @@ from benchmarks.load.articles import Articles
 from benchmarks.load.openloop import Arrivals
 
 from .data import Check, Measured
-from .deployed import BOUNDS_MS, HEAD_ROOM, WANTED_PER_S, Deployment, Workload, replicas, requests_of, server_of
+from .deployed import (
+    BOUNDS_MS,
+    HEAD_ROOM,
+    WANTED_PER_S,
+    Deployment,
+    Workload,
+    check_fits,
+    replicas,
+    requests_of,
+    server_of,
+)
 from .queueing import simulate
 from .service_times import ServiceTimes
 
@@ -86,7 +96,12 @@ class Plan:
 
 
 def make_plan(measured: Measured, deployment: Deployment) -> Plan:
-    """Simulate everything that the page shows: about half a minute."""
+    """Simulate everything that the page shows: about half a minute.
+
+    Raises:
+        BenchmarkError: The measurement is of other models than those that are deployed.
+    """
+    check_fits(measured.times, deployment)
     work = Workload(times=measured.times)
     # As many articles at low rates, for smooth lines.
     drawn = replace(work, seconds=1e9, most=DRAWN)

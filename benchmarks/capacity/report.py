@@ -15,7 +15,7 @@ from .data import TYPICAL_WORDS, Measured, measured_document
 from .deployed import BOUNDS_MS, HEAD_ROOM, replicas
 from .pictures import draw_check, draw_cores, draw_cost, group_ms
 from .plan import BOUND_MS, Plan, plan_document, replicas_document
-from .service_times import BATCHING, CLIENT, FRONT, STAGES, Sample
+from .service_times import CLIENT, FRONT, Sample
 
 COST, CORES, CHECK = "capacity-cost.png", "capacity-cores.png", "capacity-check.png"
 _OTHER_MACHINES: Final = (
@@ -29,7 +29,7 @@ def document(measured: Measured, plan: Plan, wanted_per_s: tuple[float, ...], co
     return {
         "command": command,
         "measured": measured_document(measured),
-        "batch_share": {model: measured.times.batch_share(model) for model in BATCHING},
+        "batch_share": {model: measured.times.batch_share(model) for model in measured.times.batching},
         "simulated": plan_document(plan, wanted_per_s),
     }
 
@@ -75,10 +75,11 @@ def markdown(measured: Measured, plan: Plan, wanted_per_s: tuple[float, ...], co
             "",
             f"**{_headline(plan, wanted_per_s)}**",
             "",
-            f"{measured.machine}; {measured.day.isoformat()}; `{command}`. `info_lens` (summary, category and "
-            "veracity of each article), starter models, gRPC, response cache off, no article twice. Figures are of "
-            "this processor: *measured* on it, or *simulated* from what was measured. Nothing here says anything about "
-            "GPUs: none was measured. Meanwhile other processes of the machine took "
+            f"{measured.machine}; {measured.day.isoformat()}; `{command}`. `info_lens` "
+            f"({', '.join(measured.times.chains)} of each article, by {', '.join(_models(measured))}), gRPC, response "
+            "cache off, no article twice. Figures are of this processor: *measured* on it, or *simulated* from what "
+            "was measured. Nothing here says anything about GPUs: none was measured. Meanwhile other processes of the "
+            "machine took "
             f"{np.mean(measured.others_cores):.2f} cores on average and {max(measured.others_cores):.2f} at most.",
             "",
             *_replicas(plan, wanted_per_s),
@@ -89,6 +90,10 @@ def markdown(measured: Measured, plan: Plan, wanted_per_s: tuple[float, ...], co
             *_left_out(measured),
         ]
     )
+
+
+def _models(measured: Measured) -> list[str]:
+    return [model for _, model, _ in measured.times.chains.values()]
 
 
 def _headline(plan: Plan, wanted_per_s: Sequence[float]) -> str:
@@ -146,8 +151,8 @@ def _other_machines() -> list[str]:
 
 def _cost(measured: Measured) -> list[str]:
     times, most = measured.times, measured.times.full[-1]
-    longest_share = sum(most.cpu_ms[stage] for stage in STAGES if stage.endswith("_tokenizer")) / most.server_ms
-    groups = list(group_ms(most))
+    longest_share = sum(most.cpu_ms[tokenizer] for tokenizer, *_ in times.chains.values()) / most.server_ms
+    groups = list(group_ms(most, times.chains))
     return [
         "## What an article costs",
         "",
@@ -159,7 +164,9 @@ def _cost(measured: Measured) -> list[str]:
         f"| words | {' | '.join(groups)} | together | articles/s | one at a time |",
         "|---:|" + "---:|" * (len(groups) + 3),
         *(
-            f"| {full.words} | " + " | ".join(f"{value:.1f} ms" for value in group_ms(full).values()) + f" | "
+            f"| {full.words} | "
+            + " | ".join(f"{value:.1f} ms" for value in group_ms(full, times.chains).values())
+            + f" | "
             f"{full.server_ms:.1f} ms | {full.answered_per_s:.0f} | {alone.server_ms:.1f} ms |"
             for alone, full in zip(times.alone, times.full, strict=True)
         ),
@@ -173,8 +180,8 @@ def _cost(measured: Measured) -> list[str]:
         *(
             f"| {stage} | "
             + " | ".join(f"{one.cpu_ms[stage]:.1f} ms" for one in times.full)
-            + f" | {f'{100 * times.batch_share(stage):.0f} %' if stage in BATCHING else ''} |"
-            for stage in STAGES
+            + f" | {f'{100 * times.batch_share(stage):.0f} %' if stage in times.batching else ''} |"
+            for stage in times.stages
         ),
         "",
         f"*Next one in a batch*: what each further article in a batch costs, relative to the first. `{FRONT}` is the "

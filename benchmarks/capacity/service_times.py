@@ -16,16 +16,29 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.served import Served
 from benchmarks.server import BenchmarkError
 from infolens.contract import CONTRACTS, ENSEMBLE
 
 CLIENT, FRONT = "load generator", "tritonserver"
-CHAINS: Final = tuple((c.tokenizer, c.model, c.postprocessor) for c in CONTRACTS.values())
-"""Models that a request passes one after another, for each task."""
-BATCHING: Final = tuple(name for chain in CHAINS for name in chain)
-STAGES: Final = (FRONT, ENSEMBLE, *BATCHING, CLIENT)
-"""Everything that takes CPU time for a request; `FRONT` holds the launcher, too."""
+Chains = Mapping[str, tuple[str, ...]]
+"""Models that a request passes one after another, by task; the chains run side by side."""
 LENGTHS_WORDS: Final = (50, 150, 300, 400, 600, 1200, 2400)
+
+
+def chains_of(served: Served) -> dict[str, tuple[str, ...]]:
+    """The chains of the models that serve the tasks."""
+    return {task.value: model.chain for task, model in served.items()}
+
+
+def batching_of(chains: Chains) -> tuple[str, ...]:
+    """The models of all chains: those that take several articles at once."""
+    return tuple(name for chain in chains.values() for name in chain)
+
+
+def stages_of(chains: Chains) -> tuple[str, ...]:
+    """Everything that takes CPU time for a request; `FRONT` holds the launcher, too."""
+    return (FRONT, ENSEMBLE, *batching_of(chains), CLIENT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +49,7 @@ class Sample:
     requests: int
     answered_per_s: float
     cpu_ms: Mapping[str, float]
-    """For each request, by `STAGES`."""
+    """For each request, by `stages_of` its server."""
     batches: Mapping[str, float]
     """Mean articles in an execution, by model; 1 where it is not known."""
     others_cores: float
@@ -57,6 +70,7 @@ class Sample:
 class ServiceTimes:
     """What every stage costs, by the length of the article."""
 
+    chains: Chains
     alone: tuple[Sample, ...]
     """One article at a time, by ascending length."""
     full: tuple[Sample, ...]
@@ -65,14 +79,26 @@ class ServiceTimes:
     """Lengths at which an article fills the next of a model's length buckets: only equal buckets share a batch."""
 
     def __post_init__(self) -> None:
+        if not self.chains:
+            raise ValueError("a server has the chain of at least one task")
         lengths = [one.words for one in self.alone]
         if len(lengths) < 2 or lengths != sorted(set(lengths)):
             raise ValueError(f"lengths are at least two, in ascending order, not {lengths}")
         if lengths != [one.words for one in self.full]:
             raise ValueError(f"both measurements have the same lengths, not {[one.words for one in self.full]}")
         for one in (*self.alone, *self.full):
-            if missing := sorted(set(STAGES) - set(one.cpu_ms)):
+            if missing := sorted(set(self.stages) - set(one.cpu_ms)):
                 raise ValueError(f"the measurement at {one.words} words lacks the stages {missing}")
+
+    @property
+    def batching(self) -> tuple[str, ...]:
+        """See `batching_of`."""
+        return batching_of(self.chains)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """See `stages_of`."""
+        return stages_of(self.chains)
 
     @property
     def lengths_words(self) -> tuple[int, ...]:
@@ -83,10 +109,10 @@ class ServiceTimes:
         """CPU time of an article alone in its batch, linear between the measured lengths and constant beyond them.
 
         Args:
-            stage: One of `STAGES`.
+            stage: One of `stages`.
             words: Lengths of the articles.
         """
-        samples = self.alone if stage in BATCHING else self.full
+        samples = self.alone if stage in self.batching else self.full
         times_ms = [one.cpu_ms[stage] for one in samples]
         return np.asarray(np.interp(words, self.lengths_words, times_ms), np.float64) / 1e3
 
@@ -105,21 +131,26 @@ class ServiceTimes:
         return max(0.0, above / below) if below > 1e-9 else 1.0
 
 
-def per_request(cpu_s: Mapping[str, float], requests: int) -> dict[str, float]:
+def per_request(cpu_s: Mapping[str, float], requests: int, stages: Sequence[str]) -> dict[str, float]:
     """Milliseconds of each stage for each request, from the CPU time of every process.
+
+    Args:
+        cpu_s: Of every process, by its model.
+        requests: That were answered.
+        stages: `stages_of` the server.
 
     Raises:
         BenchmarkError: Nothing was answered, or a model has no process.
     """
     if not requests:
         raise BenchmarkError("no request was answered, so none has a cost: look at the server's log")
-    if missing := sorted(set(STAGES) - set(cpu_s)):
+    if missing := sorted(set(stages) - set(cpu_s)):
         raise BenchmarkError(
             f"no process was seen for {missing}: CPU time by model needs the server that this command starts itself"
         )
     return {
         stage: 1e3 * (cpu_s[stage] + (cpu_s.get("launcher", 0.0) if stage == FRONT else 0.0)) / requests
-        for stage in STAGES
+        for stage in stages
     }
 
 
@@ -138,6 +169,7 @@ def edges_words(words: int, tokens: int, limit: int | None, buckets: Sequence[in
 def times_document(times: ServiceTimes) -> dict[str, Any]:
     """For programs; `read_times` reads it."""
     return {
+        "chains": {task: list(names) for task, names in times.chains.items()},
         "alone": [sample_document(one) for one in times.alone],
         "full": [sample_document(one) for one in times.full],
         "edges_words": {name: list(edges) for name, edges in times.edges_words.items()},
@@ -152,15 +184,25 @@ def read_times(document: Mapping[str, Any]) -> ServiceTimes:
     """
     try:
         return ServiceTimes(
+            chains=_read_chains(document),
             alone=tuple(read_sample(one) for one in document["alone"]),
             full=tuple(read_sample(one) for one in document["full"]),
             edges_words={name: tuple(map(float, edges)) for name, edges in document["edges_words"].items()},
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise BenchmarkError(
             f"these are no service times ({type(error).__name__}: {error}): measure them with `python -m benchmarks "
             "capacity`"
         ) from error
+
+
+def _read_chains(document: Mapping[str, Any]) -> Chains:
+    if "chains" in document:
+        return {task: tuple(map(str, names)) for task, names in document["chains"].items()}
+    # Documents of before do not say: they are of the starters.
+    seen = set(document["alone"][0]["cpu_ms"])
+    starters = {task.value: contract.served().chain for task, contract in CONTRACTS.items()}
+    return {task: chain for task, chain in starters.items() if seen.issuperset(chain)}
 
 
 def sample_document(one: Sample) -> dict[str, Any]:

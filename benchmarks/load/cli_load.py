@@ -13,13 +13,13 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks.server import ROOT, BenchmarkError, started_server
-from infolens.contract import SUMMARY_SETTINGS
+from infolens.contract import Task
 from infolens.machine import this_machine
 
 from .articles import Articles, Mix, read_articles
 from .openloop import Arrivals, closed_loop_per_s
 from .steps import Step, Target, find_max, measure_rates, measure_step
-from .wire import KINDS
+from .wire import kinds, settings_of, tasks_of
 
 RESULTS = ROOT / "benchmarks" / "results" / "load"
 EPILOG = """\
@@ -60,7 +60,7 @@ def add_load(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     what.add_argument("--find-max", action="store_true", help="search the highest rate that holds --p99-ms")
     load.add_argument("--p99-ms", type=float, metavar="MS", help="the bound (default: 500)")
     load.add_argument("--seconds", type=float, default=60.0, help="of each rate (default: %(default)g)")
-    load.add_argument("--kind", choices=KINDS, default=KINDS[0], help="what is asked (default: %(default)s)")
+    load.add_argument("--kind", choices=kinds(), default=kinds()[0], help="what is asked (default: %(default)s)")
     add_sending(load)
     load.add_argument(
         "--locust-seconds", type=int, default=0, metavar="S", help="let Locust's 16 users work for so long before it"
@@ -93,7 +93,7 @@ def add_sending(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help=f"a setting of the summary: {', '.join(setting.name for setting in SUMMARY_SETTINGS)}",
+        help=f"a setting of the summary: {', '.join(settings_of(*Task))}",
     )
     parser.add_argument(
         "--serving",
@@ -104,18 +104,20 @@ def add_sending(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def settings(words: Sequence[str]) -> dict[str, float]:
-    """The settings of the summary out of ``NAME=VALUE``.
+def settings(words: Sequence[str], kind: str) -> dict[str, float]:
+    """The settings of requests of one kind out of ``NAME=VALUE``.
 
     Raises:
-        ValueError: A name is not known, or a value no number.
+        ValueError: Requests of this kind know no such name, or a value is no number.
     """
-    known = {setting.name for setting in SUMMARY_SETTINGS}
+    known = settings_of(*tasks_of(kind))
     found = {}
     for word in words:
         name, _, value = word.partition("=")
         if name not in known:
-            raise ValueError(f"--set takes NAME=VALUE with a name of {sorted(known)}, not {word!r}")
+            raise ValueError(
+                f"--set takes NAME=VALUE with a name of {sorted(known)} for requests of {kind}, not {word!r}"
+            )
         found[name] = float(value)
     return found
 
@@ -159,7 +161,7 @@ def arrivals_of(args: argparse.Namespace, *, rate_per_s: float, seconds: float, 
         warmup_s=args.warmup_s,
         timeout_s=args.timeout_s,
         kind=kind,
-        settings=settings(args.set),
+        settings=settings(args.set, kind),
         seed=args.seed,
     )
 

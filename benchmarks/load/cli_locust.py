@@ -18,7 +18,7 @@ from .articles import Mix
 from .locust_run import GRPC_URL, HTTP_URL, USERS, LocustConfig, LocustResult, run_locust, run_page
 
 DESCRIPTION = """\
-Users of Locust ask an Info Lens server, over gRPC and HTTP, for all three answers or for one.
+Users of Locust ask an Info Lens server, over gRPC and HTTP, for all answers or for one.
 
 It is a closed loop: a user sends its next request when the last one was answered, so a slow server is asked less
 often. That answers "how many users can work at the same time, and what do they see". It does not answer "what do

@@ -14,9 +14,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.served import asked_together, serving_now
 from benchmarks.server import ROOT, started_server
 from infolens import Client
-from infolens.contract import CONTRACTS, ENSEMBLE
+from infolens.contract import ENSEMBLE
 from infolens.machine import Machine, this_machine
 
 from .articles import read_article
@@ -134,6 +135,7 @@ def measure_trace(article_path: Path, requests: int) -> Traced:
         started_server(["--trace-url", receiver.url]) as server,
         Client(server.grpc_url) as client,
     ):
+        served = asked_together(serving_now(server.grpc_url))
         for _ in range(WARMUP_REQUESTS + requests):
             start = time.perf_counter()
             client.analyze(article)
@@ -145,7 +147,7 @@ def measure_trace(article_path: Path, requests: int) -> Traced:
         day=date.today(),
         words=len(article.text.split()),
         client_ms=tuple(client_ms[WARMUP_REQUESTS:]),
-        timelines=tuple(map(read_timeline, traces[WARMUP_REQUESTS:])),
+        timelines=tuple(read_timeline(spans, served) for spans in traces[WARMUP_REQUESTS:]),
     )
 
 
@@ -192,8 +194,8 @@ def _stages(traced: Traced) -> list[Share]:
         Share.of("fan_out: waits", [timeline.visits[ENSEMBLE].part_ms(Part.QUEUE) for timeline in timelines]),
         Share.of("fan_out: its own time", [own_ms(timeline) for timeline in timelines]),
     ]
-    for contract in CONTRACTS.values():
-        for model in (contract.tokenizer, contract.model, contract.postprocessor):
+    for served in timelines[0].served.values():
+        for model in served.chain:
             visits = [timeline.visits[model] for timeline in timelines]
             parts = {"waits": (Part.QUEUE,), "copies": (Part.INPUT, Part.OUTPUT), "computes": (Part.COMPUTE,)}
             stages += [
@@ -218,7 +220,7 @@ def markdown(doc: dict[str, Any]) -> str:
             "",
             *_table("", [doc["client"], doc["server"], doc["not_model_time"]]),
             "",
-            "Not model time is the time in which none of the three models computes, from the request's arrival at the "
+            "Not model time is the time in which none of the ONNX models computes, from the request's arrival at the "
             "server to its answer's departure: "
             + ", ".join(f"{found_ms:.1f} ms {words}" for words, found_ms in place.items())
             + " (p50). What goes on in it; a moment with several causes belongs to the first one:",

@@ -21,13 +21,19 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.server import ROOT, BenchmarkError
+from infolens.contract import Task
 
 from .articles import Mix
 
 LOCUSTFILE: Final = ROOT / "benchmarks" / "locustfile.py"
-USERS: Final = tuple(
-    f"{asks}{protocol}" for protocol in ("GRPC", "HTTP") for asks in ("InfoLens", "Summary", "Category", "Veracity")
-)
+
+
+def user_name(asks: Task | None, protocol: str) -> str:
+    """Name of a user class of `LOCUSTFILE`: ``SummaryGRPC``, or ``InfoLensHTTP``, which asks for no task alone."""
+    return "".join(word.capitalize() for word in (asks or "info_lens").split("_")) + protocol
+
+
+USERS: Final = tuple(user_name(asks, protocol) for protocol in ("GRPC", "HTTP") for asks in (None, *Task))
 """The user classes of `LOCUSTFILE`."""
 GRPC_URL: Final = "grpc://127.0.0.1:8001"
 HTTP_URL: Final = "http://127.0.0.1:8000"
@@ -87,7 +93,7 @@ class LocustFigures:
     protocol: str
     """``gRPC`` or ``HTTP``; empty for all users together."""
     name: str
-    """``info_lens``, ``summary``, ``category`` or ``veracity``; ``all`` for all users together."""
+    """``info_lens`` or a task; ``all`` for all users together."""
     requests: int
     """Answered and failed ones."""
     failures: int

@@ -51,7 +51,7 @@ class Arrivals:
     warmup_s: float = 5.0
     """Requests that are due in this time are sent and not counted."""
     kind: str = "info_lens"
-    """One of `benchmarks.load.wire.KINDS`."""
+    """One of `benchmarks.load.wire.kinds`."""
     timeout_s: float = 10.0
     """Of each request."""
     settings: Mapping[str, float] = field(default_factory=dict)
@@ -249,7 +249,7 @@ def closed_loop_per_s(
         in_flight: Users, each of whom waits for an answer before the next request.
         seconds: How long answers are counted, after ``warmup_s``.
         warmup_s: Before it.
-        kind: One of `benchmarks.load.wire.KINDS`.
+        kind: One of `benchmarks.load.wire.kinds`.
         settings: Of the summary.
         watched: Entered while answers are counted.
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infolens.contract import CONTRACTS, ENSEMBLE, Task
+from benchmarks.served import asked_together, serving_now
+from infolens.contract import ENSEMBLE, AnswerKind
 
 from .articles import Articles
 from .metrics import Stage, read_counters, stages
@@ -67,6 +68,8 @@ class Overload:
     memory: tuple[tuple[float, int], ...]
     """Seconds from the start of the calm, and bytes of all processes of the server."""
     stages: tuple[Stage, ...]
+    writers: tuple[str, ...]
+    """The models that write texts for the answers: by far the most of the work."""
 
     def between(self, begin_s: float, end_s: float, *outcomes: Outcome) -> list[Sent]:
         """Requests that were due in a time, with one of ``outcomes`` (any when none is given)."""
@@ -122,9 +125,8 @@ class Overload:
     @property
     def wasted_share(self) -> float:
         """Summaries that were computed and reached nobody, as a share of all of them."""
-        model = CONTRACTS[Task.SUMMARY].model
-        computed = next((stage.requests for stage in self.stages if stage.model == model), 0)
-        answered = self.run.count(Outcome.ANSWERED) + self.run.warmup_answered
+        computed = sum(stage.requests for stage in self.stages if stage.model in self.writers)
+        answered = len(self.writers) * (self.run.count(Outcome.ANSWERED) + self.run.warmup_answered)
         return max(0, computed - answered) / computed if computed else 0.0
 
 
@@ -148,6 +150,7 @@ def measure_overload(target: Target, articles: Articles, config: OverloadConfig)
     Raises:
         ValueError: ``target`` has no process or no metrics to look at.
         BenchmarkError: The server's metrics cannot be read.
+        ServerError: It does not say which models serve its tasks.
     """
     if target.pid is None or target.metrics_url is None:
         raise ValueError("an overload is measured on a server that is started for it")
@@ -168,6 +171,7 @@ def measure_overload(target: Target, articles: Articles, config: OverloadConfig)
         timeout_s=config.timeout_s,
         seed=config.seed,
     )
+    served = asked_together(serving_now(target.grpc_url)).values()
     before = read_counters(target.metrics_url)
     watch = ProcessWatch(target.pid)
     with watch.running():
@@ -178,6 +182,7 @@ def measure_overload(target: Target, articles: Articles, config: OverloadConfig)
         run=found,
         memory=tuple((at_s - config.warmup_s, used) for at_s, used in watch.memory),
         stages=tuple(stages(before, read_counters(target.metrics_url))),
+        writers=tuple(model.name for model in served if model.answers is AnswerKind.TEXT),
     )
 
 

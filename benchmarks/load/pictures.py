@@ -12,7 +12,6 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.patches import Rectangle
 
-from infolens.contract import CONTRACTS
 from infolens.machine import Machine
 
 from .metrics import Stage
@@ -110,7 +109,7 @@ def draw_latency(steps: Sequence[Step], best_per_s: float, p99_ms: float, machin
 def draw_stages(step: Step, machine: Machine, path: Path) -> None:
     """Where a request's time goes at one rate: the chains of the tasks, and what each part of them takes on average."""
     stages = {stage.model: stage for stage in step.stages}
-    chains = {task: contract for task, contract in CONTRACTS.items() if contract.model in stages}
+    chains = {task: served for task, served in step.served.items() if served.name in stages}
     answered = [one.latency_ms for one in step.run.sent if one.outcome is Outcome.ANSWERED]
     mean_ms = sum(answered) / max(1, len(answered))
     figure, axes = plt.subplots(figsize=(9.5, 1.7 + 0.75 * len(chains)), layout="constrained")
@@ -118,21 +117,19 @@ def draw_stages(step: Step, machine: Machine, path: Path) -> None:
     axes.grid(visible=False, axis="y")
     axes.barh(0, mean_ms, height=0.5, color=PALE)
     axes.annotate(f"{mean_ms:.0f} ms", (mean_ms, 0), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9)
-    for row, contract in enumerate(chains.values(), start=1):
+    for row, served in enumerate(chains.values(), start=1):
         left = 0.0
-        for stage in (
-            stages[name] for name in (contract.tokenizer, contract.model, contract.postprocessor) if name in stages
-        ):
-            parts = _parts(stage) if stage.model == contract.model else [(stage.total_ms, INK)]
+        for stage in (stages[name] for name in served.chain if name in stages):
+            parts = _parts(stage) if stage.model == served.name else [(stage.total_ms, INK)]
             for width, colour in parts:
                 axes.barh(row, width, left=left, height=0.5, color=colour)
-                if width > 0.12 * mean_ms and stage.model == contract.model:
+                if width > 0.12 * mean_ms and stage.model == served.name:
                     axes.text(
                         left + width / 2, row, f"{width:.0f} ms", ha="center", va="center", color="white", fontsize=9
                     )
                 left += width
         axes.annotate(f"{left:.0f} ms", (left, row), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9)
-    names = [f"{task.value}\n({contract.model})" for task, contract in chains.items()]
+    names = [f"{task.value}\n({served.name})" for task, served in chains.items()]
     axes.set_yticks(range(1 + len(chains)), ["what a\ncaller waits", *names])
     axes.invert_yaxis()
     axes.set_xlim(0, axes.get_xlim()[1] * 1.04)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import psutil
 
+from benchmarks.served import Served, serving_now
 from benchmarks.server import Started
 
 from .articles import Articles
@@ -44,6 +45,8 @@ class Step:
     """Of the server, and the load generator as the last one."""
     memory: tuple[tuple[float, int], ...]
     """Seconds from the start of the step, and bytes of all processes of the server."""
+    served: Served = field(default_factory=dict)
+    """The models of each task; empty where `stages` is."""
 
 
 def measure_step(target: Target, articles: Articles, arrivals: Arrivals) -> Step:
@@ -51,8 +54,10 @@ def measure_step(target: Target, articles: Articles, arrivals: Arrivals) -> Step
 
     Raises:
         BenchmarkError: The server's metrics cannot be read.
+        ServerError: It does not say which models serve its tasks.
     """
     before = read_counters(target.metrics_url) if target.metrics_url else {}
+    served = serving_now(target.grpc_url) if target.metrics_url else {}
     own = psutil.Process()
     first = own.cpu_times()
     processes: list[ProcessUse] = []
@@ -77,7 +82,13 @@ def measure_step(target: Target, articles: Articles, arrivals: Arrivals) -> Step
         )
     )
     after = read_counters(target.metrics_url) if target.metrics_url else {}
-    return Step(run=found, stages=tuple(stages(before, after)), processes=tuple(processes), memory=tuple(memory))
+    return Step(
+        run=found,
+        stages=tuple(stages(before, after)),
+        processes=tuple(processes),
+        memory=tuple(memory),
+        served=served,
+    )
 
 
 def tell(step: Step) -> str:

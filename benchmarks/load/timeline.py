@@ -7,22 +7,19 @@ Python-based backends, which all of ours are, the way to their process and back 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.served import Served
 from benchmarks.server import BenchmarkError
-from infolens.contract import CONTRACTS, ENSEMBLE
+from infolens.contract import CONTRACTS, ENSEMBLE, AnswerKind
 
 from .otlp import Span
 
-MODELS: Final = tuple(contract.model for contract in CONTRACTS.values())
-"""The ONNX models: all else is there to bring text to them and their answers back."""
-BRANCHES: Final = tuple(contract.ensemble for contract in CONTRACTS.values())
-TOKENIZERS: Final = tuple(contract.tokenizer for contract in CONTRACTS.values())
-POSTPROCESSORS: Final = tuple(contract.postprocessor for contract in CONTRACTS.values())
 _MODEL_NAME: Final = "triton.model_name"
 
 
@@ -79,10 +76,26 @@ class Timeline:
     total_ms: float
     visits: Mapping[str, Visit]
     """By model, in the order in which they begin."""
+    served: Served
+    """The models of each task that the request asks for."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The ONNX models: all else is there to bring text to them and their answers back."""
+        return tuple(model.name for model in self.served.values())
+
+    @property
+    def branches(self) -> tuple[str, ...]:
+        """The ensembles of the tasks."""
+        return tuple(CONTRACTS[task].ensemble for task in self.served)
 
 
-def read_timeline(spans: Sequence[Span]) -> Timeline:
+def read_timeline(spans: Sequence[Span], served: Served) -> Timeline:
     """The timeline of one trace.
+
+    Args:
+        spans: All of the trace.
+        served: The models of each task that its request asks for.
 
     Raises:
         BenchmarkError: The trace lacks its outermost span or one of the ONNX models.
@@ -91,7 +104,7 @@ def read_timeline(spans: Sequence[Span]) -> Timeline:
     if root is None:
         raise BenchmarkError("a trace has no outermost span: wait until it is complete")
     names = {span.span_id: str(span.attributes[_MODEL_NAME]) for span in spans if _MODEL_NAME in span.attributes}
-    if missing := sorted(set(MODELS) - set(names.values())):
+    if missing := sorted({model.name for model in served.values()} - set(names.values())):
         raise BenchmarkError(
             f"the trace of a request has no span of {', '.join(missing)}, only of {', '.join(sorted(names.values()))}: "
             "the backend fan_out must hand its request's trace on to the branches"
@@ -124,7 +137,7 @@ def read_timeline(spans: Sequence[Span]) -> Timeline:
                 )
             )
     visits.sort(key=lambda visit: visit.whole.start_ms)
-    return Timeline(total_ms=total_ms, visits={visit.model: visit for visit in visits})
+    return Timeline(total_ms=total_ms, visits={visit.model: visit for visit in visits}, served=served)
 
 
 def _ms(time_ns: int, root: Span) -> float:
@@ -145,7 +158,7 @@ def union(intervals: Iterable[Interval]) -> list[Interval]:
 
 def gaps(timeline: Timeline) -> list[Interval]:
     """When none of the ONNX models computes, in order."""
-    computing = union(_intervals(timeline, MODELS, Part.COMPUTE))
+    computing = union(_intervals(timeline, timeline.models, Part.COMPUTE))
     ends = [0.0, *(one.end_ms for one in computing)]
     starts = [*(one.start_ms for one in computing), timeline.total_ms]
     return [Interval(start_ms=end, end_ms=start) for end, start in zip(ends, starts, strict=True) if start > end]
@@ -155,7 +168,7 @@ def non_model_ms(timeline: Timeline) -> float:
     """Milliseconds of the request in which no model computes.
 
     That is the time between the request's arrival at the server and its answer's departure, less the union of the
-    intervals in which ``bart``, ``distilbert`` or ``xlnet`` computes: two that compute at once count once. Waiting in a
+    intervals in which one of the ONNX models computes: two that compute at once count once. Waiting in a
     queue and copying do not count as computing; the way to a model's process does. What the client and the network
     take is not in it.
     """
@@ -167,19 +180,21 @@ def share_gaps(timeline: Timeline) -> dict[str, float]:
 
     A moment with several causes belongs to the first of them in the order of the result.
     """
-    helpers = [*MODELS, *TOKENIZERS, *POSTPROCESSORS]
-    branches = [visit.whole for model, visit in timeline.visits.items() if model in BRANCHES]
+    chains = [model.chain for model in timeline.served.values()]
+    tokenizers, _, postprocessors = zip(*chains, strict=True)
+    names = list(itertools.chain(*chains))
+    branches = [visit.whole for model, visit in timeline.visits.items() if model in timeline.branches]
     inside = [visit.whole for model, visit in timeline.visits.items() if model == ENSEMBLE]
     causes = {
-        "tokenizers": _intervals(timeline, TOKENIZERS, Part.COMPUTE),
-        "texts and labels": _intervals(timeline, POSTPROCESSORS, Part.COMPUTE),
-        "copies": _intervals(timeline, helpers, Part.INPUT, Part.OUTPUT),
-        "queues": _intervals(timeline, helpers, Part.QUEUE),
+        "tokenizers": _intervals(timeline, tokenizers, Part.COMPUTE),
+        "texts and labels": _intervals(timeline, postprocessors, Part.COMPUTE),
+        "copies": _intervals(timeline, names, Part.INPUT, Part.OUTPUT),
+        "queues": _intervals(timeline, names, Part.QUEUE),
         "between the models of a branch": branches,
         "fan_out": inside,
         "gRPC and front end": [Interval(start_ms=0.0, end_ms=timeline.total_ms)],
     }
-    shares, covered = {}, _intervals(timeline, MODELS, Part.COMPUTE)
+    shares, covered = {}, _intervals(timeline, timeline.models, Part.COMPUTE)
     before_ms = _covered_ms(covered)
     for cause, intervals in causes.items():
         covered = [*covered, *intervals]
@@ -192,7 +207,7 @@ def share_gaps(timeline: Timeline) -> dict[str, float]:
 def own_ms(timeline: Timeline) -> float:
     """Milliseconds in which ``fan_out`` has the request and none of its branches does; its queue is not in it."""
     visit = timeline.visits[ENSEMBLE]
-    branches = [one.whole for model, one in timeline.visits.items() if model in BRANCHES]
+    branches = [one.whole for model, one in timeline.visits.items() if model in timeline.branches]
     return visit.whole.length_ms - visit.part_ms(Part.QUEUE) - _covered_ms(branches)
 
 
@@ -216,11 +231,17 @@ def _covered_ms(intervals: Iterable[Interval]) -> float:
 
 
 _WAITING, _COPYING, _COMPUTING, _HELPING, _IDLE = "#e3b23c", "#8d99a6", "#1f6f8b", "#8cc0ce", "#f8e4df"
-_DOES: Final = {
-    **dict(zip(MODELS, ("writes the summary", "finds the category", "judges the veracity"), strict=True)),
-    **dict.fromkeys(TOKENIZERS, "text into numbers"),
-    **dict.fromkeys(POSTPROCESSORS, "numbers into words"),
-}
+_DOES: Final = {AnswerKind.TEXT: "writes the", AnswerKind.LABELS: "finds the"}
+"""What an ONNX model does, by what its answers are made of; the task follows."""
+
+
+def _roles(timeline: Timeline) -> dict[str, str]:
+    """What each model below the ensembles does, in words."""
+    found: dict[str, str] = {}
+    for task, model in timeline.served.items():
+        does = ("text into numbers", f"{_DOES[model.answers]} {task}", "numbers into words")
+        found |= dict(zip(model.chain, does, strict=True))
+    return found
 
 
 def plot(timeline: Timeline, path: Path, *, title: str, caption: str) -> None:
@@ -228,7 +249,8 @@ def plot(timeline: Timeline, path: Path, *, title: str, caption: str) -> None:
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
-    rows = [visit for model, visit in timeline.visits.items() if model in _DOES]
+    roles = _roles(timeline)
+    rows = [visit for model, visit in timeline.visits.items() if model in roles]
     figure = Figure(figsize=(10.0, 2.1 + 0.42 * len(rows)), layout="constrained")
     axis = figure.subplots()
     for gap in gaps(timeline):
@@ -237,8 +259,8 @@ def plot(timeline: Timeline, path: Path, *, title: str, caption: str) -> None:
             middle_ms = (gap.start_ms + gap.end_ms) / 2
             axis.text(middle_ms, -0.75, f"{gap.length_ms:.1f} ms", ha="center", fontsize=9, color="#a2371f")
     for row, visit in enumerate(rows):
-        _draw(axis, row, visit, timeline.total_ms)
-    axis.set_yticks(range(len(rows)), [f"{visit.model}\n{_DOES[visit.model]}" for visit in rows], fontsize=8.5)
+        _draw(axis, row, visit, timeline)
+    axis.set_yticks(range(len(rows)), [f"{visit.model}\n{roles[visit.model]}" for visit in rows], fontsize=8.5)
     axis.set_ylim(len(rows) - 0.45, -1.1)
     axis.set_xlim(0, timeline.total_ms)
     axis.set_xlabel("milliseconds after the request came to the server")
@@ -258,8 +280,9 @@ def plot(timeline: Timeline, path: Path, *, title: str, caption: str) -> None:
     figure.savefig(path, format="png", dpi=150, metadata={"Software": None})
 
 
-def _draw(axis: Any, row: int, visit: Visit, total_ms: float) -> None:
-    computing = _COMPUTING if visit.model in MODELS else _HELPING
+def _draw(axis: Any, row: int, visit: Visit, timeline: Timeline) -> None:
+    total_ms = timeline.total_ms
+    computing = _COMPUTING if visit.model in timeline.models else _HELPING
     colours = {Part.QUEUE: _WAITING, Part.INPUT: _COPYING, Part.COMPUTE: computing, Part.OUTPUT: _COPYING}
     for part, one in visit.parts.items():
         axis.barh(row, one.length_ms, left=one.start_ms, height=0.62, color=colours[part])

@@ -21,7 +21,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.server import ROOT, BenchmarkError, started_server
-from infolens.contract import ENSEMBLE, Task
+from infolens.contract import CONTRACTS, ENSEMBLE, AnswerKind, Task
 
 from .articles import Articles
 from .openloop import Arrivals, Outcome, run
@@ -44,15 +44,31 @@ class Knob:
 def knobs(cores: int) -> tuple[Knob, ...]:
     """What is worth trying on a machine of so many cores, in the order in which it is tried."""
     every_32 = [*range(32, 513, 32), 640, 768, 1024]
+    tasks = [task for task, contract in CONTRACTS.items() if contract.by_default]
+    by_kind = {kind: [task for task in tasks if CONTRACTS[task].answers is kind] for kind in AnswerKind}
     return (
-        Knob(name="summary.instances", words="copies of BART", values=tuple(sorted({max(1, cores // 2), cores + 1}))),
-        Knob(name="summary.batch_together", words="summaries in one batch", values=(2, 4)),
-        Knob(name="summary.threads", words="threads of one summary", values=(min(2, cores),) if cores > 1 else ()),
+        *(knob for task in by_kind[AnswerKind.TEXT] for knob in _of_texts(task, cores)),
         Knob(name="length_buckets", words="length buckets", values=([64, 128, 256, 512, 1024], every_32)),
         Knob(name="max_running", words="requests at work at once", values=(4 * cores, 10 * cores)),
         Knob(name="queue_delay_microseconds", words="wait for a batch, us", values=(500, 2000)),
-        Knob(name="category.instances", words="copies of DistilBERT", values=(cores,) if cores > 1 else ()),
-        Knob(name="veracity.instances", words="copies of XLNet", values=(cores,) if cores > 1 else ()),
+        *(
+            Knob(name=f"{task}.instances", words=f"copies of the {task}'s model", values=(cores,) if cores > 1 else ())
+            for task in by_kind[AnswerKind.LABELS]
+        ),
+    )
+
+
+def _of_texts(task: Task, cores: int) -> tuple[Knob, ...]:
+    """Knobs of a task whose model writes: by far the most of the work."""
+    instances = tuple(sorted({max(1, cores // 2), cores + 1}))
+    return (
+        Knob(name=f"{task}.instances", words=f"copies of the {task}'s model", values=instances),
+        Knob(name=f"{task}.batch_together", words=f"articles in one batch of the {task}'s model", values=(2, 4)),
+        Knob(
+            name=f"{task}.threads",
+            words=f"threads of a copy of the {task}'s model",
+            values=(min(2, cores),) if cores > 1 else (),
+        ),
     )
 
 

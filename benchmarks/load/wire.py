@@ -15,18 +15,32 @@ from tritonclient.utils import serialize_byte_tensor
 
 from infolens import Article, ServerError
 from infolens._transports.failures import to_error
-from infolens.contract import CONTRACTS, ENSEMBLE, SUMMARY_SETTINGS, TEXT, TITLE, Task
+from infolens.contract import CONTRACTS, ENSEMBLE, TEXT, TITLE, SummarySetting, Task
 
 METHOD: Final = "/inference.GRPCInferenceService/ModelInfer"
-KINDS: Final = (ENSEMBLE, *(contract.task.value for contract in CONTRACTS.values()))
-"""What can be asked: all three answers at once, or one task alone."""
-_TYPES: Final = {setting.name: setting.dtype for setting in SUMMARY_SETTINGS}
 _NUMPY: Final = {"INT32": np.int32, "FP32": np.float32}
 
 
+def kinds() -> tuple[str, ...]:
+    """What can be asked: all answers at once, or one task alone."""
+    return (ENSEMBLE, *(task.value for task in Task))
+
+
+def tasks_of(kind: str) -> tuple[Task, ...]:
+    """The tasks that one of `kinds` asks for."""
+    if kind == ENSEMBLE:
+        return tuple(task for task, contract in CONTRACTS.items() if contract.by_default)
+    return (Task(kind),)
+
+
 def model_of(kind: str) -> str:
-    """The model that answers one of `KINDS`."""
+    """The model that answers one of `kinds`."""
     return ENSEMBLE if kind == ENSEMBLE else CONTRACTS[Task(kind)].ensemble
+
+
+def settings_of(*tasks: Task) -> dict[str, SummarySetting]:
+    """What requests for these tasks may set, by name."""
+    return {setting.name: setting for task in tasks for setting in CONTRACTS[task].settings}
 
 
 def encode(article: Article, *, kind: str, timeout_s: float, settings: Mapping[str, float] | None = None) -> bytes:
@@ -34,21 +48,24 @@ def encode(article: Article, *, kind: str, timeout_s: float, settings: Mapping[s
 
     Args:
         article: What is sent.
-        kind: One of `KINDS`.
+        kind: One of `kinds`.
         timeout_s: Time-out that the server is told.
-        settings: Settings of the summary by the names of the contract.
+        settings: What the request sets, by the names of the contract.
     """
+    tasks = tasks_of(kind)
     request = service_pb2.ModelInferRequest(model_name=model_of(kind))
     request.parameters["timeout"].int64_param = int(1e6 * timeout_s)
     texts = {TEXT.name: article.text}
-    if article.title and kind != Task.SUMMARY:
+    if article.title and any(TITLE.name in CONTRACTS[task].reads for task in tasks):
         texts[TITLE.name] = article.title
     for name, text in texts.items():
         request.inputs.add(name=name, datatype="BYTES", shape=[1, 1])
         request.raw_input_contents.append(serialize_byte_tensor(np.array([[text.encode()]], np.object_)).item())
+    known = settings_of(*tasks) if settings else {}
     for name, value in (settings or {}).items():
-        request.inputs.add(name=name, datatype=_TYPES[name], shape=[1, 1])
-        request.raw_input_contents.append(np.array([[value]], _NUMPY[_TYPES[name]]).tobytes())
+        dtype = known[name].dtype
+        request.inputs.add(name=name, datatype=dtype, shape=[1, 1])
+        request.raw_input_contents.append(np.array([[value]], _NUMPY[dtype]).tobytes())
     encoded: bytes = request.SerializeToString()
     return encoded
 

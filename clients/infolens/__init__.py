@@ -30,7 +30,7 @@ from .errors import (
     ServerUnavailableError,
     UnexpectedResponseError,
 )
-from .types import Article, Category, Reading, Report, ServerStatus, Summary, SummaryOptions, Veracity
+from .types import Article, Category, Labelled, Reading, Report, ServerStatus, Summary, SummaryOptions, Veracity
 
 try:
     __version__ = metadata.version("infolens")
@@ -50,6 +50,7 @@ __all__ = [
     "InfoLensError",
     "InvalidArticleError",
     "InvalidSettingError",
+    "Labelled",
     "ModelUnavailableError",
     "Reading",
     "Report",

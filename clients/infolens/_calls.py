@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from ._transports.base import ConnectionSettings, InferRequest
 from ._wire import pack, parse_tasks
-from .contract import CONTRACTS, ENSEMBLE, Task
+from .contract import CONTRACTS, ENSEMBLE, LABELS_PARAMETER, Task
 from .errors import InvalidArticleError, InvalidSettingError, UnexpectedResponseError
 from .types import Article, SummaryOptions
 
@@ -16,12 +18,6 @@ Answer = TypeVar("Answer")
 
 DEFAULT_TIMEOUT_S: Final = 30.0
 DEFAULT_IN_FLIGHT: Final = 16
-
-MODELS: Final = (
-    *(name for c in CONTRACTS.values() for name in (c.tokenizer, c.model, c.postprocessor, c.ensemble)),
-    ENSEMBLE,
-)
-"""Every model of the contract, in the order in which an article passes through them."""
 
 
 def connection_settings(headers: Mapping[str, str] | None, root_certificates: str | Path | None) -> ConnectionSettings:
@@ -63,6 +59,41 @@ def requests_for(
     if len(requests) == 1:
         return [(requests[0], chosen)]
     return [(request, (task,)) for request, task in zip(requests, chosen, strict=True)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """What the configurations of a server say of its tasks."""
+
+    models: tuple[str, ...]
+    """Every model that a task needs, in the order in which an article passes through them."""
+    labels: dict[str, tuple[str, ...]]
+    """The labels of each task that has such, by task."""
+
+
+def entries() -> tuple[str, ...]:
+    """The models that clients ask: one for each task, and that of all tasks."""
+    return (*(contract.ensemble for contract in CONTRACTS.values()), ENSEMBLE)
+
+
+def serving(configurations: Mapping[str, Mapping[str, Any]]) -> Serving:
+    """Read the configurations of `entries`, by model; an empty one is that of a model that the server has not.
+
+    A task that is asked for by default and is not there is listed with the models that it would have.
+    """
+    models: list[str] = []
+    labels: dict[str, tuple[str, ...]] = {}
+    for task, contract in CONTRACTS.items():
+        config = configurations[contract.ensemble]
+        if not config and not contract.by_default:
+            continue
+        steps = config.get("ensemble_scheduling", {}).get("step", ())
+        models += [str(step["model_name"]) for step in steps] or contract.served().chain
+        models.append(contract.ensemble)
+        named = config.get("parameters", {}).get(LABELS_PARAMETER, {}).get("string_value")
+        if named:
+            labels[task.value] = tuple(json.loads(named))
+    return Serving(models=(*models, ENSEMBLE), labels=labels)
 
 
 def check_in_flight(in_flight: int) -> int:

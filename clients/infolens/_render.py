@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from .errors import InfoLensError
-from .types import Category, Report, ServerStatus, Veracity
+from .types import Labelled, Report, ServerStatus
 
 _INDENT: Final = 12
 _BAR_CHARS: Final = 20
@@ -26,12 +26,11 @@ def report_text(name: str, title: str | None, report: Report, *, width: int = 10
     lines = [clean(name)]
     if title:
         lines += _field("Title", clean(title), width)
-    if report.summary is not None:
-        lines += _field("Summary", clean(report.summary.text) or "(empty)", width)
-    if report.category is not None:
-        lines += _labels("Category", report.category)
-    if report.veracity is not None:
-        lines += _labels("Veracity", report.veracity)
+    for task, answer in report.answers.items():
+        if isinstance(answer, Labelled):
+            lines += _labels(task.capitalize(), answer)
+        else:
+            lines += _field(task.capitalize(), clean(answer.text) or "(empty)", width)
     if report.truncated:
         parts = [
             f"{task.value} {reading.tokens - reading.truncated_tokens:,} of {reading.tokens:,}"
@@ -48,7 +47,7 @@ def _field(name: str, text: str, width: int) -> list[str]:
     )
 
 
-def _labels(name: str, answer: Category | Veracity) -> list[str]:
+def _labels(name: str, answer: Labelled) -> list[str]:
     ranked = sorted(answer.probabilities.items(), key=lambda pair: -pair[1])
     # The server's answer first, whatever the rounding of ties.
     ranked = [(answer.label, answer.probability), *(pair for pair in ranked if pair[0] != answer.label)]
@@ -79,6 +78,8 @@ def status_text(server: str, status: ServerStatus) -> str:
         f"{server}  {status.version}  {'live' if status.live else 'NOT LIVE'}, {word(status.server_ready)}",
         *(f"  {model:<22} {word(ready)}" for model, ready in status.models.items()),
     ]
+    for task, labels in status.labels.items():
+        lines += textwrap.wrap(f"{task}: {clean(', '.join(labels))}", 98, initial_indent="  ", subsequent_indent="    ")
     return "\n".join(lines) + "\n"
 
 

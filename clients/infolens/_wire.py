@@ -5,16 +5,16 @@ Every request carries one article, so every tensor has a batch dimension of 1; b
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._transports.base import InferRequest
-from .contract import CONTRACTS, ENSEMBLE, SUMMARY_SETTINGS, TEXT, TITLE, Task, TaskContract, Tensor
+from .contract import CONTRACTS, ENSEMBLE, SUMMARY_SETTINGS, TEXT, TITLE, AnswerKind, Task, TaskContract, Tensor
 from .errors import InvalidSettingError, UnexpectedResponseError
-from .types import Article, Category, Reading, Report, Summary, SummaryOptions, Veracity
+from .types import ANSWER_TYPES, Answer, Article, Labelled, Reading, Report, SummaryOptions
 
 DTYPES: Final[Mapping[str, type[np.generic]]] = {
     "BYTES": np.object_,
@@ -30,13 +30,13 @@ _HINT: Final = "is this an Info Lens server of the same version as the client?"
 
 
 def parse_tasks(tasks: Iterable[Task | str] | Task | str | None) -> tuple[Task, ...]:
-    """The tasks in the order of the contract, without repetitions; None stands for all three.
+    """The tasks in the order of the contract, without repetitions; None stands for those that are asked by default.
 
     Raises:
         InvalidSettingError: A name is no task, or there is none.
     """
     if tasks is None:
-        return tuple(CONTRACTS)
+        return default_tasks()
     names = [tasks] if isinstance(tasks, str) else list(tasks)
     known = ", ".join(task.value for task in CONTRACTS)
     for name in names:
@@ -47,10 +47,15 @@ def parse_tasks(tasks: Iterable[Task | str] | Task | str | None) -> tuple[Task, 
     return tuple(task for task in CONTRACTS if task in names)
 
 
+def default_tasks() -> tuple[Task, ...]:
+    """The tasks that are asked for when none is named: those that the model of all tasks answers."""
+    return tuple(task for task, contract in CONTRACTS.items() if contract.by_default)
+
+
 def pack(article: Article, tasks: Collection[Task], options: SummaryOptions | None = None) -> list[InferRequest]:
     """The requests that answer ``tasks``: one for the whole ensemble, or one for each task of a subset."""
     contracts = [CONTRACTS[task] for task in tasks]
-    if len(contracts) == len(CONTRACTS):
+    if tuple(tasks) == default_tasks():
         return [_request(ENSEMBLE, contracts, article, options)]
     return [_request(contract.ensemble, [contract], article, options) for contract in contracts]
 
@@ -68,7 +73,7 @@ def _request(
         if tensor.name in values or not tensor.optional:
             value = values.get(tensor.name, _DEFAULTS.get(tensor.name, b""))
             inputs[tensor.name] = _filled(tensor, [value])
-    outputs = tuple(tensor.name for contract in contracts for tensor in contract.ensemble_outputs)
+    outputs = tuple(tensor.name for contract in contracts for tensor in contract.ensemble_outputs())
     return InferRequest(model=model, inputs=inputs, outputs=outputs)
 
 
@@ -84,10 +89,10 @@ def unpack(outputs: Mapping[str, NDArray[Any]], tasks: Collection[Task]) -> Repo
     Raises:
         UnexpectedResponseError: A tensor is missing, has another type or shape, or holds an impossible value.
     """
-    answers: dict[str, Any] = {}
+    answers: dict[Task, Answer] = {}
     for task in tasks:
         contract = CONTRACTS[task]
-        tensors = {tensor.name: _checked(tensor, outputs) for tensor in contract.ensemble_outputs}
+        tensors = {tensor.name: _checked(tensor, outputs) for tensor in contract.ensemble_outputs()}
         reading = Reading(
             tokens=int(tensors[contract.tokens_output][0]),
             truncated_tokens=int(tensors[contract.truncated_output][0]),
@@ -97,43 +102,55 @@ def unpack(outputs: Mapping[str, NDArray[Any]], tasks: Collection[Task]) -> Repo
                 f"a model leaves out at least 0 and at most all tokens, but {contract.truncated_output} is "
                 f"{reading.truncated_tokens} of {reading.tokens}; {_HINT}"
             )
-        if contract.labels:
-            answers[task.value] = _labelled(contract, tensors, reading)
-        else:
-            answers[task.value] = Summary(text=_decoded(task.value, tensors[task.value][0]), reading=reading)
-    return Report(**answers)
+        facts = _READERS[contract.answers](contract, tensors)
+        answers[task] = ANSWER_TYPES[task](**facts, reading=reading)
+    return Report.of(answers)
 
 
 def merge(reports: Iterable[Report]) -> Report:
     """One report of several that answer different tasks."""
-    merged: dict[str, Any] = {}
-    for report in reports:
-        for task in report.readings:
-            merged[task.value] = getattr(report, task.value)
-    return Report(**merged)
+    return Report.of({task: answer for report in reports for task, answer in report.answers.items()})
 
 
-def _labelled(contract: TaskContract, tensors: Mapping[str, NDArray[Any]], reading: Reading) -> Category | Veracity:
+def _text(contract: TaskContract, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    name = contract.task.value
+    return {"text": _decoded(name, tensors[name][0])}
+
+
+def _labelled(contract: TaskContract, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """The label, and the probability of every label that the answer names: what they are is the server's to say."""
     name = contract.task.value
     label = _decoded(name, tensors[name][0])
-    if label not in contract.labels:
-        raise UnexpectedResponseError(
-            f"{name} must be one of {', '.join(contract.labels)}, but the server answered {label!r}; {_HINT}"
-        )
+    labels = [_decoded(contract.labels_output, value) for value in tensors[contract.labels_output]]
     scores = np.concatenate([tensors[f"{name}_probability"], tensors[f"{name}_probabilities"]])
+    if len(labels) != len(scores) - 1 or len(set(labels)) != len(labels) or label not in labels:
+        raise UnexpectedResponseError(
+            f"{name} must be one of the labels of the answer, each of which has one probability, but the server "
+            f"answered {label!r} with {len(scores) - 1} probabilities for {', '.join(map(repr, labels))}; {_HINT}"
+        )
     if not (np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1 + 1e-3).all()):
         raise UnexpectedResponseError(
             f"probabilities lie between 0 and 1, but {name} has {scores.tolist()}; the model's export is broken"
         )
+    if scores[1 + labels.index(label)] < scores[1:].max() - 1e-3:
+        raise UnexpectedResponseError(
+            f"{name} must be the most probable label, but {label!r} has {scores[1 + labels.index(label)]:.3f} of "
+            f"{scores[1:].tolist()}; {_HINT}"
+        )
     # Six decimals are what a FP32 probability holds; more of them would be the noise of the conversion.
     probability, *probabilities = (round(float(score), 6) for score in scores)
-    cls = Category if contract.task is Task.CATEGORY else Veracity
-    return cls(
-        label=label,
-        probability=probability,
-        probabilities=dict(zip(contract.labels, probabilities, strict=True)),
-        reading=reading,
-    )
+    return {
+        "label": label,
+        "probability": probability,
+        "probabilities": dict(zip(labels, probabilities, strict=True)),
+    }
+
+
+_READERS: Final[Mapping[AnswerKind, Callable[[TaskContract, Mapping[str, NDArray[Any]]], dict[str, Any]]]] = {
+    AnswerKind.TEXT: _text,
+    AnswerKind.LABELS: _labelled,
+}
+"""What an answer says beside how much was read, by its kind."""
 
 
 def _checked(tensor: Tensor, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
@@ -185,18 +202,18 @@ def unpack_request(request: InferRequest) -> tuple[Article, SummaryOptions]:
 def pack_report(report: Report) -> dict[str, NDArray[Any]]:
     """The tensors with which a server would answer: the inverse of `unpack`, for fakes."""
     arrays: dict[str, NDArray[Any]] = {}
-    for task in report.readings:
-        contract = CONTRACTS[task]
-        answer = getattr(report, task.value)
+    for task, answer in report.answers.items():
+        contract, name = CONTRACTS[task], task.value
         values: dict[str, list[Any]] = {
             contract.tokens_output: [answer.reading.tokens],
             contract.truncated_output: [answer.reading.truncated_tokens],
         }
-        if contract.labels:
-            values[task.value] = [answer.label.encode()]
-            values[f"{task.value}_probability"] = [answer.probability]
-            values[f"{task.value}_probabilities"] = [answer.probabilities[label] for label in contract.labels]
+        if isinstance(answer, Labelled):
+            values[name] = [answer.label.encode()]
+            values[f"{name}_probability"] = [answer.probability]
+            values[f"{name}_probabilities"] = list(answer.probabilities.values())
+            values[contract.labels_output] = [label.encode() for label in answer.probabilities]
         else:
-            values[task.value] = [answer.text.encode()]
-        arrays.update({tensor.name: _filled(tensor, values[tensor.name]) for tensor in contract.ensemble_outputs})
+            values[name] = [answer.text.encode()]
+        arrays.update({tensor.name: _filled(tensor, values[tensor.name]) for tensor in contract.ensemble_outputs()})
     return arrays

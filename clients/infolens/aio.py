@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,11 +21,12 @@ from numpy.typing import NDArray
 from ._calls import (
     DEFAULT_IN_FLIGHT,
     DEFAULT_TIMEOUT_S,
-    MODELS,
     check_in_flight,
     connection_settings,
+    entries,
     present,
     requests_for,
+    serving,
     to_article,
 )
 from ._retry import Deadline, RetryPolicy, check_timeout
@@ -146,7 +148,12 @@ class AsyncClient:
         """As `Client.status`."""
         deadline = Deadline(self._timeout_s if timeout_s is None else timeout_s)
         self._check_open()
-        return await self._transport.aprobe(MODELS, timeout_s=deadline.remaining_s())
+        configurations = {
+            model: await self._transport.aconfiguration(model, timeout_s=deadline.remaining_s()) for model in entries()
+        }
+        found = serving(configurations)
+        status = await self._transport.aprobe(found.models, timeout_s=deadline.remaining_s())
+        return replace(status, labels=found.labels)
 
     async def is_ready(self, *, timeout_s: float | None = None) -> bool:
         """As `Client.is_ready`."""

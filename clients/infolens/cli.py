@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         parents=[common],
         formatter_class=layout,
         help="analyze articles",
-        description="Analyze articles: a summary, one of ten categories, and whether it reads like real or fake news.",
+        description="Analyze articles: a summary, a category, and whether each reads like real or fake news.",
         epilog=_ANALYZE_EPILOG,
     )
     analyze.set_defaults(run=_analyze)
@@ -162,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
         parents=[common],
         formatter_class=layout,
         help="show whether the server and its models are ready",
-        description="Show whether the server is live, its version, and whether each model is ready.",
+        description="Show whether the server is live, its version, whether each model is ready, and its labels.",
         epilog=_STATUS_EPILOG,
     )
     status.set_defaults(run=_status)

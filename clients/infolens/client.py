@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,11 +22,12 @@ from numpy.typing import NDArray
 from ._calls import (
     DEFAULT_IN_FLIGHT,
     DEFAULT_TIMEOUT_S,
-    MODELS,
     check_in_flight,
     connection_settings,
+    entries,
     present,
     requests_for,
+    serving,
     to_article,
 )
 from ._retry import Deadline, RetryPolicy, check_timeout
@@ -159,14 +161,19 @@ class Client:
         return _map_in_order(analyze_one, articles, in_flight)
 
     def status(self, *, timeout_s: float | None = None) -> ServerStatus:
-        """The server's version, and whether it and each model are ready.
+        """The server's version, whether it and each model that serves a task are ready, and the labels of each task.
 
         Raises:
             ServerError: The server did not answer.
         """
         deadline = Deadline(self._timeout_s if timeout_s is None else timeout_s)
         self._check_open()
-        return self._transport.probe(MODELS, timeout_s=deadline.remaining_s())
+        configurations = {
+            model: self._transport.configuration(model, timeout_s=deadline.remaining_s()) for model in entries()
+        }
+        found = serving(configurations)
+        status = self._transport.probe(found.models, timeout_s=deadline.remaining_s())
+        return replace(status, labels=found.labels)
 
     def is_ready(self, *, timeout_s: float | None = None) -> bool:
         """Whether all three tasks can be answered now; False also when the server cannot be reached."""

@@ -1,4 +1,4 @@
-"""The contract between the rooms of Info Lens: tasks, models, tensors, labels and length buckets.
+"""The contract between the rooms of Info Lens: tasks, models, tensors, settings and length buckets.
 
 This is the one place that names them. The exporter builds every ``config.pbtxt`` from it, the client packs and
 unpacks requests with it, and the tests check that the committed repository is in step with it. It imports nothing
@@ -7,9 +7,54 @@ but the standard library.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, ClassVar, Final
+
+from .tensors import (
+    ATTENTION_MASK,
+    INPUT_IDS,
+    SEQUENCES,
+    SETTING_INPUTS,
+    SUMMARY_SETTINGS,
+    TEXT,
+    TITLE,
+    TOKEN_TYPE_IDS,
+    TOKENS,
+    TRUNCATED_TOKENS,
+    SummarySetting,
+    Tensor,
+)
+
+__all__ = [
+    "ATTENTION_MASK",
+    "CATEGORIES",
+    "CONTRACTS",
+    "ENSEMBLE",
+    "INPUT_IDS",
+    "LABELS_PARAMETER",
+    "LENGTH_BUCKETS",
+    "MAX_ARTICLE_BYTES",
+    "SEQUENCES",
+    "SETTING_INPUTS",
+    "SUMMARY_SETTINGS",
+    "TEXT",
+    "TITLE",
+    "TOKENS",
+    "TOKEN_TYPE_IDS",
+    "TRUNCATED_TOKENS",
+    "VERACITIES",
+    "AnswerKind",
+    "ServedModel",
+    "SummarySetting",
+    "Task",
+    "TaskContract",
+    "Tensor",
+    "buckets_up_to",
+    "register",
+    "register_classifier",
+]
 
 CATEGORIES: Final = (
     "Business",
@@ -23,10 +68,10 @@ CATEGORIES: Final = (
     "Sports",
     "Entertainment",
 )
-"""The ten categories; the index is the class id."""
+"""The categories of the starter; the index is the class id. Other checkpoints bring labels of their own."""
 
 VERACITIES: Final = ("real", "fake")
-"""The two verdicts; the index is the class id."""
+"""The verdicts of the starter; the index is the class id."""
 
 LENGTH_BUCKETS: Final = (64, 128, 192, 256, 320, 384, 448, 512, 768, 1024)
 """Token lengths that inputs are padded to, so that requests meet in a batch (Triton batches equal shapes only).
@@ -41,108 +86,144 @@ ENSEMBLE: Final = "info_lens"
 """The ensemble that answers all three tasks at once."""
 
 
-class Task(StrEnum):
-    """What can be asked of an article."""
-
-    SUMMARY = "summary"
-    CATEGORY = "category"
-    VERACITY = "veracity"
+LABELS_PARAMETER: Final = "labels"
+"""The parameter of a task's ensemble that lists its labels, in JSON: `/v2/models/<ensemble>/config` shows it."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tensor:
-    """One input or output of a model in the repository."""
+class _Registered(type):
+    """Lets ``for task in Task`` go through the registered tasks, in the order in which answers are shown."""
 
-    name: str
-    dtype: str
-    """A Triton type without the ``TYPE_`` prefix of the configuration files: ``INT64``, ``FP32``, ``BYTES``..."""
-    dims: tuple[int, ...]
-    """Shape without the batch dimension; -1 is a dimension that varies."""
-    optional: bool = False
-    """Whether a request may leave the input out."""
+    def __iter__(cls) -> Iterator[Task]:
+        return iter(CONTRACTS)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SummarySetting:
-    """A setting of the beam search that a request may carry.
+class Task(str, metaclass=_Registered):
+    """What can be asked of an article: the name of a task of `CONTRACTS`; ``Task(name)`` looks it up.
 
-    Triton's dynamic batcher keeps requests of unequal shapes apart. A setting therefore travels from the tokenizer to
-    the BART graph as the LENGTH of a dummy ``UINT8`` tensor: requests with different settings never share a batch.
+    Raises:
+        ValueError: No task of that name is registered.
     """
 
+    __slots__ = ()
+    SUMMARY: ClassVar[Task]
+    CATEGORY: ClassVar[Task]
+    VERACITY: ClassVar[Task]
+
+    def __new__(cls, name: str) -> Task:  # noqa: PYI034 - one object for each name
+        """The registered task of that name: the same object at every call."""
+        for task in CONTRACTS:
+            if task == name:
+                return task
+        raise ValueError(f"a task is one of {', '.join(CONTRACTS)}, not {name!r}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Task, (str(self),)
+
+    @property
+    def value(self) -> str:
+        """The name as a plain string."""
+        return str(self)
+
+
+class AnswerKind(StrEnum):
+    """What the answers of a task are made of; the value ends the name of the model that makes them."""
+
+    TEXT = "text"
+    """A text that a model writes: a summary."""
+    LABELS = "labels"
+    """One of the labels that a classifier was trained to tell, with the probability of each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedModel:
+    """Names of the three models of the repository that one exported checkpoint becomes."""
+
     name: str
-    dtype: str
-    """``INT32`` or ``FP32``: the type of the request's input."""
-    minimum: float
-    maximum: float
-    default: float
-    steps_per_unit: int = 1
-    """Dummy elements per unit; 10 keeps one decimal of a ``FP32`` setting."""
+    """The ONNX model; also the prefix of the two models around it."""
+    answers: AnswerKind
 
-    def encode(self, value: float) -> int:
-        """The number of dummy elements that stands for ``value``; at least 1, since no tensor may be empty."""
-        return 1 + round((value - self.minimum) * self.steps_per_unit)
+    @property
+    def tokenizer(self) -> str:
+        """The model that makes token ids of text, such as ``bart_tokenizer``."""
+        return f"{self.name}_tokenizer"
 
-    def decode(self, length: int) -> float:
-        """The value that ``length`` dummy elements stand for: the inverse of `encode`."""
-        return (length - 1) / self.steps_per_unit + self.minimum
+    @property
+    def postprocessor(self) -> str:
+        """The model that makes answers of the ONNX model's outputs, such as ``bart_text`` or ``xlnet_labels``."""
+        return f"{self.name}_{self.answers.value}"
 
-
-SUMMARY_SETTINGS: Final = (
-    SummarySetting(name="min_length", dtype="INT32", minimum=0, maximum=256, default=16),
-    SummarySetting(name="max_length", dtype="INT32", minimum=4, maximum=256, default=80),
-    SummarySetting(name="num_beams", dtype="INT32", minimum=1, maximum=8, default=2),
-    SummarySetting(name="length_penalty", dtype="FP32", minimum=-4.0, maximum=4.0, default=1.0, steps_per_unit=10),
-)
-"""Per-request settings of the summary; lengths count tokens, the start and end tokens included."""
-
-TITLE: Final = Tensor(name="title", dtype="BYTES", dims=(1,), optional=True)
-TEXT: Final = Tensor(name="text", dtype="BYTES", dims=(1,))
-SETTING_INPUTS: Final = tuple(
-    Tensor(name=setting.name, dtype=setting.dtype, dims=(1,), optional=True) for setting in SUMMARY_SETTINGS
-)
-SETTING_DUMMIES: Final = tuple(Tensor(name=s.name, dtype="UINT8", dims=(-1,)) for s in SUMMARY_SETTINGS)
-
-INPUT_IDS: Final = Tensor(name="input_ids", dtype="INT32", dims=(-1,))
-ATTENTION_MASK: Final = Tensor(name="attention_mask", dtype="INT32", dims=(-1,))
-TOKEN_TYPE_IDS: Final = Tensor(name="token_type_ids", dtype="INT32", dims=(-1,))
-SEQUENCES: Final = Tensor(name="sequences", dtype="INT32", dims=(-1,))
-TOKENS: Final = Tensor(name="tokens", dtype="INT32", dims=(1,))
-"""How many tokens the whole article has, special tokens included."""
-TRUNCATED_TOKENS: Final = Tensor(name="truncated_tokens", dtype="INT32", dims=(1,))
-"""How many of them the model did not read; 0 when it read the whole article."""
+    @property
+    def chain(self) -> tuple[str, str, str]:
+        """The three models in the order in which an article passes through them."""
+        return self.tokenizer, self.name, self.postprocessor
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskContract:
-    """Everything that has a name in one task: its models, their tensors and its answers."""
+    """Everything that has a name in one task: what it reads, what it answers, and the models that do it.
+
+    A task takes any architecture that gives its kind of answers, and several models may lie side by side in a
+    repository; the task's ensemble says which of them serves.
+    """
 
     task: Task
+    answers: AnswerKind
     ensemble: str
-    """The ensemble that answers this task alone."""
+    """The ensemble that answers this task alone: the name that clients use, whatever model stands behind it."""
     model: str
-    """The ONNX model; also the prefix of the two models around it."""
-    post: str
-    """Suffix of the model that turns the ONNX model's outputs into text: ``text`` or ``labels``."""
+    """Name of the served model where its architecture is ``architecture``, as the starter's is."""
+    architecture: str
+    """``model_type`` of the checkpoints that become ``model``; see `model_name` for the others."""
     reads: tuple[str, ...]
     """The inputs that the tokenizer joins with a line break, in this order."""
     inputs: tuple[Tensor, ...]
     """Inputs of the ensemble."""
-    model_inputs: tuple[Tensor, ...]
-    model_outputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    """Outputs of the ensemble's last model, under the same names in the ensembles."""
-    labels: tuple[str, ...] = ()
+    settings: tuple[SummarySetting, ...] = ()
+    """What a request may set; each is one of ``inputs``."""
+    default_labels: tuple[str, ...] = ()
+    """The labels of the starter. A checkpoint brings its own, and a server's answers carry them."""
+    by_default: bool = True
+    """Whether the task is asked for when a request names no task."""
+
+    def model_name(self, architecture: str) -> str:
+        """Name in the repository of a model of an architecture: ``distilbert``, or ``category_roberta``."""
+        if architecture == self.architecture:
+            return self.model
+        return f"{self.task}_{architecture}".replace("-", "_")
+
+    def served(self, model: str = "") -> ServedModel:
+        """The models of an exported checkpoint, by its name in the repository; the starter's by default."""
+        return ServedModel(name=model or self.model, answers=self.answers)
+
+    def model_inputs(self, *, token_types: bool) -> tuple[Tensor, ...]:
+        """Inputs of the ONNX model: tokens, their types where the architecture has such, and the settings."""
+        types = (TOKEN_TYPE_IDS,) if token_types else ()
+        dummies = tuple(Tensor(name=setting.name, dtype="UINT8", dims=(-1,)) for setting in self.settings)
+        return (INPUT_IDS, ATTENTION_MASK, *types, *dummies)
+
+    def model_outputs(self, labels: int = -1) -> tuple[Tensor, ...]:
+        """Outputs of the ONNX model; ``labels`` is how many there are, -1 where that is not known."""
+        outputs = {AnswerKind.TEXT: SEQUENCES, AnswerKind.LABELS: _probabilities("probabilities", labels)}
+        return (outputs[self.answers],)
+
+    def outputs(self, labels: int = -1) -> tuple[Tensor, ...]:
+        """Outputs of the last model, under the same names in the ensembles; ``labels`` as in `model_outputs`."""
+        name = self.task.value
+        answer = Tensor(name=name, dtype="BYTES", dims=(1,))
+        more = {
+            AnswerKind.TEXT: (),
+            AnswerKind.LABELS: (
+                Tensor(name=f"{name}_probability", dtype="FP32", dims=(1,)),
+                _probabilities(f"{name}_probabilities", labels),
+                Tensor(name=self.labels_output, dtype="BYTES", dims=(labels,)),
+            ),
+        }
+        return (answer, *more[self.answers])
 
     @property
-    def tokenizer(self) -> str:
-        """Name of the tokenizer model, such as ``bart_tokenizer``."""
-        return f"{self.model}_tokenizer"
-
-    @property
-    def postprocessor(self) -> str:
-        """Name of the last model, such as ``bart_text`` or ``xlnet_labels``."""
-        return f"{self.model}_{self.post}"
+    def labels_output(self) -> str:
+        """Name of the output that names the labels, in the order of the probabilities."""
+        return f"{self.task.value}_labels"
 
     @property
     def tokens_output(self) -> str:
@@ -154,56 +235,66 @@ class TaskContract:
         """Name in the ensembles of the tokenizer's ``truncated_tokens`` output."""
         return f"{self.task.value}_truncated_tokens"
 
-    @property
-    def ensemble_outputs(self) -> tuple[Tensor, ...]:
+    def ensemble_outputs(self, labels: int = -1) -> tuple[Tensor, ...]:
         """All outputs of this task in the ensembles, in the order of the configuration."""
         return (
-            *self.outputs,
+            *self.outputs(labels),
             Tensor(name=self.tokens_output, dtype="INT32", dims=(1,)),
             Tensor(name=self.truncated_output, dtype="INT32", dims=(1,)),
         )
 
 
-def _classifier(
-    *, task: Task, ensemble: str, model: str, labels: tuple[str, ...], extra: tuple[Tensor, ...] = ()
-) -> TaskContract:
-    name = task.value
-    return TaskContract(
-        task=task,
-        ensemble=ensemble,
-        model=model,
-        post="labels",
-        reads=(TITLE.name, TEXT.name),
-        inputs=(TITLE, TEXT),
-        model_inputs=(INPUT_IDS, ATTENTION_MASK, *extra),
-        model_outputs=(Tensor(name="probabilities", dtype="FP32", dims=(len(labels),)),),
-        outputs=(
-            Tensor(name=name, dtype="BYTES", dims=(1,)),
-            Tensor(name=f"{name}_probability", dtype="FP32", dims=(1,)),
-            Tensor(name=f"{name}_probabilities", dtype="FP32", dims=(len(labels),)),
-        ),
-        labels=labels,
-    )
+def _probabilities(name: str, labels: int) -> Tensor:
+    return Tensor(name=name, dtype="FP32", dims=(labels,))
 
 
-CONTRACTS: Final[dict[Task, TaskContract]] = {
-    Task.SUMMARY: TaskContract(
-        task=Task.SUMMARY,
-        ensemble="summarize",
-        model="bart",
-        post="text",
-        reads=(TEXT.name,),
-        inputs=(TEXT, *SETTING_INPUTS),
-        model_inputs=(INPUT_IDS, ATTENTION_MASK, *SETTING_DUMMIES),
-        model_outputs=(SEQUENCES,),
-        outputs=(Tensor(name="summary", dtype="BYTES", dims=(1,)),),
-    ),
-    Task.CATEGORY: _classifier(task=Task.CATEGORY, ensemble="classify", model="distilbert", labels=CATEGORIES),
-    Task.VERACITY: _classifier(
-        task=Task.VERACITY, ensemble="verify", model="xlnet", labels=VERACITIES, extra=(TOKEN_TYPE_IDS,)
-    ),
-}
-"""The three tasks, in the order in which answers are shown."""
+CONTRACTS: Final[dict[Task, TaskContract]] = {}
+"""The tasks, in the order in which answers are shown. A new task is one more `register` below."""
+
+
+def register(task: str, **facts: Any) -> Task:
+    """Add a task to `CONTRACTS`.
+
+    Args:
+        task: Its name: a lower-case word.
+        facts: The other fields of its `TaskContract`.
+
+    Raises:
+        ValueError: The name is taken, or is no lower-case identifier.
+    """
+    if not task.isidentifier() or task != task.lower() or task in CONTRACTS:
+        raise ValueError(f"a task's name is a lower-case word that no other task has, not {task!r}")
+    name = str.__new__(Task, task)
+    CONTRACTS[name] = TaskContract(task=name, **facts)
+    return name
+
+
+def register_classifier(task: str, **facts: Any) -> Task:
+    """Add a task whose answers are labels, read from an article's title and text; arguments as of `register`."""
+    shape: dict[str, Any] = {
+        "answers": AnswerKind.LABELS,
+        "reads": (TITLE.name, TEXT.name),
+        "inputs": (TITLE, TEXT),
+    }
+    return register(task, **{**shape, **facts})
+
+
+Task.SUMMARY = register(
+    "summary",
+    answers=AnswerKind.TEXT,
+    ensemble="summarize",
+    model="bart",
+    architecture="bart",
+    reads=(TEXT.name,),
+    inputs=(TEXT, *SETTING_INPUTS),
+    settings=SUMMARY_SETTINGS,
+)
+Task.CATEGORY = register_classifier(
+    "category", ensemble="classify", model="distilbert", architecture="distilbert", default_labels=CATEGORIES
+)
+Task.VERACITY = register_classifier(
+    "veracity", ensemble="verify", model="xlnet", architecture="xlnet", default_labels=VERACITIES
+)
 
 
 def buckets_up_to(limit: int, buckets: tuple[int, ...] = LENGTH_BUCKETS) -> tuple[int, ...]:

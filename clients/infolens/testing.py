@@ -12,17 +12,18 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
 from ._transports.base import InferRequest
 from ._wire import pack_report, unpack_request
-from .contract import CATEGORIES, VERACITIES
+from .contract import CATEGORIES, CONTRACTS, LABELS_PARAMETER, VERACITIES
 from .errors import InfoLensError, InvalidSettingError, ModelUnavailableError
-from .types import Article, Category, Reading, Report, ServerStatus, Summary, Veracity
+from .types import Article, Category, Labelled, Reading, Report, ServerStatus, Summary, Veracity
 
 __all__ = ["FakeTransport", "InferRequest", "fake_report"]
 
@@ -37,17 +38,29 @@ def fake_report(
     probability: float = 0.9,
     tokens: int = 100,
     truncated_tokens: int = 0,
+    categories: Sequence[str] = CATEGORIES,
+    veracities: Sequence[str] = VERACITIES,
 ) -> Report:
     """A complete report; what ``probability`` leaves is spread evenly over the other labels.
 
+    Args:
+        summary: Its text.
+        category: One of ``categories``.
+        veracity: One of ``veracities``.
+        probability: Of both labels.
+        tokens: Of the article.
+        truncated_tokens: How many of them no model read.
+        categories: The labels of the category's model; the starter's by default.
+        veracities: The same for the veracity.
+
     Raises:
-        InvalidSettingError: A label is not in the contract, or a number is out of range.
+        InvalidSettingError: A label is not among the model's, or a number is out of range.
     """
     if not 0 <= probability <= 1:
         raise InvalidSettingError(f"probability lies between 0 and 1, not at {probability!r}")
     reading = Reading(tokens=tokens, truncated_tokens=truncated_tokens)
 
-    def labelled(label: str, labels: tuple[str, ...]) -> dict[str, Any]:
+    def labelled(label: str, labels: Sequence[str]) -> dict[str, Any]:
         if label not in labels:
             raise InvalidSettingError(f"a label must be one of {', '.join(labels)}, not {label!r}")
         rest = (1 - probability) / (len(labels) - 1)
@@ -60,8 +73,8 @@ def fake_report(
 
     return Report(
         summary=Summary(text=summary, reading=reading),
-        category=Category(**labelled(category, CATEGORIES)),
-        veracity=Veracity(**labelled(veracity, VERACITIES)),
+        category=Category(**labelled(category, categories)),
+        veracity=Veracity(**labelled(veracity, veracities)),
     )
 
 
@@ -116,6 +129,14 @@ class FakeTransport:
             live=True, server_ready=True, version="fake 0", models=dict.fromkeys(models, True)
         )
 
+    def configuration(self, model: str, *, timeout_s: float) -> Mapping[str, Any]:  # noqa: ARG002
+        """As much of a model's configuration as tells the labels of the answer, where that is always the same."""
+        task = next((task for task, contract in CONTRACTS.items() if contract.ensemble == model), None)
+        answer = self._answer.answers.get(task) if task and isinstance(self._answer, Report) else None
+        if not isinstance(answer, Labelled):
+            return {}
+        return {"parameters": {LABELS_PARAMETER: {"string_value": json.dumps(list(answer.probabilities))}}}
+
     def close(self) -> None:
         """Note that the client was closed."""
         self.closed = True
@@ -127,6 +148,10 @@ class FakeTransport:
     async def aprobe(self, models: Collection[str], *, timeout_s: float) -> ServerStatus:
         """As `probe`."""
         return self.probe(models, timeout_s=timeout_s)
+
+    async def aconfiguration(self, model: str, *, timeout_s: float) -> Mapping[str, Any]:
+        """As `configuration`."""
+        return self.configuration(model, timeout_s=timeout_s)
 
     async def aclose(self) -> None:
         """As `close`."""

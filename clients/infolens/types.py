@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from .contract import MAX_ARTICLE_BYTES, SUMMARY_SETTINGS, SummarySetting, Task
 from .errors import InvalidArticleError, InvalidSettingError
@@ -155,13 +155,15 @@ class Summary:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Labelled:
+class Labelled:
+    """The answer of a classifier: one of the labels that its model was trained to tell."""
+
     label: str
     """The most probable label."""
     probability: float
     """Its probability, 0 to 1."""
     probabilities: Mapping[str, float]
-    """The probability of every label, in the order of the contract; they add up to 1."""
+    """The probability of every label, in the order of the model; they add up to 1."""
     reading: Reading
 
     def __post_init__(self) -> None:
@@ -177,18 +179,28 @@ class _Labelled:
         return {"label": self.label, "probability": self.probability, "probabilities": dict(self.probabilities)}
 
 
-def _rebuild(cls: type[_Labelled], values: dict[str, Any]) -> _Labelled:
+def _rebuild(cls: type[Labelled], values: dict[str, Any]) -> Labelled:
     return cls(**values)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Category(_Labelled):
-    """Which of the ten categories of `infolens.contract.CATEGORIES` the article belongs to."""
+class Category(Labelled):
+    """Which category the article belongs to: with the starter one of `infolens.contract.CATEGORIES`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Veracity(_Labelled):
+class Veracity(Labelled):
     """Whether the article reads like real or fake news: a judgement of its wording, not a fact check."""
+
+
+Answer = Summary | Labelled
+
+ANSWER_TYPES: Final[dict[Task, type[Answer]]] = {
+    Task.SUMMARY: Summary,
+    Task.CATEGORY: Category,
+    Task.VERACITY: Veracity,
+}
+"""The type of each task's answers. A new task is one more line, beside its entry in `infolens.contract`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,12 +210,26 @@ class Report:
     summary: Summary | None = None
     category: Category | None = None
     veracity: Veracity | None = None
+    more: Mapping[Task, Answer] = field(default_factory=dict)
+    """Answers of further tasks, by task."""
+
+    @classmethod
+    def of(cls, answers: Mapping[Task, Answer]) -> Report:
+        """The report of answers by task."""
+        own = {f.name for f in fields(cls)} - {"more"}
+        named: dict[str, Any] = {task.value: answer for task, answer in answers.items() if task in own}
+        return cls(**named, more={task: answer for task, answer in answers.items() if task not in own})
+
+    @property
+    def answers(self) -> dict[Task, Answer]:
+        """Every answer that there is, by task, in the order of the contract."""
+        found = {task: getattr(self, task.value, None) or self.more.get(task) for task in Task}
+        return {task: answer for task, answer in found.items() if answer is not None}
 
     @property
     def readings(self) -> dict[Task, Reading]:
         """How much of the article each model read, by task."""
-        answers = {Task.SUMMARY: self.summary, Task.CATEGORY: self.category, Task.VERACITY: self.veracity}
-        return {task: answer.reading for task, answer in answers.items() if answer is not None}
+        return {task: answer.reading for task, answer in self.answers.items()}
 
     @property
     def truncated(self) -> bool:
@@ -217,9 +243,8 @@ class Report:
         "truncated": false, "readings": {"summary": {"tokens", "truncated_tokens"}, ...}}``; a task that was not asked
         for has no key.
         """
-        answers = {"summary": self.summary, "category": self.category, "veracity": self.veracity}
         return {
-            **{name: answer.to_dict() for name, answer in answers.items() if answer is not None},
+            **{task.value: answer.to_dict() for task, answer in self.answers.items()},
             "truncated": self.truncated,
             "readings": {task.value: reading.to_dict() for task, reading in self.readings.items()},
         }
@@ -236,7 +261,9 @@ class ServerStatus:
     version: str
     """Name and version, such as ``triton 2.51.0``; empty when the server does not say."""
     models: Mapping[str, bool] = field(default_factory=dict)
-    """Whether each model of the contract is ready, by name."""
+    """Whether each model that serves a task is ready, by name."""
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The labels that each task's answers have now, by task; empty when the server does not say."""
 
     @property
     def ready(self) -> bool:
@@ -244,5 +271,14 @@ class ServerStatus:
         return self.live and self.server_ready and all(self.models.values())
 
     def to_dict(self) -> dict[str, Any]:
-        """``{"live": true, "ready": true, "version": "triton 2.51.0", "models": {"bart": true, ...}}``."""
-        return {"live": self.live, "ready": self.ready, "version": self.version, "models": dict(self.models)}
+        """``{"live": true, "ready": true, "version": "triton 2.51.0", "models": {"bart": true, ...}, "labels": ...}``.
+
+        ``labels`` is ``{"category": ["Business", ...], ...}``.
+        """
+        return {
+            "live": self.live,
+            "ready": self.ready,
+            "version": self.version,
+            "models": dict(self.models),
+            "labels": {task: list(labels) for task, labels in self.labels.items()},
+        }

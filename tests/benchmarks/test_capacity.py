@@ -12,22 +12,28 @@ import pytest
 from benchmarks.capacity.cli_capacity import add_capacity, run_capacity
 from benchmarks.capacity.data import Check, Measured, measured_document, read_measured
 from benchmarks.capacity.deployed import Deployment, Workload, read_deployment, replicas, server_of
-from benchmarks.capacity.plan import replicas_document
+from benchmarks.capacity.plan import make_plan, replicas_document
 from benchmarks.capacity.queueing import MANY
 from benchmarks.capacity.service_times import (
-    BATCHING,
     CLIENT,
     FRONT,
-    STAGES,
     Sample,
     ServiceTimes,
+    batching_of,
+    chains_of,
     edges_words,
     per_request,
     read_times,
+    stages_of,
     times_document,
 )
-from benchmarks.server import BenchmarkError
+from benchmarks.served import served_models
+from benchmarks.server import ROOT, BenchmarkError
+from infolens.contract import CONTRACTS
 from infolens.machine import Machine
+
+CHAINS = chains_of({task: contract.served() for task, contract in CONTRACTS.items()})
+BATCHING, STAGES = batching_of(CHAINS), stages_of(CHAINS)
 
 # -- service times ----------------------------------------------------------------------------------------------
 
@@ -46,6 +52,7 @@ def sample(words: int, *, scale: float = 1.0, batch: float = 1.0, **cpu_ms: floa
 
 def service_times() -> ServiceTimes:
     return ServiceTimes(
+        chains=CHAINS,
         alone=(sample(100), sample(500, bart=40.0)),
         # Four in a batch, each further one at half the cost: (1 + 3 / 2) / 4 of the time.
         full=(sample(100, scale=0.625, batch=4.0), sample(500, scale=0.625, batch=4.0, bart=25.0)),
@@ -85,9 +92,21 @@ def test_what_is_no_document_of_times_is_refused(document):
         read_times(document)
 
 
+def test_what_was_measured_before_is_of_the_starters_and_what_is_measured_now_of_what_serves(tmp_path: Path):
+    before = json.loads((ROOT / "benchmarks" / "results" / "load" / "capacity.json").read_text())["measured"]
+    assert "chains" not in before["service_times"]
+    assert dict(read_measured(before).times.chains) == CHAINS
+    chains = {**CHAINS, "category": ("category_roberta_tokenizer", "category_roberta", "category_roberta_labels")}
+    found = replace(service_times(), chains=CHAINS)
+    document = json.loads(json.dumps(times_document(found)).replace("distilbert", "category_roberta"))
+    assert read_times(document).chains == chains
+    with pytest.raises(BenchmarkError, match=r"of .*category_roberta.* the repository serves .*distilbert.* measure"):
+        make_plan(replace(read_measured(before), times=read_times(document)), deployment())
+
+
 def test_a_cost_is_cpu_time_by_requests_and_the_launcher_belongs_to_the_front():
     cpu_s = dict.fromkeys(STAGES, 1.0) | {"launcher": 0.5}
-    found = per_request(cpu_s, 100)
+    found = per_request(cpu_s, 100, STAGES)
 
     assert found["bart"] == 10.0
     assert found[FRONT] == 15.0
@@ -96,9 +115,9 @@ def test_a_cost_is_cpu_time_by_requests_and_the_launcher_belongs_to_the_front():
 
 def test_a_cost_needs_answers_and_the_processes():
     with pytest.raises(BenchmarkError, match="no request was answered"):
-        per_request(dict.fromkeys(STAGES, 1.0), 0)
+        per_request(dict.fromkeys(STAGES, 1.0), 0, STAGES)
     with pytest.raises(BenchmarkError, match=r"no process was seen for \['bart'\]"):
-        per_request({stage: 1.0 for stage in STAGES if stage != "bart"}, 10)
+        per_request({stage: 1.0 for stage in STAGES if stage != "bart"}, 10, STAGES)
 
 
 # -- the server that is planned ---------------------------------------------------------------------------------
@@ -110,6 +129,7 @@ def deployment() -> Deployment:
         max_batch=dict.fromkeys(BATCHING, 32) | {"bart": 4},
         max_running=12,
         max_wait_ms=250.0,
+        longest="bart",
     )
 
 
@@ -122,6 +142,15 @@ def test_the_committed_repository_can_be_read():
 
 def test_a_repository_without_configurations_is_refused(tmp_path):
     with pytest.raises(BenchmarkError, match="make configs"):
+        read_deployment(tmp_path)
+
+
+def test_a_repository_without_a_model_that_writes_is_refused(tmp_path):
+    repository = ROOT / "model_repository"
+    for name in ("classify", "info_lens", *served_models(repository)["category"].chain):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.pbtxt").write_bytes((repository / name / "config.pbtxt").read_bytes())
+    with pytest.raises(BenchmarkError, match="has none: category"):
         read_deployment(tmp_path)
 
 

@@ -25,9 +25,10 @@ from benchmarks.load.output import write_load
 from benchmarks.load.processes import ProcessUse, ProcessWatch
 from benchmarks.load.report import Load, document, markdown
 from benchmarks.load.steps import Step, find_max
-from benchmarks.load.wire import METHOD, encode
+from benchmarks.load.wire import METHOD, encode, kinds, tasks_of
 from benchmarks.server import BenchmarkError
 from infolens import Article
+from infolens.contract import CONTRACTS, Task
 from infolens.machine import this_machine
 
 WAIT_S = 30
@@ -146,6 +147,14 @@ def test_requests_carry_article_settings_and_time_out() -> None:
     assert (alone.model_name, [tensor.name for tensor in alone.inputs]) == ("summarize", ["text"])
 
 
+def test_a_further_task_is_asked_as_its_contract_says(sentiment: Task) -> None:
+    assert kinds() == ("info_lens", "summary", "category", "veracity", "sentiment")
+    assert sentiment not in tasks_of("info_lens")
+    encoded = encode(Article(title="Markets", text="Shares rose."), kind="sentiment", timeout_s=1)
+    request = service_pb2.ModelInferRequest.FromString(encoded)
+    assert (request.model_name, {tensor.name for tensor in request.inputs}) == ("feel", {"text", "title"})
+
+
 def test_articles_are_as_long_as_real_ones_and_new_each_time() -> None:
     stream = Articles(seed=3)
     articles = [next(stream) for _ in range(2000)]
@@ -230,7 +239,8 @@ def step(rate_per_s: float, latency_ms: float, outcome: Outcome = Outcome.ANSWER
     found = stages({}, parse_counters(METRICS % (30, 50, 20, 105_000)))
     arrivals = Arrivals(rate_per_s=rate_per_s, seconds=10)
     result = Run(arrivals=arrivals, sent=sent, reasons={}, behind_p99_ms=0.1)
-    return Step(run=result, stages=tuple(found), processes=(use,), memory=())
+    served = {Task.SUMMARY: CONTRACTS[Task.SUMMARY].served()}
+    return Step(run=result, stages=tuple(found), processes=(use,), memory=(), served=served)
 
 
 @pytest.mark.parametrize("limit_per_s", [7.0, 33.0, 100.0, 170.0])
@@ -284,6 +294,7 @@ def test_a_report_is_written_whole(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["--rate", "0"], "rate_per_s is a number above 0"),
+        (["--rate", "1", "--kind", "category", "--set", "num_beams=4"], "for requests of category, not 'num_beams=4'"),
         (["--rate", "1", "--set", "beams=4"], "--set takes NAME=VALUE"),
         (["--find-max", "--seconds", "1"], "at least 5 s a rate"),
     ],

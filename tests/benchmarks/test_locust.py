@@ -19,6 +19,7 @@ from benchmarks.load.locust_run import (
     read_failures,
     read_figures,
     run_locust,
+    user_name,
 )
 from benchmarks.server import ROOT, BenchmarkError
 from infolens import ServerOverloadedError
@@ -121,6 +122,13 @@ def test_the_report_shows_failures_apart_and_the_document_holds_no_path(tmp_path
     found = json.dumps(document(result, short(tmp_path)))
     assert str(tmp_path) not in found
     assert json.loads(found)["figures"][0]["requests_per_s"] == 1.25
+
+
+def test_users_are_named_by_protocol_and_task(sentiment):
+    asks = ("InfoLens", "Summary", "Category", "Veracity")
+    assert tuple(f"{name}{protocol}" for protocol in ("GRPC", "HTTP") for name in asks) == USERS
+    assert user_name(sentiment, "HTTP") == "SentimentHTTP"
+    assert user_name(None, "GRPC") == "InfoLensGRPC"
 
 
 def test_the_users_are_those_of_the_locustfile():

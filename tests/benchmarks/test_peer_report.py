@@ -7,7 +7,7 @@ import pytest
 from benchmarks.peer_report import document, markdown, write
 from benchmarks.peers import Measured, TaskMeasurement
 from benchmarks.roofline import Rates
-from benchmarks.workload import WORKLOADS
+from benchmarks.workload import workload_of
 from infolens.contract import Task
 from infolens.machine import Machine
 
@@ -17,7 +17,7 @@ RATES = Rates(bandwidth_bytes_per_s=50e9, int8_operations_per_s=1e12, fp32_opera
 
 def measurement(task: Task = Task.SUMMARY) -> TaskMeasurement:
     return TaskMeasurement(
-        workload=WORKLOADS[task],
+        workload=workload_of(task),
         size="full",
         rounds=3,
         threads=2,

@@ -15,24 +15,32 @@ from benchmarks.peer_environment import worker_environment
 from benchmarks.peer_process import Worker, WorkerError, cpu_s, peak_bytes, settle
 from benchmarks.server import ROOT
 from benchmarks.workload import Generation, Workload, articles, graph_inputs
-from infolens.contract import Task
+from infolens.contract import CONTRACTS, Task
 
-CATEGORY = Workload(task=Task.CATEGORY, tokens_in=64, batches=(1, 3))
-SUMMARY = Workload(task=Task.SUMMARY, tokens_in=64, batches=(1,), generation=Generation(tokens_out=12, beams=2))
+CATEGORY = Workload(task=Task.CATEGORY, architecture="distilbert", tokens_in=64, batches=(1, 3))
+SUMMARY = Workload(
+    task=Task.SUMMARY,
+    architecture="bart",
+    tokens_in=64,
+    batches=(1,),
+    generation=Generation(tokens_out=12, beams=2),
+)
 
 
 def graph(model: str) -> Path:
     return max((ROOT / "model_repository" / model).glob("*/model.onnx"))
 
 
-def start(tmp_path: Path, model: Path, task: Task) -> Worker:
-    job = {"engine": "infolens", "task": task.value, "model": str(model), "threads": 2}
+def start(tmp_path: Path, model: Path, work: Workload) -> Worker:
+    answers = CONTRACTS[work.task].answers.value
+    job = {"engine": "infolens", "architecture": work.architecture, "answers": answers, "model": str(model)}
+    job["threads"] = 2
     return Worker(Path(sys.executable), job, log=tmp_path / "log", environment=worker_environment(2), timeout_s=60)
 
 
 @pytest.fixture
 def worker(tmp_path: Path) -> Iterator[Worker]:
-    with start(tmp_path, graph("distilbert"), Task.CATEGORY) as found:
+    with start(tmp_path, graph("distilbert"), CATEGORY) as found:
         yield found
 
 
@@ -49,7 +57,7 @@ def test_a_worker_answers_as_the_model_does(worker: Worker):
 
 
 def test_a_summary_has_the_length_that_was_asked_for(tmp_path: Path):
-    with start(tmp_path, graph("bart"), Task.SUMMARY) as worker:
+    with start(tmp_path, graph("bart"), SUMMARY) as worker:
         rows = worker.run(graph_inputs(SUMMARY, 2), asdict(SUMMARY.generation))[1]
     assert [len(row) for row in rows] == [12, 12]
 
@@ -62,7 +70,7 @@ def test_a_turn_that_fails_is_told_and_the_next_one_works(worker: Worker):
 
 def test_a_model_that_cannot_be_loaded_is_told_in_the_engines_words(tmp_path: Path):
     with pytest.raises(WorkerError, match=r"nowhere\.onnx"):
-        start(tmp_path, tmp_path / "nowhere.onnx", Task.CATEGORY)
+        start(tmp_path, tmp_path / "nowhere.onnx", CATEGORY)
 
 
 def test_a_process_that_is_killed_is_told(worker: Worker):

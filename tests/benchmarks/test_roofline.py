@@ -2,27 +2,29 @@
 
 import pytest
 
-from benchmarks.fixtures import FULL, FixtureSize
 from benchmarks.roofline import Rates, layer_operations, least_time_s, measure_rates
-from benchmarks.workload import WORKLOADS, Generation, Workload
+from benchmarks.shapes import shape_of
+from benchmarks.workload import Generation, Workload, workload_of
 from infolens.contract import Task
 
 SLOW_MEMORY = Rates(bandwidth_bytes_per_s=1.0, int8_operations_per_s=1e12, fp32_operations_per_s=1e12)
 SLOW_CORES = Rates(bandwidth_bytes_per_s=1e12, int8_operations_per_s=1.0, fp32_operations_per_s=1e12)
-TINY = FixtureSize(
-    name="tiny",
-    bart={
+TINY = {
+    "bart": {
         "vocab_size": 10, "d_model": 2, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 3,
-        "decoder_ffn_dim": 3, "encoder_attention_heads": 1, "decoder_attention_heads": 1,
+        "decoder_ffn_dim": 3,
     },
-    distilbert={"vocab_size": 10, "dim": 2, "n_layers": 2, "n_heads": 1, "hidden_dim": 3},
-    xlnet={"vocab_size": 10, "d_model": 2, "n_layer": 2, "n_head": 1, "d_inner": 3},
-)  # fmt: skip
-SUMMARY = Workload(
-    task=Task.SUMMARY, tokens_in=5, batches=(1,), generation=Generation(tokens_out=4, beams=2, no_repeat_ngram=3)
-)
-CATEGORY = Workload(task=Task.CATEGORY, tokens_in=5, batches=(1,))
-VERACITY = Workload(task=Task.VERACITY, tokens_in=5, batches=(1,))
+    "distilbert": {"dim": 2, "n_layers": 2, "hidden_dim": 3},
+    "xlnet": {"d_model": 2, "n_layer": 2, "d_inner": 3},
+}  # fmt: skip
+GENERATION = Generation(tokens_out=4, beams=2, no_repeat_ngram=3)
+
+
+def least_s(task: Task, batch: int, rates: Rates) -> float:
+    architecture = workload_of(task).architecture
+    generation = GENERATION if workload_of(task).generation else None
+    work = Workload(task=task, architecture=architecture, tokens_in=5, batches=(1,), generation=generation)
+    return least_time_s(work, TINY[architecture], batch, rates)
 
 
 def test_a_layer_counts_its_dense_products_and_its_attention():
@@ -35,12 +37,12 @@ def test_a_layer_counts_its_dense_products_and_its_attention():
 def test_the_last_layer_of_a_classifier_needs_one_token_only():
     first = 2 * 5 * (4 * 4 + 2 * 6) + 4 * 25 * 2
     last = 2 * (2 * 5 * 4) + 2 * (2 * 4 + 2 * 6) + 4 * 5 * 2
-    assert least_time_s(CATEGORY, TINY, 1, SLOW_CORES) == pytest.approx(first + last)
-    assert least_time_s(CATEGORY, TINY, 3, SLOW_CORES) == pytest.approx(3 * (first + last))
+    assert least_s(Task.CATEGORY, 1, SLOW_CORES) == pytest.approx(first + last)
+    assert least_s(Task.CATEGORY, 3, SLOW_CORES) == pytest.approx(3 * (first + last))
 
 
 def test_xlnet_has_the_scores_of_the_positions_too():
-    found = least_time_s(VERACITY, TINY, 1, SLOW_CORES) - least_time_s(CATEGORY, TINY, 1, SLOW_CORES)
+    found = least_s(Task.VERACITY, 1, SLOW_CORES) - least_s(Task.CATEGORY, 1, SLOW_CORES)
     assert found == pytest.approx(2 * 25 * 2 + 2 * 5 * 2)
 
 
@@ -50,22 +52,22 @@ def test_each_step_reads_the_weights_the_article_and_the_beams():
     article = 2 * 5 * 2
     beams = 2 * 2 * 2 * 4  # keys and values of two beams, two wide, four bytes each
     expected = (weights + article + beams) + (weights + article + 2 * beams)
-    assert least_time_s(SUMMARY, TINY, 1, SLOW_MEMORY) == pytest.approx(expected)
+    assert least_s(Task.SUMMARY, 1, SLOW_MEMORY) == pytest.approx(expected)
 
 
 def test_a_step_takes_the_greater_of_reading_and_computing_and_not_both():
     weights = 6 * 4 + 2 * 6 + 10 * 2
     encoder = 2 * 5 * (4 * 4 + 2 * 6) + 4 * 25 * 2 + 4 * 5 * 4
     steps = 2 * (2 * 2 * weights + 4 * 2 * 5 * 2)
-    assert least_time_s(SUMMARY, TINY, 1, SLOW_CORES) == pytest.approx(encoder + steps)
+    assert least_s(Task.SUMMARY, 1, SLOW_CORES) == pytest.approx(encoder + steps)
     both = Rates(bandwidth_bytes_per_s=1.0, int8_operations_per_s=1.0, fp32_operations_per_s=1e12)
-    assert least_time_s(SUMMARY, TINY, 1, both) == pytest.approx(encoder + steps)
+    assert least_s(Task.SUMMARY, 1, both) == pytest.approx(encoder + steps)
 
 
 def test_the_full_size_reads_its_weights_once_a_step():
     # bart-large's decoder has 253 M weights, of which 25 M make the keys and values of the cross attention; in int8
     # what is read of the article is 13 MB, and the beams' own keys and values come to 12 MB at the middle step.
-    read = least_time_s(WORKLOADS[Task.SUMMARY], FULL, 1, SLOW_MEMORY) / 58
+    read = least_time_s(workload_of(Task.SUMMARY), shape_of("bart").sizes["full"], 1, SLOW_MEMORY) / 58
     assert read == pytest.approx((253 - 25 + 13 + 12) * 1e6, rel=0.01)
 
 

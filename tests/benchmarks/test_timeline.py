@@ -4,6 +4,7 @@ import itertools
 import json
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -13,10 +14,6 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from benchmarks.load.cli_trace import Traced, document, write
 from benchmarks.load.otlp import Event, Span, SpanReceiver
 from benchmarks.load.timeline import (
-    BRANCHES,
-    MODELS,
-    POSTPROCESSORS,
-    TOKENIZERS,
     Interval,
     Part,
     Timeline,
@@ -30,10 +27,13 @@ from benchmarks.load.timeline import (
     share_gaps,
     union,
 )
+from benchmarks.served import asked_together, serving_now
 from benchmarks.server import BenchmarkError, started_server
 from infolens import Article, Client
+from infolens.contract import CONTRACTS, Task
 from infolens.machine import Machine
 
+SERVED = {task: contract.served() for task, contract in CONTRACTS.items()}
 MACHINE = Machine(cpu="A Processor", cores=2, memory_bytes=2**34, system="Linux x86_64")
 
 
@@ -54,14 +54,14 @@ def visit(model: str, *bounds_ms: float, asked_by: str = "") -> Visit:
 def timeline(total_ms: float = 40.0) -> Timeline:
     visits = (
         visit("info_lens", 1, 2, 2, 38, 38),
-        *(visit(branch, 3, 36, asked_by="info_lens") for branch in BRANCHES),
-        *(visit(tokenizer, 3, 4, 4, 8, 9) for tokenizer in TOKENIZERS),
+        *(visit(branch, 3, 36, asked_by="info_lens") for branch in ("summarize", "classify", "verify")),
+        *(visit(model.tokenizer, 3, 4, 4, 8, 9) for model in SERVED.values()),
         visit("distilbert", 9, 10, 11, 16, 17),
         visit("bart", 9, 12, 13, 30, 32),
         visit("xlnet", 9, 18, 18, 20, 20),
-        *(visit(model, 32, 33, 33, 35, 35) for model in POSTPROCESSORS),
+        *(visit(model.postprocessor, 32, 33, 33, 35, 35) for model in SERVED.values()),
     )
-    return Timeline(total_ms=total_ms, visits={one.model: one for one in visits})
+    return Timeline(total_ms=total_ms, visits={one.model: one for one in visits}, served=SERVED)
 
 
 def test_a_union_counts_overlapping_moments_once():
@@ -78,7 +78,9 @@ def test_not_model_time_is_what_no_model_computes_in():
 
 def test_models_that_compute_one_after_another_leave_a_gap_between_them():
     found = Timeline(
-        total_ms=10.0, visits={"bart": visit("bart", 0, 0, 1, 3, 3), "xlnet": visit("xlnet", 0, 4, 5, 9, 9)}
+        total_ms=10.0,
+        visits={"bart": visit("bart", 0, 0, 1, 3, 3), "xlnet": visit("xlnet", 0, 4, 5, 9, 9)},
+        served=SERVED,
     )
     assert gaps(found) == [interval(0, 1), interval(3, 5), interval(9, 10)]
     assert non_model_ms(found) == 4.0
@@ -137,7 +139,7 @@ def spans_of(found: Timeline, *, trace_id: str = "01" * 16, start_ns: int = 10**
 
 
 def test_spans_become_the_timeline_up_to_the_answers_departure():
-    found = read_timeline(spans_of(timeline()))
+    found = read_timeline(spans_of(timeline()), SERVED)
     assert found.total_ms == 40.0
     assert found.visits == timeline().visits
 
@@ -145,7 +147,23 @@ def test_spans_become_the_timeline_up_to_the_answers_departure():
 def test_a_trace_without_a_model_is_an_error_that_names_it():
     spans = [span for span in spans_of(timeline()) if span.name not in {"bart", "xlnet"}]
     with pytest.raises(BenchmarkError, match=r"no span of bart, xlnet.*fan_out must hand"):
-        read_timeline(spans)
+        read_timeline(spans, SERVED)
+
+
+def test_the_models_are_those_that_serve_and_their_roles_are_of_their_tasks(tmp_path: Path):
+    served = {**SERVED, Task.CATEGORY: CONTRACTS[Task.CATEGORY].served("category_roberta")}
+    with pytest.raises(BenchmarkError, match=r"no span of category_roberta, only of bart, .*distilbert"):
+        read_timeline(spans_of(timeline()), served)
+    starter, new = timeline(), "category_roberta"
+    names = {name: name.replace("distilbert", new) for name in starter.visits}
+    visits = {names[name]: replace(one, model=names[name]) for name, one in starter.visits.items()}
+    found = read_timeline(spans_of(replace(starter, visits=visits)), served)
+    assert (share_gaps(found), non_model_ms(found)) == (share_gaps(starter), 21.0)
+    traced = Traced(machine=MACHINE, day=date(2030, 1, 2), words=99, client_ms=(41.0,), timelines=(found,))
+    stages = {stage["stage"] for stage in document(traced)["stages"]}
+    assert {"category_roberta: computes", "category_roberta_labels: waits", "bart_text: copies"} <= stages
+    assert not any("distilbert" in stage for stage in stages)
+    assert write(traced, tmp_path)[2].read_bytes().startswith(b"\x89PNG")
 
 
 def request_of(spans: list[Span]) -> ExportTraceServiceRequest:
@@ -285,15 +303,17 @@ def test_a_real_request_is_one_tree_with_all_models():
     ):
         for _ in range(3):
             client.analyze(article)
+        served = asked_together(serving_now(server.grpc_url))
         traces = receiver.wait_for(3)
     for spans in traces:
-        found = read_timeline(spans)
+        found = read_timeline(spans, served)
         asked_by = {model: one.asked_by for model, one in found.visits.items()}
         assert asked_by["info_lens"] == ""
-        for branch, *models in zip(BRANCHES, TOKENIZERS, MODELS, POSTPROCESSORS, strict=True):
+        for task, model in served.items():
+            branch = CONTRACTS[task].ensemble
             assert asked_by[branch] == "info_lens"
-            assert [asked_by[model] for model in models] == [branch] * 3
-            assert all(set(found.visits[model].parts) == set(Part) for model in models)
+            assert [asked_by[name] for name in model.chain] == [branch] * 3
+            assert all(set(found.visits[name].parts) == set(Part) for name in model.chain)
         assert 0 < non_model_ms(found) < found.total_ms
         assert sum(share_gaps(found).values()) == pytest.approx(non_model_ms(found))
-    assert len(asked_by) == 1 + 4 * len(MODELS)
+    assert len(asked_by) == 1 + 4 * len(served)

@@ -54,6 +54,16 @@ def test_knobs_fit_the_machine(cores: int) -> None:
     tried = {knob.name: knob.values for knob in knobs(cores)}
     assert all(value >= 1 for value in tried["summary.instances"])
     assert tried["category.instances"] == ((cores,) if cores > 1 else ())
+    assert list(tried) == [
+        "summary.instances",
+        "summary.batch_together",
+        "summary.threads",
+        "length_buckets",
+        "max_running",
+        "queue_delay_microseconds",
+        "category.instances",
+        "veracity.instances",
+    ]
 
 
 def test_wrong_settings_are_told() -> None:

@@ -4,32 +4,46 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from export.architectures import architecture_of
 from export.artefact import Artefact
 from export.model_file import MODEL_FILE, data_file
 from export.repository import Export
-from infolens.contract import Task
+from infolens.contract import CONTRACTS, Task
 
 
-def artefact(task: Task, max_tokens: int = 300) -> Artefact:
-    """An artefact as an export of ``task`` would write it."""
+def artefact(
+    task: Task, max_tokens: int = 300, *, model_type: str = "", labels: tuple[str, ...] | None = None
+) -> Artefact:
+    """An artefact as an export of ``task`` would write it: of the starter's architecture and labels by default."""
+    contract = CONTRACTS[task]
+    record = architecture_of(model_type or contract.architecture, contract.answers)
     return Artefact(
         task=task.value,
-        architecture="Any",
+        architecture=record.model_class,
+        model_type=record.model_type,
         precision="int8",
         checkpoint="tiny",
         max_tokens=max_tokens,
         vocabulary=100,
         parameters=1000,
-        padding_side="left" if task is Task.VERACITY else "right",
+        padding_side=record.padding_side,
         pad_id=1,
-        pad_type_id=3 if task is Task.VERACITY else 0,
-        parity={},
-        packages={},
+        pad_type_id=record.pad_type_id,
+        token_types=record.token_types,
+        labels=contract.default_labels if labels is None else labels,
     )
 
 
 def exported(
-    task: Task, folder: Path, content: bytes = b"graph", *, max_tokens: int = 300, data: bytes = b""
+    task: Task,
+    folder: Path,
+    content: bytes = b"graph",
+    *,
+    data: bytes = b"",
+    name: str = "",
+    max_tokens: int = 300,
+    model_type: str = "",
+    labels: tuple[str, ...] | None = None,
 ) -> Export:
     """An export whose graph is ``content`` and stands in ``folder``, with ``data`` beside it if there is any."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -37,4 +51,6 @@ def exported(
     model.write_bytes(content)
     if data:
         data_file(model).write_bytes(data)
-    return Export(task=task, artefact=artefact(task, max_tokens), model=model, tokenizer="{}")
+    made = artefact(task, max_tokens, model_type=model_type, labels=labels)
+    name = name or CONTRACTS[task].model_name(made.model_type)
+    return Export(name=name, artefact=made, model=model, tokenizer="{}")

@@ -91,10 +91,9 @@ def _bart(size: int) -> BartForConditionalGeneration:
         pad_token_id=1,
         eos_token_id=2,
         decoder_start_token_id=2,
-        forced_bos_token_id=0,
-        forced_eos_token_id=2,
     )
     model = BartForConditionalGeneration(config)
+    model.generation_config.update(forced_bos_token_id=0, forced_eos_token_id=2)
     with torch.no_grad():  # Random weights hardly ever choose to end a summary; some should.
         model.final_logits_bias[0, 2] = 3.0
     return model

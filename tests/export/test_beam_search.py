@@ -10,9 +10,10 @@ import pytest
 import torch
 from transformers import BartConfig, BartForConditionalGeneration
 
-from export.bart_graph import build_bart
-from export.graph import Precision
+from export.architectures import Trained
+from export.architectures.bart import write
 from export.parity import with_settings
+from export.precision import Precision
 from export.state import State
 from export.weights import Weights
 from infolens.contract import ATTENTION_MASK, INPUT_IDS
@@ -43,6 +44,15 @@ def model() -> Any:
     with torch.no_grad():  # Random weights hardly ever choose to end a summary; some should.
         made.final_logits_bias[0, END] = 9.0
     return made
+
+
+def trained(model: Any) -> Trained:
+    return Trained(
+        config=model.config,
+        generation=model.generation_config,
+        state=State(model.state_dict()),
+        max_tokens=model.config.max_position_embeddings,
+    )
 
 
 def batch() -> dict[str, np.ndarray[Any, Any]]:
@@ -86,7 +96,7 @@ DEFAULTS = {"no_repeat_ngram_size": 3, "forced_bos_token_id": 0, "early_stopping
 def test_the_same_summaries(model: Any, rules: dict[str, Any]) -> None:
     model.generation_config.update(**(DEFAULTS | rules), forced_eos_token_id=END)
     weights = Weights()
-    graph = build_bart(model.config, model.generation_config, State(model.state_dict()), Precision.FP32, weights)
+    graph = write(trained(model), Precision.FP32, weights)
     sessions = [ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])]
     native = ensure_operators().path
     if native:
@@ -111,7 +121,7 @@ def test_the_same_summaries(model: Any, rules: dict[str, Any]) -> None:
 
 def test_the_shortest_summary(model: Any) -> None:
     model.generation_config.update(**DEFAULTS, forced_eos_token_id=END)
-    graph = build_bart(model.config, model.generation_config, State(model.state_dict()), Precision.FP32, Weights())
+    graph = write(trained(model), Precision.FP32, Weights())
     session = ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
     values = {"num_beams": 1, "min_length": 0, "max_length": 4, "length_penalty": 1.0}
     found = session.run(None, with_settings(batch(), values))[0]

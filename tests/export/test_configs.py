@@ -12,13 +12,15 @@ from export.cli import main
 from export.configs import all_configs, from_text, to_text
 from export.deployment import DEPLOYMENT
 from export.errors import RepositoryError
-from export.repository import check_generated, publish, read_artefacts
+from export.exported import read_artefacts
+from export.generated import check_generated
+from export.repository import publish
 from infolens.contract import CONTRACTS, ENSEMBLE, SUMMARY_SETTINGS, Task
 from tests.export.artefacts import artefact, exported
 
 
 def configs() -> dict[str, pb.ModelConfig]:
-    return all_configs({task: artefact(task) for task in Task})
+    return all_configs({CONTRACTS[task].model: artefact(task) for task in Task})
 
 
 @pytest.mark.parametrize("name", sorted(configs()))

@@ -10,10 +10,10 @@ from export.cli import main
 from export.configs import all_configs, from_text
 from export.deployment import DEPLOYMENT, Deployment, ModelDeployment, read_deployment
 from export.errors import DeploymentError
-from infolens.contract import Task
+from infolens.contract import CONTRACTS, Task
 from tests.export.artefacts import artefact
 
-ARTEFACTS = {task: artefact(task) for task in Task}
+ARTEFACTS = {CONTRACTS[task].model: artefact(task) for task in Task}
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -26,9 +26,9 @@ def test_what_a_file_leaves_out_is_as_committed(tmp_path: Path) -> None:
     text = "max_running = 24\nlength_buckets = [128, 512]\nresponse_cache = false\n[summary]\ninstances = 8\n"
     found = read_deployment(written(tmp_path, text))
     assert (found.max_running, found.length_buckets, found.response_cache) == (24, (128, 512), False)
-    assert found.models[Task.SUMMARY].instances == 8
-    assert found.models[Task.SUMMARY].max_batch_size == DEPLOYMENT.models[Task.SUMMARY].max_batch_size
-    assert found.models[Task.CATEGORY] == DEPLOYMENT.models[Task.CATEGORY]
+    assert found.model(Task.SUMMARY).instances == 8
+    assert found.model(Task.SUMMARY).max_batch_size == DEPLOYMENT.model(Task.SUMMARY).max_batch_size
+    assert found.model(Task.CATEGORY) == DEPLOYMENT.model(Task.CATEGORY)
     assert read_deployment(written(tmp_path, "")) == DEPLOYMENT
 
 
@@ -53,10 +53,7 @@ def test_a_wrong_file_is_told(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_its_numbers_reach_the_configurations() -> None:
-    models = {
-        **DEPLOYMENT.models,
-        Task.SUMMARY: ModelDeployment(max_batch_size=8, batch_together=2, instances=3, threads=4),
-    }
+    models = {Task.SUMMARY: ModelDeployment(max_batch_size=8, batch_together=2, instances=3, threads=4)}
     configs = all_configs(ARTEFACTS, Deployment(models=models, length_buckets=(32,), max_running=7, max_wait_ms=99))
     bart = configs["bart"]
     assert (bart.max_batch_size, bart.instance_group[0].count) == (8, 3)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from export.errors import RepositoryError
-from export.repository import publish, read_artefacts
+from export.exported import read_artefacts
+from export.repository import publish
 from infolens.contract import Task
 from tests.export.artefacts import exported
 
@@ -22,9 +23,9 @@ def test_a_new_version_stands_beside_the_old(tmp_path: Path) -> None:
     assert publish(exported(Task.VERACITY, tmp_path / "made", b"second", max_tokens=200), repository) == 2
     files = contents(repository)
     assert (files["xlnet/1/model.onnx"], files["xlnet/2/model.onnx"]) == (b"first", b"second")
-    assert {"xlnet_tokenizer/2/tokenizer.json", "xlnet_labels/2/.gitkeep", "verify/1/.gitkeep"} <= set(files)
+    assert {"xlnet_tokenizer/2/tokenizer.json", "xlnet_labels/2/labels.txt", "verify/1/.gitkeep"} <= set(files)
     assert b'"64,128,192,200"' in files["xlnet_tokenizer/config.pbtxt"]
-    assert read_artefacts(repository)[Task.VERACITY].max_tokens == 200
+    assert read_artefacts(repository)["xlnet"].max_tokens == 200
 
 
 def test_replace_overwrites_the_newest_version(tmp_path: Path) -> None:

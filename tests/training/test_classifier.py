@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertModel
 
-from infolens.contract import CONTRACTS, Task
+from infolens.contract import Task
 from tests.training.toys import LABELS, TELLING, small, toy_splits
 from training import worker
 from training.architectures import load_base
@@ -36,10 +36,10 @@ def test_a_starter_learns_a_separable_problem(tmp_path: Path, task: Task, kind: 
     model = AutoModelForSequenceClassification.from_pretrained(out).eval()
     tokenizer = AutoTokenizer.from_pretrained(out)
     assert model.config.model_type == kind
-    assert tuple(model.config.id2label[i] for i in range(model.config.num_labels)) == CONTRACTS[task].labels
-    assert {label: model.config.label2id[label] for label in CONTRACTS[task].labels} == {
-        label: i for i, label in enumerate(CONTRACTS[task].labels)
-    }
+    assert dict(model.config.id2label) == dict(enumerate(LABELS[task]))
+    assert model.config.label2id == {label: i for i, label in enumerate(LABELS[task])}
+    assert model.config.problem_type == "single_label_classification"
+    assert metrics["architecture"] == kind
     assert tokenizer.model_max_length == 32
     label = LABELS[task][1]
     encoded = tokenizer(TELLING[label], return_tensors="pt")
@@ -56,12 +56,14 @@ def test_a_checkpoint_is_a_base_and_a_teacher_and_the_same_seed_gives_the_same_m
     assert runs[0]["accuracy"] >= 0.9
     assert runs[0]["log_loss"] == runs[1]["log_loss"]
 
-    with pytest.raises(BaseModelError, match=r"its architecture is distilbert; for veracity give a xlnet checkpoint"):
-        load_base(Task.VERACITY, str(first), dropout=0.1)
+    with pytest.raises(BaseModelError, match=r"was trained to tell Travel, Sports; this run's labels are real, fake"):
+        load_base(Task.VERACITY, str(first), labels=("real", "fake"), dropout=0.1)
+    with pytest.raises(BaseModelError, match=r"its architecture is distilbert; for summary give .* of type bart, such"):
+        load_base(Task.SUMMARY, str(first), dropout=0.1)
     with pytest.raises(TrainingError, match=r"is there already; name another folder with --out"):
         fit(Task.CATEGORY, small(), first, data=data)
     with pytest.raises(SettingError, match=r"keep_layers is at most 1 for .*one, not 2"):
-        load_base(Task.CATEGORY, str(first), dropout=0.1, keep_layers=2)
+        load_base(Task.CATEGORY, str(first), labels=("Travel", "Sports"), dropout=0.1, keep_layers=2)
 
 
 def test_a_checkpoint_of_another_task_is_refused(tmp_path: Path) -> None:
@@ -70,14 +72,14 @@ def test_a_checkpoint_of_another_task_is_refused(tmp_path: Path) -> None:
     config = json.loads((tmp_path / "veracity" / "config.json").read_text())
     config["id2label"], config["label2id"] = {"0": "good", "1": "bad"}, {"good": 0, "bad": 1}
     (tmp_path / "veracity" / "config.json").write_text(json.dumps(config))
-    with pytest.raises(BaseModelError, match=r"was trained to tell good, bad; veracity has real, fake"):
-        load_base(Task.VERACITY, str(tmp_path / "veracity"), dropout=0.1)
+    with pytest.raises(BaseModelError, match=r"was trained to tell good, bad; this run's labels are real, fake"):
+        load_base(Task.VERACITY, str(tmp_path / "veracity"), labels=("real", "fake"), dropout=0.1)
     recipe = small(teacher_model=str(tmp_path / "veracity"))
-    with pytest.raises(BaseModelError, match=r"its labels are good, bad; those of veracity are real, fake"):
+    with pytest.raises(BaseModelError, match=r"its labels are good, bad; those of this run are real, fake"):
         fit(Task.VERACITY, recipe, tmp_path / "out", data=data)
 
 
-def test_a_bert_is_a_base_that_computes_the_same(tmp_path: Path) -> None:
+def test_a_bert_becomes_a_distilbert_that_computes_the_same(tmp_path: Path) -> None:
     tokenizer = train_wordpiece([*TELLING.values()] * 20, vocabulary=200, max_length=32)
     torch.manual_seed(0)
     shape = BertConfig(
@@ -87,14 +89,16 @@ def test_a_bert_is_a_base_that_computes_the_same(tmp_path: Path) -> None:
     bert = BertModel(shape).eval()
     bert.save_pretrained(tmp_path / "bert")
     tokenizer.save_pretrained(tmp_path / "bert")
-    model, loaded = load_base(Task.CATEGORY, str(tmp_path / "bert"), dropout=0.1)
+    wanted: dict[str, Any] = {"labels": ("a", "b", "c"), "dropout": 0.1, "convert_to": "distilbert"}
+    model, loaded = load_base(Task.CATEGORY, str(tmp_path / "bert"), **wanted)
+    assert model.classifier.out_features == 3
     inputs = loaded([*TELLING.values()], padding=True, return_tensors="pt")
     kept = inputs["attention_mask"].bool()
     with torch.inference_mode():
         ours = model.eval().distilbert(inputs["input_ids"], inputs["attention_mask"]).last_hidden_state[kept]
         theirs = bert(inputs["input_ids"], inputs["attention_mask"]).last_hidden_state[kept]
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
-    short, _ = load_base(Task.CATEGORY, str(tmp_path / "bert"), dropout=0.1, keep_layers=2)
+    short, _ = load_base(Task.CATEGORY, str(tmp_path / "bert"), **wanted, keep_layers=2)
     assert short.config.n_layers == 2
     assert torch.equal(
         short.distilbert.transformer.layer[1].ffn.lin1.weight, model.distilbert.transformer.layer[2].ffn.lin1.weight
@@ -121,9 +125,11 @@ def test_adapters_are_merged_into_a_plain_checkpoint(tmp_path: Path) -> None:
         assert json.loads((out / "metrics.json").read_text())["test"]["accuracy"] >= 0.9
 
 
-def test_balance_is_for_two_classes(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match=r"between two classes; category has 10: leave it out"):
-        fit(Task.CATEGORY, small(balance=True), tmp_path / "out", data=Data(splits={}))
+def test_balance_is_for_two_labels(tmp_path: Path) -> None:
+    splits = toy_splits(Task.CATEGORY)
+    splits["train"].loc[0:2, "label"] = "Politics"
+    with pytest.raises(SettingError, match=r"between two labels; there are 3: leave it out"):
+        fit(Task.CATEGORY, small(balance=True), tmp_path / "out", data=Data(splits=splits))
 
 
 def test_what_a_machine_cannot_do_is_said(tmp_path: Path) -> None:
@@ -145,7 +151,8 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_base_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(BaseModelError, match=r"for category give a distilbert checkpoint, such as distilbert-base"):
+    message = r"for category give a checkpoint of type distilbert, bert, .* or xlnet, such as distilbert-base-uncased"
+    with pytest.raises(BaseModelError, match=message):
         load_base(Task.CATEGORY, str(tmp_path / "absent"), dropout=0.1)
 
 

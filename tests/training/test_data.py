@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from datasets import ClassLabel, Dataset, Features, Value
 
 from infolens.contract import Task
-from training.data import load_splits, read_table, unlabelled_pairs
+from training.data import load_splits, read_table, unlabelled_pairs, with_names
 from training.errors import DataError
 
 
@@ -112,7 +113,9 @@ def test_cleaning_can_be_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "row", "value", "message"),
     [
-        ("label", 16, "maybe", r"column 'label', row 17: 'maybe' is not one of: real, fake"),
+        ("label", 16, "maybe", r"column 'label', row 17: 'maybe' is not one of: real, fake$"),
+        ("label", 16, "faked", r"column 'label', row 17: 'faked' is not one of: real, fake \(is 'fake' meant\?\)"),
+        ("label", 16, " ", r"column 'label', row 17: must be text that is not blank, not ' '"),
         ("text", 4, "  ", r"column 'text', row 5: must be text that is not blank, not '  '"),
         ("split", 2, "tomorrow", r"column 'split', row 3: 'tomorrow' is not one of: train, validation, test"),
     ],
@@ -122,7 +125,7 @@ def test_a_bad_row_is_named(tmp_path: Path, column: str, row: int, value: str, m
     frame.loc[row, column] = value
     path = _write(frame, tmp_path / "news.jsonl")
     with pytest.raises(DataError, match=r"news\.jsonl: " + message):
-        load_splits(path, Task.VERACITY)
+        load_splits(path, Task.VERACITY, labels=("real", "fake"))
 
 
 def test_a_missing_value_is_named(tmp_path: Path) -> None:
@@ -153,6 +156,13 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"the folder holds no \.parquet"):
         read_table(str(tmp_path / "empty"))
+
+
+def test_a_hub_data_set_says_the_names_of_its_classes() -> None:
+    features = Features(text=Value("string"), label=ClassLabel(names=["World", "Sports"]))
+    frame = with_names(Dataset.from_dict({"text": ["a", "b", "c"], "label": [1, 0, -1]}, features=features))
+    assert frame["label"].tolist()[:2] == ["Sports", "World"]
+    assert pd.isna(frame["label"][2])
 
 
 def test_an_empty_split_is_refused(tmp_path: Path) -> None:

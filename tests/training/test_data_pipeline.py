@@ -17,7 +17,7 @@ from training.drift import jensen_shannon, kolmogorov_smirnov, measure_drift, to
 from training.errors import DataError
 from training.leakage import LeakageCounter
 from training.near_duplicates import cross_split_pairs
-from training.schema import SCHEMAS
+from training.schema import schema_of
 from training.stream import stream_table
 from training.table_statistics import gather, quantiles
 
@@ -73,7 +73,8 @@ def test_check_names_what_does_not_fit_and_what_leaks(tmp_path: Path, capsys: py
     rows += [{"text": STORY, "label": "real", "source": "daily", "split": "train"}]
     file, report = tmp_path / "t.csv", tmp_path / "report.json"
     pd.DataFrame(rows).to_csv(file, index=False)
-    assert main(["data", "check", "veracity", "--data", str(file), "--json", str(report)]) == 1
+    check = ["data", "check", "veracity", "--data", str(file), "--json", str(report)]
+    assert main([*check, "--labels", "real,fake"]) == 1
     text = capsys.readouterr().out
     assert "63 rows for veracity" in text
     assert "! 2 values do not fit" in text
@@ -85,10 +86,16 @@ def test_check_names_what_does_not_fit_and_what_leaks(tmp_path: Path, capsys: py
     found = json.loads(report.read_text())
     assert found["splits"] == {"train": 37, "validation": 12, "test": 12}
     assert found["problems"] == 2
+    # Without --labels each that occurs is one; this one cannot be learned.
+    assert main(check) == 1
+    text = capsys.readouterr().out
+    assert "! 1 values do not fit" in text
+    assert "! training refuses them: no article of the training split has the label 'doubtful' (1 test)" in text
+    assert json.loads(report.read_text())["labels"]["doubtful"] == 1
 
 
 def test_words_that_give_the_label_away_are_found() -> None:
-    counter = LeakageCounter(SCHEMAS[Task.VERACITY])
+    counter = LeakageCounter(schema_of(Task.VERACITY))
     texts = [f"{'LONDON (Agency) ' if i % 2 else ''}Report {i} of the {i % 7} towns ends here" for i in range(200)]
     counter.add(pd.DataFrame({"text": texts, "label": ["real" if i % 2 else "fake" for i in range(200)]}))
     words = counter.words_found()
@@ -113,6 +120,10 @@ def test_prepare_writes_a_table_that_training_takes(tmp_path: Path, capsys: pyte
     file, out = tmp_path / "t.jsonl", tmp_path / "deep" / "clean.parquet"
     pd.DataFrame(rows).to_json(file, orient="records", lines=True)
     arguments = ["data", "prepare", "veracity", "--data", str(file), "--columns", "text=story", "--out", str(out)]
+    assert main([*arguments, "--skip-bad-rows"]) == 2
+    assert "no article of the training split has the label 'doubtful' (1 test): give such" in capsys.readouterr().err
+    assert not out.exists()
+    arguments += ["--labels", "real,fake"]
     assert main(arguments) == 2
     assert "row 5: 'doubtful' is not one of" in (said := capsys.readouterr().err)
     assert "--skip-bad-rows" in said
@@ -150,8 +161,10 @@ def test_drift_between_collections(tmp_path: Path, capsys: pytest.CaptureFixture
         "--against",
         str(tmp_path / "old.csv"),
     ]
-    assert main(arguments) == 0
-    assert "! the labels differ: 67% of the articles would have to change theirs" in capsys.readouterr().out
+    assert main(arguments) == 1
+    text = capsys.readouterr().out
+    assert "! the labels differ: 67% of the articles would have to change theirs" in text
+    assert "! training refuses them: there is no label but fake, and a classifier tells at least two" in text
 
 
 def test_distances_are_those_of_their_definitions() -> None:

@@ -63,6 +63,7 @@ def test_a_starter_is_trained_measured_and_saved(tmp_path: Path) -> None:
     assert metrics["steps"] == 9 + 8  # gap sentences of nine articles, oracles of eight
     model = BartForConditionalGeneration.from_pretrained(out)
     assert model.config.d_model == 128
+    assert model.config.use_cache  # which the trainer switches off for itself
     assert model.generation_config.max_length == 48
     assert len(AutoTokenizer.from_pretrained(out)) == model.config.vocab_size
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint"]

@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from export.checkpoint import load_checkpoint
 from export.errors import CheckpointError
 from export.registry import checkpoint_folder
 from infolens.contract import Task
+from tests.training.test_summarizer import SMALL as SMALL_SUMMARIZER
+from tests.training.test_summarizer import article, articles
 from tests.training.toys import small, toy_file, toy_splits
+from training.architectures import load_prepared
 from training.errors import TrackingError
 from training.fitting import Data, fit
 from training.recording import record
-from training.registry import promote
+from training.registry import download, promote
 from training.tracking import LiveMetrics, Tracking, open_client
 
 pytestmark = [
@@ -125,6 +129,30 @@ def test_the_first_champion_a_better_one_and_the_export(store: Tracking, fitted:
         pass
     with pytest.raises(TrackingError, match=r"there is no model 'category' with the alias 'challenger'"):
         promote(Task.CATEGORY, store)
+
+
+def test_a_summarizer_is_recorded_fetched_and_asked(store: Tracking, tmp_path: Path) -> None:
+    fit(Task.SUMMARY, SMALL_SUMMARIZER, tmp_path / "summary", data=articles(2), tracking=store)
+    assert promote(Task.SUMMARY, store).promoted
+    with checkpoint_folder("models:/summary@champion", tracking_uri=store.uri) as folder:
+        files = {file.name for file in Path(folder).iterdir()}
+        assert {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json"} <= files
+        assert not {"plots", "metrics.json"} & files
+        with (tmp_path / "summary" / "model.safetensors").open("rb") as kept:
+            assert (Path(folder) / "model.safetensors").read_bytes() == kept.read()
+    assert (download("models:/summary@champion", store, tmp_path / "fetched") / "tokenizer.json").is_file()
+    import mlflow
+
+    mlflow.set_tracking_uri(store.uri)
+    loaded = mlflow.pyfunc.load_model("models:/summary@champion")
+    assert loaded.metadata.signature is not None
+    text = article(7)
+    (summary,) = loaded.predict([text])
+    model, tokenizer = load_prepared(Task.SUMMARY, tmp_path / "summary")
+    with torch.inference_mode():
+        expected = model.generate(**tokenizer([text], return_tensors="pt"))
+    assert [summary] == [text.strip() for text in tokenizer.batch_decode(expected, skip_special_tokens=True)]
+    assert summary
 
 
 def _copy(folder: Path, to: Path, *, macro_f1: float) -> Path:

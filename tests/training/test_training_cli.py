@@ -20,7 +20,15 @@ _ON_A_SMALL_DISK = 'mount -t tmpfs -o "$1" tmpfs "$2" || exit 77; shift 2; "$@"'
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     for command, words in {
-        "fit": ("--base starter", "distilbert-base-uncased", "--columns text=body", "Food & Drink", "metrics.json"),
+        "fit": (
+            "--base starter",
+            "distilbert-base-uncased",
+            "--columns text=body",
+            "Food & Drink",
+            "metrics.json",
+            "--labels NAME",
+            "0=real,1=fake",
+        ),
         "tune": ("--samples", "best.toml", "ASHA"),
         "compare": ("--workers", "compare.md"),
         "plan": ("--bandwidth-gb-s", "step_ms"),

@@ -17,7 +17,10 @@ TELLING = {
     "Sports": "The striker scored a goal and the team won the match",
     "Travel": "The beach hotel on the island has a view of the sea",
 }
-LABELS = {Task.CATEGORY: ("Sports", "Travel"), Task.VERACITY: ("real", "fake")}
+LABELS = {  # in the order that a run gives them
+    Task.CATEGORY: ("Travel", "Sports"),
+    Task.VERACITY: ("real", "fake"),
+}
 
 SMALL = ClassifierRecipe(
     max_tokens=32, train_tokens=32, num_train_epochs=12.0, per_device_train_batch_size=8, learning_rate=4e-3,

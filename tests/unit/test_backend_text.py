@@ -14,7 +14,9 @@ from tests.serving.stand_in import write_tokenizer
 
 CONFIG = {
     "input": [{"name": "probabilities", "dims": [3]}],
-    "output": [{"name": name} for name in ("category", "category_probability", "category_probabilities")],
+    "output": [
+        {"name": name} for name in ("category", "category_probability", "category_probabilities", "category_labels")
+    ],
 }
 
 
@@ -24,6 +26,13 @@ def test_best_label_with_its_probability() -> None:
     assert answer["category"].tolist() == [["b & ü".encode()], [b"a"]]
     np.testing.assert_allclose(answer["category_probability"], [[0.7], [0.5]], rtol=1e-6)
     np.testing.assert_array_equal(answer["category_probabilities"], probabilities)
+
+
+def test_the_labels_come_with_every_article_and_only_when_they_are_asked_for() -> None:
+    probabilities = np.array([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2]], np.float32)
+    labeller = Labeller(["a", "b & ü", "c"], CONFIG)
+    assert labeller(probabilities)["category_labels"].tolist() == [[b"a", "b & ü".encode(), b"c"]] * 2
+    assert set(labeller(probabilities, ["category"])) == {"category"}
 
 
 def test_labels_must_be_as_many_as_classes() -> None:

@@ -1,8 +1,18 @@
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
-from infolens.contract import CONTRACTS, LENGTH_BUCKETS, SUMMARY_SETTINGS, SummarySetting, Task, buckets_up_to
+from infolens.contract import (
+    CONTRACTS,
+    LENGTH_BUCKETS,
+    SUMMARY_SETTINGS,
+    SummarySetting,
+    Task,
+    buckets_up_to,
+    register_classifier,
+)
 
 
 @pytest.mark.parametrize("setting", SUMMARY_SETTINGS, ids=lambda setting: setting.name)
@@ -30,8 +40,8 @@ def test_a_limit_below_one_token_is_refused() -> None:
 
 
 def test_names_are_unique_over_the_whole_repository() -> None:
-    models = [n for c in CONTRACTS.values() for n in (c.tokenizer, c.model, c.postprocessor, c.ensemble)]
-    outputs = [tensor.name for contract in CONTRACTS.values() for tensor in contract.ensemble_outputs]
+    models = [n for c in CONTRACTS.values() for n in (*c.served().chain, c.ensemble)]
+    outputs = [tensor.name for contract in CONTRACTS.values() for tensor in contract.ensemble_outputs()]
     assert len(models) == len(set(models))
     assert len(outputs) == len(set(outputs))
 
@@ -41,3 +51,29 @@ def test_every_task_has_its_contract() -> None:
     for task, contract in CONTRACTS.items():
         assert contract.task is task
         assert {tensor.name for tensor in contract.inputs} >= set(contract.reads)
+
+
+def test_a_task_is_found_by_its_name_alone() -> None:
+    assert Task("category") is Task.CATEGORY
+    assert [str(task) for task in Task] == ["summary", "category", "veracity"]
+    assert pickle.loads(pickle.dumps(Task.SUMMARY)) is Task.SUMMARY
+    with pytest.raises(ValueError, match=r"summary, category, veracity, not 'mood'"):
+        Task("mood")
+
+
+@pytest.mark.parametrize("name", ["category", "Mood", "my mood", ""])
+def test_a_task_needs_a_name_of_its_own(name: str) -> None:
+    with pytest.raises(ValueError, match="lower-case word"):
+        register_classifier(name, ensemble="x", model="x", architecture="bert")
+
+
+def test_a_model_of_another_family_has_a_name_of_its_own() -> None:
+    category = CONTRACTS[Task.CATEGORY]
+    assert category.model_name("distilbert") == "distilbert"
+    assert category.model_name("deberta-v2") == "category_deberta_v2"
+    assert CONTRACTS[Task.VERACITY].model_name("distilbert") == "veracity_distilbert"
+    assert category.served("category_roberta").chain == (
+        "category_roberta_tokenizer",
+        "category_roberta",
+        "category_roberta_labels",
+    )

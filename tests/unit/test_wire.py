@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from infolens import Article, InvalidSettingError, SummaryOptions, Task, UnexpectedResponseError
+from infolens import (
+    Article,
+    InvalidSettingError,
+    Labelled,
+    Reading,
+    Report,
+    SummaryOptions,
+    Task,
+    UnexpectedResponseError,
+)
 from infolens._wire import merge, pack, pack_report, parse_tasks, unpack, unpack_request
 from infolens.contract import CONTRACTS
 from infolens.testing import fake_report
@@ -34,7 +44,7 @@ def test_tensors_have_the_contracts_types_and_a_batch_of_one() -> None:
         "num_beams": (np.dtype(np.int32), (1, 1), 2),
         "length_penalty": (np.dtype(np.float32), (1, 1), 0.5),
     }
-    assert set(request.outputs) == {t.name for c in CONTRACTS.values() for t in c.ensemble_outputs}
+    assert set(request.outputs) == {t.name for c in CONTRACTS.values() for t in c.ensemble_outputs()}
 
 
 def test_a_request_names_only_what_its_ensemble_has() -> None:
@@ -46,6 +56,7 @@ def test_a_request_names_only_what_its_ensemble_has() -> None:
         "category",
         "category_probability",
         "category_probabilities",
+        "category_labels",
         "category_tokens",
         "category_truncated_tokens",
     }
@@ -75,7 +86,12 @@ def test_requests_and_reports_survive_the_round_trip() -> None:
         ("summary", np.array([[b"\xff"]], dtype=object), "UTF-8"),
         ("summary", np.array([[7]], dtype=object), "bytes"),
         ("category", np.array([[b"Gardening"]], dtype=object), "Gardening"),
-        ("category_probabilities", np.zeros((1, 9), np.float32), r"\[1, 10\].*\[1, 9\]"),
+        ("category_probabilities", np.full((1, 9), 0.1, np.float32), "9 probabilities for 'Business', 'Politics'"),
+        ("category_probabilities", np.zeros((10,), np.float32), r"\[1, -1\].*\[10\]"),
+        ("category_probabilities", np.array([[0.1] * 9 + [0.9]], np.float32), "'Business' has 0.100"),
+        ("category_labels", np.array([[b"Business", b"Politics"] * 5], dtype=object), "'Politics', 'Business'"),
+        ("category_labels", np.array([[b"\xff"] * 10], dtype=object), "category_labels must be UTF-8"),
+        ("category_labels", None, "lacks it"),
         ("category_probabilities", np.zeros((1, 10), np.float64), "FP32"),
         ("veracity_probability", np.array([[np.nan]], np.float32), "between 0 and 1"),
         ("veracity_probability", np.array([[1.5]], np.float32), "between 0 and 1"),
@@ -91,6 +107,28 @@ def test_an_answer_off_the_contract_is_refused(name: str, array: NDArray[Any] | 
         arrays[name] = array
     with pytest.raises(UnexpectedResponseError, match=message):
         unpack(arrays, ALL)
+
+
+def test_the_labels_are_the_servers_to_say() -> None:
+    report = fake_report(category="Opera", categories=("Opera", "Ballet"), veracity="fake")
+    found = unpack(pack_report(report), ALL)
+    assert found.category is not None
+    assert list(found.category.probabilities) == ["Opera", "Ballet"]
+    assert found.category.label == "Opera"
+
+
+def test_a_task_of_ones_own_is_asked_for_and_read(sentiment: Task) -> None:
+    (request,) = pack(ARTICLE, [sentiment])
+    assert request.model == "feel"
+    assert "sentiment_labels" in request.outputs
+    assert parse_tasks(None) == ALL  # it is asked for by name only
+    reading = Reading(tokens=9)
+    mood = Labelled(label="glad", probability=0.75, probabilities={"glad": 0.75, "sad": 0.25}, reading=reading)
+    report = Report.of({sentiment: mood})
+    assert unpack(pack_report(report), [sentiment]) == report
+    assert report.answers == {sentiment: mood}
+    assert report.to_dict()["sentiment"]["label"] == "glad"
+    assert pickle.loads(pickle.dumps(report)) == report
 
 
 def test_only_the_tasks_that_were_asked_for_are_read() -> None:

@@ -54,6 +54,13 @@ class Transport(Protocol):
             ServerError: The server did not answer.
         """
 
+    def configuration(self, model: str, *, timeout_s: float) -> Mapping[str, Any]:
+        """The configuration of a model as Triton has it in JSON; empty when the server has no such model.
+
+        Raises:
+            ServerError: The server did not answer.
+        """
+
     def close(self) -> None:
         """Close the connections; what is still under way fails."""
 
@@ -66,6 +73,9 @@ class AsyncTransport(Protocol):
 
     async def aprobe(self, models: Collection[str], *, timeout_s: float) -> ServerStatus:
         """As `Transport.probe`."""
+
+    async def aconfiguration(self, model: str, *, timeout_s: float) -> Mapping[str, Any]:
+        """As `Transport.configuration`."""
 
     async def aclose(self) -> None:
         """As `Transport.close`."""

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from infolens._url import ServerURL
-from infolens.errors import InvalidSettingError, ServerError, UnexpectedResponseError
+from infolens.errors import (
+    InvalidSettingError,
+    ModelUnavailableError,
+    RequestTimeoutError,
+    ServerError,
+    ServerUnavailableError,
+    UnexpectedResponseError,
+)
 from infolens.types import ServerStatus
 
 from .base import ConnectionSettings, InferRequest, timeout_us
@@ -65,6 +72,11 @@ def _arrays(result: Any, request: InferRequest) -> dict[str, NDArray[Any]]:
     return {name: np.asarray(array) for name, array in arrays.items() if array is not None}
 
 
+def _configuration(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    config: Mapping[str, Any] = answer.get("config", {})
+    return config
+
+
 class _Common:
     def __init__(self, url: ServerURL, settings: ConnectionSettings) -> None:
         self._url = url
@@ -74,6 +86,13 @@ class _Common:
     def _error(self, error: InferenceServerException, timeout_s: float) -> ServerError:
         code = (error.status() or "UNKNOWN").removeprefix("StatusCode.")
         return to_error(code=code, message=error.message() or "", server=str(self._url), timeout_s=timeout_s)
+
+    def _has_answered(self, error: InferenceServerException) -> bool:
+        """Whether a failure is the server's word, such as that it has no such model."""
+        kind = self._error(error, 0)
+        if isinstance(kind, ServerUnavailableError):
+            return isinstance(kind, ModelUnavailableError)
+        return not isinstance(kind, RequestTimeoutError)
 
 
 class GRPCTransport(_Common):
@@ -105,6 +124,16 @@ class GRPCTransport(_Common):
             )
         except InferenceServerException as error:
             raise self._error(error, timeout_s) from error
+
+    def configuration(self, model: str, *, timeout_s: float) -> Mapping[str, Any]:
+        """See `Transport.configuration`."""
+        try:
+            answer = self._client.get_model_config(model, as_json=True, headers=self._headers, client_timeout=timeout_s)
+        except InferenceServerException as error:
+            if self._has_answered(error):
+                return {}
+            raise self._error(error, timeout_s) from error
+        return _configuration(answer)
 
     def close(self) -> None:
         """See `Transport.close`."""
@@ -146,6 +175,18 @@ class AsyncGRPCTransport(_Common):
             )
         except InferenceServerException as error:
             raise self._error(error, timeout_s) from error
+
+    async def aconfiguration(self, model: str, *, timeout_s: float) -> Mapping[str, Any]:
+        """See `Transport.configuration`."""
+        try:
+            answer = await self._connected().get_model_config(
+                model, as_json=True, headers=self._headers, client_timeout=timeout_s
+            )
+        except InferenceServerException as error:
+            if self._has_answered(error):
+                return {}
+            raise self._error(error, timeout_s) from error
+        return _configuration(answer)
 
     async def aclose(self) -> None:
         """See `Transport.close`."""

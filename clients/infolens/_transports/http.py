@@ -88,6 +88,20 @@ def read_version(body: bytes, server: str) -> str:
         ) from error
 
 
+def configuration_path(model: str) -> str:
+    """Where a server tells the configuration of a model."""
+    return f"/v2/models/{quote(model)}/config"
+
+
+def read_configuration(status: int, body: bytes) -> Mapping[str, Any]:
+    """The configuration out of the answer to `configuration_path`; empty where there is none."""
+    try:
+        document = json.loads(body) if status == 200 else {}
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
 def tls_context(url: ServerURL, settings: ConnectionSettings) -> ssl.SSLContext | None:
     """What checks the server's certificate; None without TLS.
 
@@ -146,6 +160,11 @@ class HTTPTransport:
             version=read_version(body, str(self._url)),
             models={model: get(f"/v2/models/{quote(model)}/ready")[0] == 200 for model in models},
         )
+
+    def configuration(self, model: str, *, timeout_s: float) -> Mapping[str, Any]:
+        """See `Transport.configuration`."""
+        status, body, _ = self._exchange("GET", configuration_path(model), None, {}, timeout_s)
+        return read_configuration(status, body)
 
     def close(self) -> None:
         """See `Transport.close`."""

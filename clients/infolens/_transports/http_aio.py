@@ -14,7 +14,7 @@ from infolens.types import ServerStatus
 
 from .base import ConnectionSettings, InferRequest
 from .failures import no_answer, unreachable
-from .http import decode, encode, read_version, refusal, tls_context
+from .http import configuration_path, decode, encode, read_configuration, read_version, refusal, tls_context
 
 
 class AsyncHTTPTransport:
@@ -51,6 +51,11 @@ class AsyncHTTPTransport:
             version=read_version(body, str(self._url)),
             models={model: (await get(f"/v2/models/{quote(model)}/ready"))[0] == 200 for model in models},
         )
+
+    async def aconfiguration(self, model: str, *, timeout_s: float) -> Mapping[str, Any]:
+        """See `Transport.configuration`."""
+        status, body, _ = await self._exchange("GET", configuration_path(model), None, {}, timeout_s)
+        return read_configuration(status, body)
 
     async def aclose(self) -> None:
         """See `Transport.close`."""

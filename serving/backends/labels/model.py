@@ -1,15 +1,17 @@
 """Triton backend ``labels``: the probabilities of a classifier in, its label out, the probabilities beside it.
 
 The configuration has one FP32 input [n, C]. Its outputs, any of them, are told apart by name: ``...probabilities``
-(FP32 [n, C], as they came), ``...probability`` (FP32 [n, 1], of the best class), and any other (BYTES [n, 1], the label
-of the best class). The labels stand one on a line in ``labels.txt``, beside the version's artefacts or else beside the
-configuration, where Triton's own ``label_filename`` finds it too; the parameter ``labels_file`` names another file.
+(FP32 [n, C], as they came), ``...probability`` (FP32 [n, 1], of the best class), ``...labels`` (BYTES [n, C], the
+labels in the order of the probabilities), and any other (BYTES [n, 1], the label of the best class). Only those that a
+request asks for are made. The labels stand one on a line in ``labels.txt``, beside the version's artefacts or else
+beside the configuration, where Triton's own ``label_filename`` finds it too; the parameter ``labels_file`` names
+another file.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +52,10 @@ class Labeller:
         self._labels = np.array([label.encode() for label in labels], np.object_)
         self._outputs: tuple[str, ...] = tuple(tensor["name"] for tensor in config["output"])
 
-    def __call__(self, probabilities: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[Any]]:
-        """The outputs, by name, for probabilities [n, C].
+    def __call__(
+        self, probabilities: npt.NDArray[np.float32], wanted: Collection[str] | None = None
+    ) -> dict[str, npt.NDArray[Any]]:
+        """The outputs, by name, for probabilities [n, C]: those that are wanted, or all.
 
         Raises:
             BadInputError: A probability is not a finite number.
@@ -61,10 +65,14 @@ class Labeller:
         best = probabilities.argmax(axis=1, keepdims=True)
         answer: dict[str, npt.NDArray[Any]] = {}
         for name in self._outputs:
+            if wanted is not None and name not in wanted:
+                continue
             if name.endswith("probabilities"):
                 answer[name] = probabilities
             elif name.endswith("probability"):
                 answer[name] = np.take_along_axis(probabilities, best, axis=1)
+            elif name.endswith("labels"):
+                answer[name] = np.tile(self._labels, (len(probabilities), 1))
             else:
                 answer[name] = self._labels[best]
         return answer
@@ -87,7 +95,7 @@ class TritonPythonModel:
         for request in requests:
             probabilities = pb_utils.get_input_tensor_by_name(request, self._labeller.input).as_numpy()
             try:
-                outputs = self._labeller(probabilities)
+                outputs = self._labeller(probabilities, request.requested_output_names())
             except BadInputError as error:
                 failure = pb_utils.TritonError(str(error), pb_utils.TritonError.INTERNAL)
                 responses.append(pb_utils.InferenceResponse(error=failure))

@@ -18,27 +18,49 @@ from typing import Any, Final
 import numpy as np
 import onnx
 
-from infolens.contract import ATTENTION_MASK, INPUT_IDS, SEQUENCES, SUMMARY_SETTINGS
+from export import int8_attention
+from export.beam_search import BeamSearch
+from export.beam_state import Rules, Settings, Step
+from export.functions import function
+from export.graph import ACTIVATIONS, INFO_LENS, Graph, Layout, model_of, value
+from export.precision import Precision
+from export.state import State
+from export.weights import Weights
+from infolens.contract import ATTENTION_MASK, INPUT_IDS, SEQUENCES, SUMMARY_SETTINGS, AnswerKind
 
-from . import int8_attention
-from .beam_search import BeamSearch
-from .beam_state import Rules, Settings, Step
-from .functions import function
-from .graph import INFO_LENS, Graph, Layout, Precision, model_of, value
-from .state import State
-from .weights import Weights
+from .record import Architecture, SpecialToken, Trained, known_values
 
 _POSITION_OFFSET: Final = 2
 """BART's position table starts at the third row (a relic of the padding row of its ancestors)."""
 
 
-def build_bart(config: Any, generation: Any, state: State, precision: Precision, weights: Weights) -> onnx.ModelProto:
+_NEVER: Final = -1e6
+"""A logit that makes a token's probability 0."""
+DEFAULT_NGRAM: Final = 3
+"""The n-gram size that a summary may not repeat, where the checkpoint's generation config does not say."""
+
+
+def prepare(model: Any, tokenizer: Any) -> None:
+    """Make a loaded checkpoint the model that is served: its search, and the tokens that it may write.
+
+    With early stopping a search ends as soon as it has as many finished summaries as beams: the fewest steps, and with
+    one beam the same answer as a search without beams. Rows that only fill the embedding up have no text.
+    """
+    import torch
+
+    generation = model.generation_config
+    generation.early_stopping = True
+    generation.no_repeat_ngram_size = generation.no_repeat_ngram_size or DEFAULT_NGRAM
+    with torch.no_grad():
+        model.final_logits_bias[:, len(tokenizer) :] = _NEVER
+
+
+def write(trained: Trained, precision: Precision, weights: Weights) -> onnx.ModelProto:
     """Write the graph.
 
     Args:
-        config: ``transformers.BartConfig`` of the checkpoint.
-        generation: ``transformers.GenerationConfig``: start, end, padding and forced tokens, n-gram size.
-        state: The weights of ``BartForConditionalGeneration``.
+        trained: The configuration, the generation configuration (start, end, padding and forced tokens, n-gram size)
+            and the weights of ``BartForConditionalGeneration``.
         precision: Number format of the weights; int8 has one scale per output column.
         weights: Where the weights go; empty.
 
@@ -46,24 +68,24 @@ def build_bart(config: Any, generation: Any, state: State, precision: Precision,
         A model with the contract's inputs (``input_ids`` and ``attention_mask`` INT32 (batch, length), one UINT8
         dummy (batch, n) for each setting) and the output ``sequences`` INT32 (batch, max_length).
     """
-    return _Bart(config, generation, state, precision, weights).build()
+    return _Bart(trained, precision, weights).build()
 
 
 class _Bart:
-    def __init__(self, config: Any, generation: Any, state: State, precision: Precision, weights: Weights) -> None:
-        self.config = config
-        self.generation = generation
-        self.state = state
+    def __init__(self, trained: Trained, precision: Precision, weights: Weights) -> None:
+        self.config = config = trained.config
+        self.generation = trained.generation
+        self.state: State = trained.state
         self.width: int = config.d_model
         self.layers: int = config.decoder_layers
         self.heads: int = config.decoder_attention_heads
         self.head_size = self.width // self.heads
-        self.vocabulary: int = state["model.shared.weight"].shape[0]
-        self.precision = precision
+        self.vocabulary: int = self.state["model.shared.weight"].shape[0]
+        self.numbers = precision.number_format
         self.weights = weights
         self.outer = Graph(self.weights, prefix="", precision=precision)
         self.decoder = Graph(self.weights, prefix="decoder_", precision=precision)
-        self.table = self.outer.store_embedding("embedding", state["model.shared.weight"])
+        self.table = self.outer.store_embedding("embedding", self.state["model.shared.weight"])
 
     # -- layers -------------------------------------------------------------------------------------------------
 
@@ -112,18 +134,18 @@ class _Bart:
             x = self.feed_forward(graph, x, layer)
         # Layer by layer: one product for all of them is larger than the caches, and gains nothing.
         self.stored = [self.store(graph, self.cross(graph, x, i)) for i in range(self.layers)]
-        if self.precision is Precision.INT8:
+        if self.numbers.integers:
             self.mask_bias = int8_attention.mask_bias(graph, ATTENTION_MASK.name)
 
     def store(self, graph: Graph, both: str) -> list[str]:
         """What every step reads of an article, from its keys beside its values (batch, length, 2 * width)."""
-        if self.precision is Precision.INT8:
+        if self.numbers.integers:
             return graph.add("Int8CrossStore", [both], outputs=4, domain=INFO_LENS, num_heads=self.heads)
         by_head = graph.reshape(both, [0, 0, 2, self.heads, self.head_size])
         sides = graph.add("Split", [graph.one("Transpose", by_head, perm=[2, 0, 3, 1, 4])], outputs=2, axis=0)
         pair = [graph.one("Squeeze", side, graph.ints([0])) for side in sides]
         # To fp16 once for each article, and not at every step.
-        return [graph.half(side) for side in pair] if self.precision is Precision.FP16 else pair
+        return [graph.half(side) for side in pair] if self.numbers.half else pair
 
     def cross(self, graph: Graph, x: str, i: int) -> str:
         """The keys beside the values of layer ``i``: (batch, length, 2 * width)."""
@@ -161,10 +183,10 @@ class _Bart:
 
     def look_across(self, graph: Graph, query: str, i: int) -> str:
         """The cross attention of layer ``i``: (batch * beams, width)."""
-        if self.precision is Precision.INT8:
+        if self.numbers.integers:
             return graph.fused("Int8CrossAttention", query, *self.stored[i], self.mask_bias, num_heads=self.heads)
         # The beams of an article are the query positions of one attention: (batch, beams, width).
-        query = graph.one("Reshape", query, self.by_article)
+        query = graph.one("Reshape", query, self.by_beam)
         context = graph.attention([query, *self.stored[i], "", ATTENTION_MASK.name], self.heads)[0]
         return graph.reshape(context, [-1, self.width])
 
@@ -195,10 +217,10 @@ class _Bart:
         )
         settings = Settings(least=minimum, most=maximum, beams=beams, penalty=penalty)
         batch = graph.dimension(INPUT_IDS.name, 0)
-        self.by_article = graph.one("Concat", batch, beams, graph.ints([-1]), axis=0)
         sizes = {"layers": self.layers, "num_heads": self.heads, "head_size": self.head_size}
         self.cache = graph.fused("BeamCache", batch, beams, maximum, **sizes)
         search = BeamSearch(graph, self.decoder, rules, settings, batch)
+        self.by_beam = search.by_beam
         return search.write(self.decode, self.layers, self.heads, self.head_size)
 
     def build(self) -> onnx.ModelProto:
@@ -212,3 +234,24 @@ class _Bart:
         sizes = {"heads": self.heads, "head_size": self.head_size}
         made = partial(function, **sizes, encoder_heads=self.config.encoder_attention_heads)
         return model_of("bart", graph, inputs, outputs, made)
+
+
+def _unsupported(config: Any) -> list[str]:
+    longest = max(int(s.maximum) for s in SUMMARY_SETTINGS if s.name == "max_length")
+    positions = config.max_position_embeddings
+    few = f"max_position_embeddings={positions} (known: {longest} and more, the longest summary of a request)"
+    return known_values(config, activation_function=ACTIVATIONS) + ([few] if positions < longest else [])
+
+
+ARCHITECTURE: Final = Architecture(
+    model_type="bart",
+    answers=AnswerKind.TEXT,
+    model_class="BartForConditionalGeneration",
+    example="facebook/bart-large-cnn",
+    write=write,
+    before=(SpecialToken(roles=("cls_token", "bos_token")),),
+    after=(SpecialToken(roles=("sep_token", "eos_token")),),
+    positions=lambda config: int(config.max_position_embeddings),
+    unsupported=_unsupported,
+    prepare=prepare,
+)

@@ -16,41 +16,42 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from infolens.contract import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS
+from export.functions import function
+from export.graph import ACTIVATIONS, Graph, Layout, model_of, value
+from export.precision import Precision
+from export.weights import Weights
+from infolens.contract import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, AnswerKind
 
-from .functions import function
-from .graph import Graph, Layout, Precision, model_of, value
-from .state import State
-from .weights import Weights
+from .record import Architecture, SpecialToken, Trained, known_values
 
 TOKEN_TYPES: Final = 4
 """Token types of XLNet: first and second text, ``<cls>``, padding."""
 
 
-def build_xlnet(
-    config: Any, state: State, precision: Precision, weights: Weights, *, max_tokens: int
-) -> onnx.ModelProto:
+_PAD_TYPE: Final = 3
+
+
+def write(trained: Trained, precision: Precision, weights: Weights) -> onnx.ModelProto:
     """Write the graph.
 
     Args:
-        config: ``transformers.XLNetConfig`` of the checkpoint.
-        state: The weights of ``XLNetForSequenceClassification``.
+        trained: The configuration and the weights of ``XLNetForSequenceClassification``; ``max_tokens`` bounds the
+            relative positions that are prepared at load.
         precision: Number format of the weights.
         weights: Where the weights go; empty.
-        max_tokens: The longest input, which bounds the relative positions that are prepared at load.
 
     Returns:
         A model: ``input_ids``, ``attention_mask``, ``token_type_ids`` INT32 (batch, length), padded on the left ->
         ``probabilities`` FLOAT (batch, classes).
     """
-    return _XLNet(config, state, precision, weights, max_tokens).build()
+    return _XLNet(trained, precision, weights).build()
 
 
 class _XLNet:
-    def __init__(self, config: Any, state: State, precision: Precision, weights: Weights, max_tokens: int) -> None:
-        self.config = config
-        self.state = state
-        self.max_tokens = max_tokens
+    def __init__(self, trained: Trained, precision: Precision, weights: Weights) -> None:
+        self.config = config = trained.config
+        self.state = trained.state
+        self.max_tokens = trained.max_tokens
         self.heads: int = config.n_head
         self.head_size: int = config.d_head
         self.inner = self.heads * self.head_size
@@ -188,3 +189,31 @@ class _XLNet:
         inputs = [value(tensor.name, "INT32", ["batch", "length"]) for tensor in tensors]
         outputs = [value("probabilities", "FLOAT", ["batch", state["logits_proj.bias"].size])]
         return model_of("xlnet", graph, inputs, outputs, function)
+
+
+def _unsupported(config: Any) -> list[str]:
+    return known_values(
+        config,
+        ff_activation=ACTIVATIONS,
+        attn_type=("bi",),
+        bi_data=(False,),
+        summary_type=("last",),
+        untie_r=(True,),
+        summary_activation=("tanh", None),
+    )
+
+
+ARCHITECTURE: Final = Architecture(
+    model_type="xlnet",
+    answers=AnswerKind.LABELS,
+    model_class="XLNetForSequenceClassification",
+    example="xlnet-base-cased",
+    write=write,
+    before=(),
+    after=(SpecialToken(roles=("sep_token",)), SpecialToken(roles=("cls_token",), type_id=2)),
+    positions=lambda _: None,
+    padding_side="left",
+    token_types=True,
+    pad_type_id=_PAD_TYPE,
+    unsupported=_unsupported,
+)

@@ -1,0 +1,138 @@
+"""The encoder that BERT, DistilBERT and RoBERTa share, with a classification head, as a graph of fused operators.
+
+Layers normalise after each residual (post-norm). Only the first token reaches the head, so the last layer asks for
+that token alone: its queries and its feed-forward part shrink to one position. Softmax is inside the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from export.functions import function
+from export.graph import Graph, Layout, model_of, value
+from export.precision import Precision
+from export.state import State
+from export.weights import Weights
+from infolens.contract import ATTENTION_MASK, INPUT_IDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerNames:
+    """Names of the parts of one layer, each after the layer's own."""
+
+    query: str
+    key: str
+    value: str
+    attention_output: str
+    attention_norm: str
+    inner: str
+    output: str
+    output_norm: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dense:
+    """A dense layer of the head."""
+
+    name: str
+    activation: str = ""
+    """An ONNX operator, such as ``Tanh``; empty for none."""
+    domain: str = ""
+    """Of that operator."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """A model of the family, as `write_encoder` needs it."""
+
+    name: str
+    """Of the graph."""
+    tokens: str
+    """Name of the table of token embeddings."""
+    positions: npt.NDArray[np.float32]
+    """What is added to the tokens' vectors, from the first position on: (positions, width)."""
+    embedding_norm: str
+    layers: tuple[str, ...]
+    """Names of the layers, first to last."""
+    parts: LayerNames
+    heads: int
+    activation: str
+    """One of `graph.ACTIVATIONS`."""
+    epsilon: float
+    """Of the normalisations."""
+    head: Sequence[Dense]
+
+
+def write_encoder(encoder: Encoder, state: State, precision: Precision, weights: Weights) -> onnx.ModelProto:
+    """Write the graph.
+
+    Args:
+        encoder: What the model is made of.
+        state: Its weights.
+        precision: Their number format in the graph.
+        weights: Where the weights go; empty.
+
+    Returns:
+        A model: ``input_ids``, ``attention_mask`` INT32 (batch, length), padded on the right -> ``probabilities``
+        FLOAT (batch, classes).
+    """
+    return _Writer(encoder, state, precision, weights).write()
+
+
+class _Writer:
+    def __init__(self, encoder: Encoder, state: State, precision: Precision, weights: Weights) -> None:
+        self.encoder, self.state, self.weights = encoder, state, weights
+        self.graph = Graph(weights, prefix="", precision=precision)
+
+    def write(self) -> onnx.ModelProto:
+        graph, state, encoder = self.graph, self.state, self.encoder
+        graph.read_shape(INPUT_IDS.name)
+        start, length = graph.ints([0]), graph.dimension(INPUT_IDS.name, 1)
+        positions = graph.one("Slice", self.weights.add("positions", encoder.positions), start, length, start)
+        tokens = graph.embedding(graph.store_embedding("embedding", state[encoder.tokens]), INPUT_IDS.name)
+        x = self.norm(tokens, positions, encoder.embedding_norm)
+        for layer in encoder.layers:
+            x = self.layer(x, layer, last=layer == encoder.layers[-1])
+        pooled = graph.one("Squeeze", x, graph.ints([1]))
+        for dense in encoder.head:
+            pooled = graph.dense(pooled, dense.name, state.weight(dense.name), state.bias(dense.name))
+            if dense.activation:
+                pooled = graph.one(dense.activation, pooled, domain=dense.domain)
+        graph.one("Softmax", pooled, output="probabilities", axis=-1)
+        inputs = [value(tensor.name, "INT32", ["batch", "length"]) for tensor in (INPUT_IDS, ATTENTION_MASK)]
+        classes = state[f"{encoder.head[-1].name}.bias"].size
+        outputs = [value("probabilities", "FLOAT", ["batch", classes])]
+        return model_of(encoder.name, graph, inputs, outputs, partial(function, encoder_heads=encoder.heads))
+
+    def layer(self, x: str, layer: str, *, last: bool) -> str:
+        """One layer, (batch, length, width); the last one returns (batch, 1, width)."""
+        graph, parts, heads = self.graph, self.encoder.parts, self.encoder.heads
+        q, k, v = (f"{layer}.{part}" for part in (parts.query, parts.key, parts.value))
+        layout: Layout = "token" if last else "batch"
+        residual = x
+        if last:
+            residual = graph.token(x, 0)
+            pair = self.linear(x, k, v)
+            separate = [self.linear(residual, q, layout=layout), *graph.add("Split", [pair], outputs=2, axis=-1)]
+            context = graph.attention([*separate, "", ATTENTION_MASK.name], heads)[0]
+        else:
+            context = graph.self_attention(self.linear(x, q, k, v), ATTENTION_MASK.name, heads)
+        mixed = self.linear(context, f"{layer}.{parts.attention_output}", layout=layout)
+        x = self.norm(mixed, residual, f"{layer}.{parts.attention_norm}")
+        inner = self.linear(x, f"{layer}.{parts.inner}", layout=layout, activation=self.encoder.activation)
+        output = self.linear(inner, f"{layer}.{parts.output}", layout=layout)
+        return self.norm(output, x, f"{layer}.{parts.output_norm}")
+
+    def linear(self, x: str, *names: str, layout: Layout = "batch", activation: str = "") -> str:
+        """The dense layers ``names`` side by side."""
+        weight, bias = self.state.weight(*names), self.state.bias(*names)
+        return self.graph.linear(x, "+".join(names), weight, bias, layout=layout, activation=activation)
+
+    def norm(self, x: str, skip: str, name: str) -> str:
+        return self.graph.layer_norm(x, skip, name, self.state.norm(name, self.encoder.epsilon))

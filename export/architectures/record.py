@@ -1,0 +1,82 @@
+"""What the export needs to know of an architecture: one frozen record for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+
+from export.precision import Precision
+from export.state import State
+from export.weights import Weights
+from infolens.contract import AnswerKind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A trained model as a graph is written from it."""
+
+    config: Any
+    """The ``transformers`` configuration."""
+    generation: Any
+    """The ``transformers.GenerationConfig``; None for a classifier."""
+    state: State
+    max_tokens: int
+    """The longest input that is served."""
+
+
+Writer = Callable[[Trained, Precision, Weights], onnx.ModelProto]
+"""Writes a graph; its weights go to the `Weights`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpecialToken:
+    """A special token that stands before or after every text."""
+
+    roles: tuple[str, ...]
+    """Attributes of a ``transformers`` tokenizer, such as ``("cls_token", "bos_token")``: the first that is set."""
+    type_id: int = 0
+    """Its token type."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """Everything that is special to one family of checkpoints."""
+
+    model_type: str
+    """As ``config.json`` has it."""
+    answers: AnswerKind
+    """The tasks that it can serve: those whose answers are of this kind."""
+    model_class: str
+    """Name of the class in ``transformers`` that the checkpoint must be of."""
+    example: str
+    """A public checkpoint, for the messages."""
+    write: Writer | None
+    """Our own graph writer; None where the graph comes from optimum."""
+    before: tuple[SpecialToken, ...]
+    """What stands before a text..."""
+    after: tuple[SpecialToken, ...]
+    """...and after it."""
+    positions: Callable[[Any], int | None]
+    """The most tokens that a model of a configuration can read, special tokens included; None for no limit."""
+    padding_side: str = "right"
+    token_types: bool = False
+    """Whether the graph has the input ``token_type_ids``. Without it every token is of type 0."""
+    pad_type_id: int = 0
+    """Token type of padding."""
+    unsupported: Callable[[Any], list[str]] = lambda _: []
+    """What of a configuration the graph cannot express, each as ``name=value (known: ...)``."""
+    prepare: Callable[[Any, Any], None] = lambda _model, _tokenizer: None
+    """Changes a loaded model, given with its tokenizer, into the one that is served."""
+
+
+def known_values(config: Any, **known: tuple[Any, ...]) -> list[str]:
+    """The fields of a configuration whose value is not among the known ones; one that is absent has the first."""
+    found = {name: getattr(config, name, values[0]) for name, values in known.items()}
+    return [
+        f"{name}={found[name]!r} (known: {', '.join(map(repr, values))})"
+        for name, values in known.items()
+        if found[name] not in values
+    ]

@@ -1,0 +1,39 @@
+"""RoBERTa (Liu et al., 2019): BERT's encoder with a head of its own, and positions that begin behind the padding's."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import onnx
+
+from export.precision import Precision
+from export.weights import Weights
+from infolens.contract import AnswerKind
+
+from .bert import bert_like, unsupported
+from .encoder import Dense, write_encoder
+from .record import Architecture, SpecialToken, Trained
+
+
+def _first_position(config: Any) -> int:
+    """Positions are counted from the padding's id, which has a row of its own in the table."""
+    return int(config.pad_token_id) + 1
+
+
+def _write(trained: Trained, precision: Precision, weights: Weights) -> onnx.ModelProto:
+    head = (Dense(name="classifier.dense", activation="Tanh"), Dense(name="classifier.out_proj"))
+    encoder = bert_like(trained, "roberta", head, first_position=_first_position(trained.config))
+    return write_encoder(encoder, trained.state, precision, weights)
+
+
+ARCHITECTURE: Final = Architecture(
+    model_type="roberta",
+    answers=AnswerKind.LABELS,
+    model_class="RobertaForSequenceClassification",
+    example="roberta-base",
+    write=_write,
+    before=(SpecialToken(roles=("cls_token", "bos_token")),),
+    after=(SpecialToken(roles=("sep_token", "eos_token")),),
+    positions=lambda config: int(config.max_position_embeddings) - _first_position(config),
+    unsupported=unsupported,
+)

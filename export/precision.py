@@ -1,0 +1,64 @@
+"""The number formats of exported models: one record for each, so that nothing has to guess what a new one means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberFormat:
+    """What a precision means to the graphs, and how near its answers must be to the checkpoint's."""
+
+    integers: bool
+    """Dense layers and embeddings hold int8 weights with a scale for each column or row, and native operators run
+    them: such a graph is compared with its checkpoint on these too."""
+    half: bool
+    """Weights are stored, and products computed, in fp16; sums, normalisations and softmax stay in fp32."""
+    weight_bytes: float
+    """About what a weight takes on the disk; some of them, such as positions, stay in fp32 at every precision."""
+    probability: float
+    """Largest difference of a probability that is allowed."""
+    alone: float
+    """Largest difference of a probability between an article alone and the same article in a batch."""
+    mean_probability: float = 1.0
+    """Largest mean difference of the probabilities."""
+    agreement: float = 0.0
+    """Least share of articles with the same label; those on which the checkpoint itself wavers do not count."""
+    same_summaries: float = 0.0
+    """Least share of summaries that are the checkpoint's token for token."""
+    same_alone: float = 1.0
+    """Least share of summaries that are the same alone and in a batch."""
+
+
+class Precision(StrEnum):
+    """The number format of the weights of an exported model."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+    @property
+    def number_format(self) -> NumberFormat:
+        """What it means.
+
+        Raises:
+            KeyError: It has no record in `FORMATS`.
+        """
+        return FORMATS[self]
+
+
+FORMATS: Final = {
+    Precision.FP32: NumberFormat(
+        integers=False, half=False, weight_bytes=4.1, probability=1e-4, alone=1e-4, same_summaries=1.0
+    ),
+    # In fp16 the size of a batch decides how a product is rounded, and so between near ties.
+    Precision.FP16: NumberFormat(
+        integers=False, half=True, weight_bytes=2.2, probability=5e-3, alone=5e-3, same_alone=0.0
+    ),
+    Precision.INT8: NumberFormat(
+        integers=True, half=False, weight_bytes=1.25, probability=0.1, alone=1e-4, mean_probability=0.02, agreement=0.9
+    ),
+}
+"""The record of every precision. A new one is a member of `Precision` and its record here."""

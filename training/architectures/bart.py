@@ -1,0 +1,20 @@
+"""BART (Lewis et al., 2020): writes summaries. The starter's copying weights stand in `copying`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from infolens.contract import AnswerKind
+
+from .record import Architecture
+
+ARCHITECTURE: Final = Architecture(
+    model_type="bart",
+    answers=AnswerKind.TEXT,
+    model_class="BartForConditionalGeneration",
+    example="facebook/bart-large-cnn",
+    layer_lists={"model.encoder.layers": "encoder_layers", "model.decoder.layers": "decoder_layers"},
+    layer_classes=frozenset({"BartEncoderLayer", "BartDecoderLayer"}),
+    lora_targets=("q_proj", "k_proj", "v_proj", "out_proj"),
+    dropout_fields=("dropout",),
+)
