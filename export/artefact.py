@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from infolens.contract import CONTRACTS
+from infolens.contract import CONTRACTS, Task
 
+from .architectures import architectures
 from .errors import RepositoryError
 
 FILE_NAME: Final = "artefact.json"
+_WAY_OUT: Final = "export the model again, or delete its folders"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,17 @@ class Artefact:
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
+def _with_what_was_understood(document: dict[str, Any]) -> dict[str, Any]:
+    """The facts of an artefact; one of before architectures were named leaves out what went without saying then."""
+    if "model_type" in document:
+        return document
+    record = next((one for one in architectures().values() if one.model_class == document.get("architecture")), None)
+    if record is None or document.get("task") not in CONTRACTS:
+        return document
+    labels = CONTRACTS[Task(document["task"])].default_labels
+    return {**document, "model_type": record.model_type, "token_types": record.token_types, "labels": labels}
+
+
 def read_artefact(path: Path) -> Artefact:
     """Read an ``artefact.json``.
 
@@ -62,11 +75,19 @@ def read_artefact(path: Path) -> Artefact:
     """
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        artefact = Artefact(**{**document, "labels": tuple(document.get("labels", ()))})
+        artefact = Artefact(**_with_what_was_understood(document))
+        artefact = replace(artefact, labels=tuple(artefact.labels))
+        if not all(isinstance(label, str) for label in artefact.labels) or isinstance(document.get("labels"), str):
+            raise ValueError(f"labels are texts, not {document['labels']!r}")
+        if type(artefact.max_tokens) is not int or artefact.max_tokens < 1:
+            raise ValueError(f"max_tokens is a whole number above 0, not {artefact.max_tokens!r}")
     except FileNotFoundError as error:
-        raise RepositoryError(f"{path} is missing; export the model again") from error
+        raise RepositoryError(f"{path} is missing; {_WAY_OUT}") from error
     except (ValueError, TypeError) as error:
-        raise RepositoryError(f"{path} cannot be read ({error}); export the model again") from error
+        raise RepositoryError(f"{path} cannot be read ({error}); {_WAY_OUT}") from error
     if artefact.task not in CONTRACTS:
-        raise RepositoryError(f"{path} is of the task {artefact.task!r}, and there are {', '.join(CONTRACTS)}")
+        raise RepositoryError(
+            f"{path} is of the task {artefact.task!r}, and there are {', '.join(CONTRACTS)}: register it in "
+            "clients/infolens/contract.py, or delete its models' folders"
+        )
     return artefact

@@ -60,7 +60,12 @@ class Checkpoint:
 
 
 def load_checkpoint(
-    task: Task, source: str, *, max_tokens: int | None = None, naming: Naming | None = None
+    task: Task,
+    source: str,
+    *,
+    max_tokens: int | None = None,
+    naming: Naming | None = None,
+    own_graph: bool = True,
 ) -> Checkpoint:
     """Load and examine a checkpoint.
 
@@ -69,6 +74,7 @@ def load_checkpoint(
         source: A folder written by ``save_pretrained``, or a hub id.
         max_tokens: The longest input to serve; by default the smallest limit that the checkpoint knows.
         naming: Names for a classifier's classes.
+        own_graph: Whether a writer of ours must be able to express it.
 
     Raises:
         CheckpointError: There is no such checkpoint, its architecture is none that the task takes, its tokenizer is
@@ -77,16 +83,18 @@ def load_checkpoint(
     answers = CONTRACTS[task].answers
     config = _load_config(source, examples(answers))
     architecture = architecture_of(config.model_type, answers)
-    _check_config(task, config, architecture)
+    _check_config(task, config, architecture, own_graph=own_graph)
     labels = labels_of(config, source, naming) if answers is AnswerKind.LABELS else ()
     tokenizer = _load_tokenizer(source)  # Before the weights: it takes no time, and it may be missing.
     model = _load_model(source, config, architecture)
     limit = _limit(architecture.positions(config), tokenizer)
     if max_tokens is not None:
         bound = architecture.positions(config)
-        if max_tokens < 1 or (bound and max_tokens > bound):
+        least = 1 + len(architecture.before) + len(architecture.after)
+        if max_tokens < least or (bound and max_tokens > bound):
             raise CheckpointError(
-                f"--max-tokens must be between 1 and the model's limit ({bound or 'none'}), not {max_tokens}"
+                f"--max-tokens must be between {least} (one token and the special ones) and the model's limit "
+                f"({bound or 'none'}), not {max_tokens}"
             )
         limit = max_tokens
     if len(tokenizer) > config.vocab_size:
@@ -108,7 +116,8 @@ def load_checkpoint(
 
 def _load_config(source: str, example: str) -> Any:
     folder = Path(source)
-    looks_local = source.startswith((".", "/", "~")) or source.count("/") > 1
+    beside = folder.parent != Path() and folder.parent.is_dir()  # the hub has no say on a folder of ours
+    looks_local = source.startswith((".", "/", "~")) or source.count("/") > 1 or beside
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise CheckpointError(
@@ -146,7 +155,7 @@ def _load_model(source: str, config: Any, architecture: Architecture) -> Any:
     return model.float().eval()
 
 
-def _check_config(task: Task, config: Any, architecture: Architecture) -> None:
+def _check_config(task: Task, config: Any, architecture: Architecture, *, own_graph: bool) -> None:
     name = architecture.model_class
     found = getattr(config, "architectures", None) or [name]
     if name not in found:
@@ -154,8 +163,15 @@ def _check_config(task: Task, config: Any, architecture: Architecture) -> None:
             f"the {task.value} task needs {name}, but the checkpoint is {', '.join(found)}: it has no trained head "
             "for this task; fine-tune it first with python -m training"
         )
-    if unusual := architecture.unsupported(config):
-        raise CheckpointError(f"the {architecture.model_type} graph cannot express {'; '.join(unusual)}")
+    if own_graph and architecture.write is None:
+        raise CheckpointError(
+            f"the graph of a {architecture.model_type} is written by optimum: add --exporter optimum, which installs "
+            "it in an environment of its own, once"
+        )
+    unusual = architecture.unsupported(config) if own_graph else []
+    if unusual:
+        way_out = "; try --exporter optimum" if architecture.answers is AnswerKind.LABELS else ""
+        raise CheckpointError(f"the {architecture.model_type} graph cannot express {'; '.join(unusual)}{way_out}")
 
 
 def _load_tokenizer(source: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,15 +13,16 @@ from typing import Any, Final
 from infolens.contract import CONTRACTS, AnswerKind, Task, TaskContract
 
 from .checks import Tolerances
-from .deployment import parse_stored, read_deployment, stored_texts
+from .deployment import keeping_serving, parse_stored, read_deployment, stored_texts
 from .errors import ExportError
-from .exported import require_artefacts, serving
+from .exported import next_version, require_artefacts, serving
 from .generated import check_generated, write_generated
 from .labels import read_naming
 from .precision import Precision
 from .progress import size
 from .repository import serve
 
+_AS_COMMITTED = "# As the committed numbers; say here what differs.\n"
 _EPILOG = """examples:
   python -m export summary  --checkpoint checkpoints/summary
   python -m export category --checkpoint checkpoints/category --precision fp32
@@ -64,6 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     configs.add_argument(
         "--config-name",
+        type=_config_name,
         metavar="NAME",
         help="write <model>/configs/NAME.pbtxt in place of <model>/config.pbtxt",
     )
@@ -130,13 +133,12 @@ def _add_text_options(command: argparse.ArgumentParser) -> None:
         help="least mean token F1, 0 to 1, between the summaries of int8 or fp16 and the checkpoint's; weights "
         f"that are random or trained for short agree less (default: {Tolerances().token_f1:g})",
     )
-    command.set_defaults(labels="", exporter="own")
+    command.set_defaults(labels=None, exporter="own")
 
 
 def _add_label_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--labels",
-        default="",
         metavar="NAMES",
         help="names for the checkpoint's classes: THEIRS=OURS,... such as LABEL_0=Business,LABEL_1=Politics, or a file "
         "with one label (or one THEIRS=OURS) on each line, in the order of the classes (default: the checkpoint's own)",
@@ -145,14 +147,20 @@ def _add_label_options(command: argparse.ArgumentParser) -> None:
         "--exporter",
         choices=("own", "optimum"),
         default="own",
-        help="what writes the graph: our own writers (BERT, DistilBERT, RoBERTa, XLNet), or optimum for others such as "
-        "DeBERTa, in an environment of its own that is installed once (default: own)",
+        help="what writes the graph: our own writers, or optimum for families that have none, such as DeBERTa, in an "
+        "environment of its own that is installed once (default: own)",
     )
     command.set_defaults(min_token_f1=Tolerances().token_f1)
 
 
 _OPTIONS: Final = {AnswerKind.TEXT: _add_text_options, AnswerKind.LABELS: _add_label_options}
 """Options that only tasks with one kind of answers have."""
+
+
+def _config_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", text):
+        raise argparse.ArgumentTypeError(f"a configuration's name is letters, digits, - and _, not {text!r}")
+    return text
 
 
 def _share(text: str) -> float:
@@ -190,13 +198,19 @@ def _configs(options: argparse.Namespace) -> int:
     changed: dict[str | None, str] = {}
     if options.deployment:
         read_deployment(options.deployment)  # for its messages, which name the file
-        changed[options.config_name] = options.deployment.read_text(encoding="utf-8")
+        text = options.deployment.read_text(encoding="utf-8-sig") or _AS_COMMITTED
+        if options.config_name is None:
+            text = keeping_serving(text, stored_texts(options.repository)[None], str(options.deployment))
+        changed[options.config_name] = text
     elif options.config_name and options.config_name not in stored_texts(options.repository):
-        changed[options.config_name] = "# As the committed numbers; say here what differs.\n"
+        changed[options.config_name] = _AS_COMMITTED
     if not options.check:
         written = write_generated(options.repository, changed)
         print("\n".join(f"wrote {path}" for path in written) or "every generated file is in step")
-        return 0
+        left = check_generated(options.repository)
+        for path in left:
+            print(f"nothing stands behind {path} any more: delete it, or its model's folders", file=sys.stderr)
+        return int(bool(left))
     stale = check_generated(options.repository, changed)
     for path in stale:
         print(f"out of step: {path}", file=sys.stderr)
@@ -209,7 +223,9 @@ def _configs(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     written = serve(options.repository, Task(options.task), options.model)
-    print("\n".join(f"wrote {path}" for path in written) or f"{options.model} answers {options.task} already")
+    print("\n".join(f"wrote {path}" for path in written))
+    ensemble, already = CONTRACTS[Task(options.task)].ensemble, "" if written else ", as before"
+    print(f"{ensemble} asks {options.model} from the server's next start on{already}")
     return 0
 
 
@@ -219,8 +235,9 @@ def _list(options: argparse.Namespace) -> int:
     for task in CONTRACTS:
         for name, artefact in artefacts.items():
             if artefact.task == task:
-                facts = f"{artefact.model_type}, {artefact.precision}, {artefact.max_tokens} tokens"
-                labels = f"; {', '.join(artefact.labels)}" if artefact.labels else ""
+                version = next_version(options.repository / name, replace=True)
+                facts = f"version {version}, {artefact.model_type}, {artefact.precision}, {artefact.max_tokens} tokens"
+                labels = f"; {' | '.join(artefact.labels)}" if artefact.labels else ""
                 print(f"{task:<10} {'serves' if served[task] == name else '':<7} {name:<22} {facts}{labels}")
     return 0
 
@@ -244,7 +261,7 @@ def _export(options: argparse.Namespace) -> int:
             precision=options.precision,
             exporter=Exporter(options.exporter),
             max_tokens=options.max_tokens,
-            naming=read_naming(options.labels) if options.labels else None,
+            naming=None if options.labels is None else read_naming(options.labels),
             replace=options.replace,
             tolerances=Tolerances(token_f1=options.min_token_f1),
         )
@@ -256,7 +273,7 @@ def _export(options: argparse.Namespace) -> int:
         f"reads {outcome.artefact.max_tokens} tokens, loads in {outcome.load_s:.2f} s; {files}"
     )
     if outcome.artefact.labels:
-        print(f"labels: {', '.join(outcome.artefact.labels)}")
+        print(f"labels: {' | '.join(outcome.artefact.labels)}")
     _say_who_serves(options, outcome.name)
     return 0
 

@@ -62,9 +62,10 @@ class Deployment:
     """Whether answers may come from Triton's response cache, where the server is started with one."""
 
     def __post_init__(self) -> None:
-        for name in ("request_batch_size", "text_batch_size", "queue_size", "max_running", "max_wait_ms"):
-            if getattr(self, name) < 1:
-                raise DeploymentError(f"{name} is at least 1, not {getattr(self, name)}")
+        least = dict.fromkeys(("request_batch_size", "text_batch_size", "queue_size", "max_running", "max_wait_ms"), 1)
+        for name, bound in {**least, "queue_delay_microseconds": 0, "queue_timeout_microseconds": 0}.items():
+            if getattr(self, name) < bound:
+                raise DeploymentError(f"{name} is at least {bound}, not {getattr(self, name)}")
         for task in CONTRACTS:
             model = self.model(task)
             for name in ("max_batch_size", "instances", "threads"):
@@ -152,7 +153,7 @@ def stored_texts(repository: Path) -> dict[str | None, str]:
     for path in sorted(repository.glob(deployment_file("*"))):
         paths[path.stem.removeprefix("deployment-")] = path
     try:
-        texts = {name: path.read_text(encoding="utf-8") for name, path in paths.items() if path.is_file()}
+        texts = {name: path.read_text(encoding="utf-8-sig") for name, path in paths.items() if path.is_file()}
     except (OSError, UnicodeDecodeError) as error:
         raise DeploymentError(f"cannot read a deployment of {repository}: {error}") from error
     return texts if None in texts else {None: "", **texts}
@@ -169,9 +170,28 @@ def parse_stored(texts: Mapping[str | None, str]) -> dict[str | None, Deployment
     return {name: replace(one, serves={**serves, **one.serves}) for name, one in found.items()}
 
 
+def keeping_serving(new: str, old: str, where: str) -> str:
+    """The text of a new deployment file, which lets the models of the old one serve unless it says otherwise itself.
+
+    Raises:
+        DeploymentError: One of the texts is no deployment; messages call the new one ``where``.
+    """
+    named = parse_deployment(new, where).serves
+    for task, model in parse_deployment(old, deployment_file(None)).serves.items():
+        if task not in named:
+            new = with_serving(new, task, model)
+    return new
+
+
 def with_serving(text: str, task: Task, model: str) -> str:
-    """The text of a deployment file in which ``model`` answers ``task``; whatever else it says stays."""
+    """The text of a deployment file in which ``model`` answers ``task``; whatever else it says stays.
+
+    Raises:
+        DeploymentError: The text is no deployment.
+    """
     import tomlkit
+
+    parse_deployment(text, deployment_file(None))  # for its messages
 
     document = tomlkit.parse(text)
     if "serves" not in document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from .deployment import DEPLOYMENT, Deployment
 from .errors import RepositoryError
 from .model_file import MODEL_FILE
 
+LABELS_FILE: Final = "labels.txt"
 _FIRST: Final = "python -m export summary --checkpoint DIR"
 
 
@@ -23,18 +25,56 @@ def next_version(model: Path, *, replace: bool) -> int:
     return newest if replace and newest else newest + 1
 
 
-def read_artefacts(repository: Path) -> dict[str, Artefact]:
+def read_artefacts(repository: Path, *, without: str = "") -> dict[str, Artefact]:
     """The artefacts of the newest version of each exported model, by model name, in the order of the names.
 
+    Args:
+        repository: The model repository.
+        without: A model that is left out, whatever its state, since it is about to be written.
+
     Raises:
-        RepositoryError: An artefact is missing beside its model, or broken.
+        RepositoryError: An artefact is missing beside its model, or broken; or the models around it are of another
+            version, as after an export that was killed.
     """
     artefacts = {}
-    for model in sorted(path.parents[1] for path in repository.glob(f"*/*/{MODEL_FILE}")):
-        version = model / str(next_version(model, replace=True))
-        if model.name not in artefacts and (version / MODEL_FILE).is_file():
-            artefacts[model.name] = read_artefact(version / FILE_NAME)
+    for model in sorted({path.parents[1] for path in repository.glob(f"*/*/{MODEL_FILE}")} - {repository / without}):
+        version = next_version(model, replace=True)
+        if (model / str(version) / MODEL_FILE).is_file():
+            artefacts[model.name] = artefact = read_artefact(model / str(version) / FILE_NAME)
+            _require_whole(repository, model.name, version, artefact)
     return artefacts
+
+
+def task_of_model(model: Path) -> str | None:
+    """The task of what the folder of a model holds, broken or not; None where nothing says it."""
+    try:
+        document = json.loads((model / str(next_version(model, replace=True)) / FILE_NAME).read_text(encoding="utf-8"))
+        return str(document["task"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _require_whole(repository: Path, name: str, version: int, artefact: Artefact) -> None:
+    contract = CONTRACTS[Task(artefact.task)]
+    models = contract.served(name)
+    newest = {model: next_version(repository / model, replace=True) for model in models.chain}
+    if set(newest.values()) != {version}:
+        found = ", ".join(f"{model} {number}" for model, number in newest.items())
+        raise RepositoryError(
+            f"the three models of {name} are of unequal versions ({found}): an export was killed, or a version was "
+            f"deleted in part. Delete the folders of the newest version in {repository}, or export the model again"
+        )
+    labels = repository / models.postprocessor / str(version) / LABELS_FILE
+    if artefact.labels and (not labels.is_file() or labels.read_bytes() != labels_text(artefact)):
+        raise RepositoryError(
+            f"{labels} does not hold the labels of {FILE_NAME}, {', '.join(artefact.labels)}: write them there, one on "
+            "each line, or export the model again"
+        )
+
+
+def labels_text(artefact: Artefact) -> bytes:
+    """The content of a ``labels.txt``: one label on each line."""
+    return ("\n".join(artefact.labels) + "\n").encode()
 
 
 def require_artefacts(repository: Path) -> dict[str, Artefact]:

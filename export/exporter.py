@@ -30,11 +30,12 @@ from .parity import Reference, check_graph, reference_of
 from .precision import Precision
 from .progress import size, step
 from .registry import checkpoint_folder
-from .repository import Export, publish
+from .repository import Export, publish, require_place
 from .tokenization import Padding, padding_of, serving_tokenizer
 from .weights import Weights
 from .workspace import require_space, workspace
 
+_LONGEST_NAME: Final = 100
 _PACKAGES: Final = ("onnx", "onnxruntime", "tokenizers", "torch", "transformers")
 
 
@@ -74,8 +75,14 @@ class ExportOptions:
     """Weights of this size and more stand in a file beside the graph."""
 
     def __post_init__(self) -> None:
-        if self.name and not (self.name.isidentifier() and self.name.isascii()):
-            raise CheckpointError(f"a model's name is made of letters, digits and underscores, not {self.name!r}")
+        if self.name and not (self.name.isidentifier() and self.name.isascii() and len(self.name) <= _LONGEST_NAME):
+            raise CheckpointError(
+                f"a model's name is made of at most {_LONGEST_NAME} letters, digits and underscores, not {self.name!r}"
+            )
+
+    def model_name(self, model_type: str) -> str:
+        """The name in the repository of a checkpoint of an architecture."""
+        return self.name or CONTRACTS[self.task].model_name(model_type)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +135,7 @@ def export(options: ExportOptions) -> Outcome:
         artefact = artefact.with_parity(parity.figures())
         model = models[options.precision]
         file_bytes = {file.name: file.stat().st_size for file in model_files(model)}
-        name = options.name or CONTRACTS[options.task].model_name(artefact.model_type)
+        name = options.model_name(artefact.model_type)
         made = Export(name=name, artefact=artefact, model=model, tokenizer=tokenizer)
         number = publish(made, options.repository, replace=options.replace, serve=options.serve)
     return Outcome(
@@ -150,9 +157,16 @@ def _with_checkpoint(options: ExportOptions, models: dict[Precision, Path]) -> t
         checkpoint_folder(options.checkpoint, tracking_uri=options.tracking_uri) as folder,
         step(f"reading {options.checkpoint}"),
     ):
-        checkpoint = load_checkpoint(options.task, folder, max_tokens=options.max_tokens, naming=options.naming)
+        checkpoint = load_checkpoint(
+            options.task,
+            folder,
+            max_tokens=options.max_tokens,
+            naming=options.naming,
+            own_graph=options.exporter is Exporter.OWN,
+        )
     if folder != options.checkpoint:
         checkpoint = replace(checkpoint, source=options.checkpoint)  # the folder that it was fetched to is gone
+    require_place(options.repository, options.task, options.model_name(checkpoint.architecture.model_type))
     tokenizer, padding = serving_tokenizer(checkpoint), padding_of(checkpoint)
     parameters = checkpoint.model.num_parameters()
     expected = {precision: int(parameters * precision.number_format.weight_bytes) for precision in models}
@@ -204,10 +218,7 @@ def build(checkpoint: Checkpoint, precision: Precision, weights: Weights) -> onn
     """
     write = checkpoint.architecture.write
     if write is None:
-        raise CheckpointError(
-            f"the graph of a {checkpoint.architecture.model_type} is written by optimum: add --exporter optimum, which "
-            "installs it in an environment of its own, once"
-        )
+        raise CheckpointError(f"a {checkpoint.architecture.model_type} has no graph writer of ours")
     return write(checkpoint.trained, precision, weights)
 
 

@@ -11,9 +11,10 @@ from google.protobuf import text_format
 from infolens.contract import CONTRACTS, ENSEMBLE, Task
 
 from .artefact import Artefact
-from .configs import LABELS_FILE, all_configs, from_text, to_text
+from .configs import HEADER, all_configs, from_text, to_text
 from .deployment import deployment_file, parse_stored, stored_texts
-from .exported import require_artefacts
+from .errors import RepositoryError
+from .exported import LABELS_FILE, labels_text, require_artefacts
 from .files import write_files
 from .workspace import workspace
 
@@ -35,7 +36,10 @@ def generated_files(artefacts: Mapping[str, Artefact], texts: Mapping[str | None
     files: dict[str, bytes] = {}
     for name, deployment in parse_stored(texts).items():
         file = CONFIG if name is None else f"configs/{name}.pbtxt"
-        configs = all_configs(artefacts, deployment)
+        try:
+            configs = all_configs(artefacts, deployment)
+        except RepositoryError as error:
+            raise RepositoryError(f"{deployment_file(name)}: {error}") from error
         files |= {f"{model}/{file}": to_text(config).encode() for model, config in configs.items()}
     files |= {deployment_file(name): text.encode() for name, text in texts.items() if text}
     for name, artefact in artefacts.items():
@@ -46,11 +50,6 @@ def generated_files(artefacts: Mapping[str, Artefact], texts: Mapping[str | None
     if f"{ENSEMBLE}/{CONFIG}" in files:
         files[f"{ENSEMBLE}/1/{KEEP}"] = b""
     return files
-
-
-def labels_text(artefact: Artefact) -> bytes:
-    """The content of a ``labels.txt``: one label on each line."""
-    return ("\n".join(artefact.labels) + "\n").encode()
 
 
 def write_generated(repository: Path, changed: Mapping[str | None, str] | None = None) -> list[str]:
@@ -77,11 +76,22 @@ def write_generated(repository: Path, changed: Mapping[str | None, str] | None =
 def check_generated(repository: Path, changed: Mapping[str | None, str] | None = None) -> list[str]:
     """The generated files that are missing or out of step; arguments and errors as of `write_generated`.
 
-    A ``configs/NAME.pbtxt`` without its deployment file is among them: nobody could generate it anew.
+    What nothing stands behind any more is among them, see `left_over`.
     """
     files = _wanted(repository, changed)
     stale = [path for path, content in files.items() if not _in_step(repository / path, content)]
-    return stale + [path for path in named_configs(repository) if path not in files]
+    return stale + left_over(repository, files)
+
+
+def left_over(repository: Path, files: Mapping[str, bytes]) -> list[str]:
+    """The generated configurations of a repository that are not among the ``files`` that would be generated.
+
+    They are those of models that were deleted in part, and each ``configs/NAME.pbtxt`` without its deployment file.
+    """
+    found = sorted(path.relative_to(repository).as_posix() for path in repository.glob(f"*/{CONFIG}"))
+    strays = [path for path in found if path not in files]
+    ours = [path for path in strays if (repository / path).read_text(errors="replace").startswith(HEADER)]
+    return ours + [path for path in named_configs(repository) if path not in files]
 
 
 def named_configs(repository: Path) -> list[str]:

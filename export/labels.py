@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from infolens.labels import label_fault
+
 from .errors import CheckpointError
 
 _PLACEHOLDER: Final = re.compile(r"LABEL_\d+")
 """What ``transformers`` calls a class that nobody named."""
-_LONGEST: Final = 200
 _SERVED_PROBLEM: Final = "single_label_classification"
 
 
@@ -32,7 +33,7 @@ def read_naming(text: str) -> Naming:
     Raises:
         CheckpointError: There is no such file, or a part of it is not of that form.
     """
-    if "=" in text and not Path(text).is_file():
+    if "=" in text and not _is_file(text):
         return _naming(text.split(","), "--labels")
     try:
         lines = Path(text).read_text(encoding="utf-8-sig").splitlines()
@@ -44,6 +45,13 @@ def read_naming(text: str) -> Naming:
     return _naming([line for line in lines if line.strip()], f"--labels {text}")
 
 
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # longer than any name of a file
+        return False
+
+
 def _naming(parts: list[str], where: str) -> Naming:
     pairs = [tuple(side.strip() for side in part.split("=", 1)) for part in parts]
     if all(len(pair) == 1 for pair in pairs) and pairs:
@@ -51,8 +59,11 @@ def _naming(parts: list[str], where: str) -> Naming:
     if not pairs or not all(len(pair) == 2 and all(pair) for pair in pairs):
         raise CheckpointError(
             f"{where}: each part must be a label, or each must be THEIRS=OURS, such as LABEL_0=Business; not "
-            f"{', '.join(repr(part.strip()) for part in parts[:5])}"
+            f"{', '.join(repr(part.strip()) for part in parts[:5])}. Labels with commas go into a file"
         )
+    theirs = [pair[0] for pair in pairs]
+    if twice := sorted({name for name in theirs if theirs.count(name) > 1}):
+        raise CheckpointError(f"{where}: names {', '.join(twice)} twice; each class has one name")
     return Naming(renamed={pair[0]: pair[1] for pair in pairs})
 
 
@@ -78,21 +89,20 @@ def labels_of(config: Any, source: str, naming: Naming | None = None) -> tuple[s
         raise CheckpointError(
             f"a classifier has at least two labels, numbered from 0, but id2label of {source!r} is {config.id2label}"
         )
-    labels = _named(labels, source, naming or Naming())
+    theirs, labels = labels, _named(labels, source, naming or Naming())
     unnamed = [label for label in labels if _PLACEHOLDER.fullmatch(label)]
     if unnamed:
-        example = ",".join(f"{label}=..." for label in unnamed[:3]) + (",..." if len(unnamed) > 3 else "")
+        pairs = [f"{old}={'...' if new in unnamed else new}" for old, new in zip(theirs, labels, strict=True)]
+        example = ",".join(pairs[:4]) + (",..." if len(pairs) > 4 else "")
         raise CheckpointError(
-            f"the {len(labels)} classes of {source!r} have no names, only placeholders ({', '.join(unnamed[:3])}"
-            f"{', ...' if len(unnamed) > 3 else ''}). Name them with --labels '{example}', or with --labels FILE, "
-            f"which holds one label on each line, {len(labels)} in all, in the order of the classes"
+            f"{len(unnamed)} of the {len(labels)} classes of {source!r} have no name, only a placeholder "
+            f"({', '.join(unnamed[:3])}{', ...' if len(unnamed) > 3 else ''}). Name all of them with --labels "
+            f"'{example}', or with --labels FILE, which holds one label on each line, {len(labels)} in all, in the "
+            "order of the classes"
         )
     for label in labels:
-        if not label.strip() or label != label.strip() or len(label.splitlines()) != 1 or len(label) > _LONGEST:
-            raise CheckpointError(
-                f"a label is one line of at most {_LONGEST} characters without blanks around it, but {source!r} has "
-                f"{label!r}; rename it with --labels THEIRS=OURS"
-            )
+        if fault := label_fault(label):
+            raise CheckpointError(f"{fault}, but {source!r} has {label!r}; rename it with --labels THEIRS=OURS")
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
         raise CheckpointError(f"every label has a name of its own, but {source!r} has {', '.join(twice)} twice")
     return labels

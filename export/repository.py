@@ -9,12 +9,19 @@ from pathlib import Path
 from infolens.contract import CONTRACTS, ENSEMBLE, AnswerKind, Task
 
 from .artefact import FILE_NAME, Artefact
-from .configs import LABELS_FILE
 from .deployment import parse_stored, stored_texts, with_serving
 from .errors import RepositoryError
-from .exported import next_version, read_artefacts, require_artefacts, serving
+from .exported import (
+    LABELS_FILE,
+    labels_text,
+    next_version,
+    read_artefacts,
+    require_artefacts,
+    serving,
+    task_of_model,
+)
 from .files import move_in, write_files
-from .generated import generated_files, labels_text, named_configs, write_generated
+from .generated import generated_files, named_configs, write_generated
 from .model_file import model_files
 from .workspace import workspace
 
@@ -56,9 +63,8 @@ def publish(export: Export, repository: Path, *, replace: bool = False, serve: b
     task = Task(export.artefact.task)
     contract = CONTRACTS[task]
     models = contract.served(export.name)
-    before = read_artefacts(repository)
-    _require_free(export.name, task, before, repository)
-    version = next_version(repository / export.name, replace=replace)
+    before = require_place(repository, task, export.name)
+    version = max(next_version(repository / part, replace=replace) for part in models.chain)
     folder = str(version)
     last: dict[AnswerKind, tuple[str, bytes]] = {
         AnswerKind.TEXT: ("tokenizer.json", export.tokenizer.encode()),
@@ -88,6 +94,22 @@ def publish(export: Export, repository: Path, *, replace: bool = False, serve: b
     return version
 
 
+def require_place(repository: Path, task: Task, name: str) -> dict[str, Artefact]:
+    """The other models of a repository into which a model may be published.
+
+    Raises:
+        RepositoryError: The name is another model's, or the repository is broken.
+        DeploymentError: A deployment file of the repository is wrong.
+    """
+    parse_stored(stored_texts(repository))
+    before = read_artefacts(repository, without=name)
+    theirs = task_of_model(repository / name)
+    if theirs is not None and theirs != task:
+        raise RepositoryError(f"{name} is a model for {theirs} in {repository}; give it another name with --name")
+    _require_free(name, task, before, repository)
+    return before
+
+
 def _serves(artefacts: dict[str, Artefact], texts: dict[str | None, str], task: Task) -> str | None:
     """The model that would answer a task; None where that is not said."""
     try:
@@ -100,11 +122,14 @@ def _require_free(name: str, task: Task, before: dict[str, Artefact], repository
     """Refuse a name that other models of the repository, or of the contract, have already."""
     taken = {contract.ensemble: "the ensemble of a task" for contract in CONTRACTS.values()}
     taken[ENSEMBLE] = "the model of all tasks"
-    taken |= {other: f"a model for {one.task}" for other, one in before.items() if one.task != task}
     for other, one in before.items():
         taken |= dict.fromkeys(CONTRACTS[Task(one.task)].served(other).chain[::2], f"a part of {other}")
-    if name in taken:
-        raise RepositoryError(f"{name} is {taken[name]} in {repository}; give the model another name with --name")
+    parts = dict.fromkeys(before, "a model of its own")
+    for model in CONTRACTS[task].served(name).chain:
+        if what := taken.get(model) or (parts.get(model) if model != name else None):
+            raise RepositoryError(
+                f"{name} needs the name {model}, which is {what} in {repository}; give it another name with --name"
+            )
 
 
 def serve(repository: Path, task: Task, model: str) -> list[str]:

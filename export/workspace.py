@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from typing import Final
 
 from .errors import RepositoryError
 from .progress import size
+
+_LOG = logging.getLogger(__name__)
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _WAY_OUT: Final = "make room, or name a --repository on another disk; the repository is as it was before"
@@ -28,6 +31,12 @@ def workspace(repository: Path) -> Iterator[Path]:
     folder: Path | None = None
     try:
         parent.mkdir(parents=True, exist_ok=True)
+        for left in sorted(parent.glob(f".{repository.name}-*.partial")):
+            _LOG.warning(
+                "%s is of an export that is under way or was killed; what it had moved away is in its folder 'old'. "
+                "Delete it when nothing is missing",
+                left,
+            )
         folder = Path(tempfile.mkdtemp(prefix=f".{repository.name}-", suffix=".partial", dir=parent))
         yield folder
     except OSError as error:

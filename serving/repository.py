@@ -7,6 +7,8 @@ from pathlib import Path
 
 from .errors import RepositoryError
 
+_STEP = re.compile(r'^\s*model_name\s*:\s*"([^"]*)"', re.MULTILINE)
+
 
 def check_repository(repository: Path, config_name: str | None = None) -> list[str]:
     """The names of the models of a repository.
@@ -17,7 +19,8 @@ def check_repository(repository: Path, config_name: str | None = None) -> list[s
             ``<model>/configs/<config_name>.pbtxt``; a model without it uses its ``config.pbtxt``.
 
     Raises:
-        RepositoryError: There is no model, a model lacks its version or its ONNX file, or none knows ``config_name``.
+        RepositoryError: There is no model, a model lacks its version or its ONNX file, the models of an ensemble are of
+            unequal versions, or none knows ``config_name``.
     """
     if not repository.is_dir():
         raise RepositoryError(f"no model repository at {repository}: name the folder that holds it with --repository")
@@ -32,8 +35,11 @@ def check_repository(repository: Path, config_name: str | None = None) -> list[s
         if not any(path.is_file() for path in own.values()):
             raise RepositoryError(f"no model in {repository} has a configs/{config_name}.pbtxt")
         configs |= {model: path for model, path in own.items() if path.is_file()}
-    for model, config in configs.items():
-        _check_model(model, config.read_text(encoding="utf-8"))
+    texts = {model: config.read_text(encoding="utf-8") for model, config in configs.items()}
+    for model, text in texts.items():
+        _check_model(model, text)
+    for model, text in texts.items():
+        _check_steps(model, text)
     return [model.name for model in models]
 
 
@@ -47,6 +53,20 @@ def _check_model(model: Path, config: str) -> None:
             raise RepositoryError(
                 f"model {model.name} has no {file} in {versions[-1]}: export it, see `python -m export --help`"
             )
+
+
+def _check_steps(ensemble: Path, config: str) -> None:
+    """The steps of an ensemble are there, and of one version: tokens, model and labels were made for each other."""
+    steps = [ensemble.parent / name for name in _STEP.findall(config)]
+    if missing := [step.name for step in steps if not step.is_dir()]:
+        raise RepositoryError(f"{ensemble.name} asks {missing[0]}, which is not in {ensemble.parent}: export it again")
+    newest = {step.name: max((_number(v) for v in step.iterdir() if v.name.isdecimal()), default=0) for step in steps}
+    if len(set(newest.values())) > 1:
+        found = ", ".join(f"{name} {version}" for name, version in newest.items())
+        raise RepositoryError(
+            f"{ensemble.name} asks models of unequal versions ({found}): an export was killed, or a version was "
+            "deleted in part; delete the folders of the newest version, or export the model again"
+        )
 
 
 def _text_field(config: str, name: str) -> str | None:

@@ -15,6 +15,7 @@ import onnx
 from export.architectures import Architecture, SpecialToken, Trained, architectures
 from export.architectures.bert import bert_like, unsupported
 from export.architectures.encoder import Dense, write_encoder
+from export.architectures.record import known_values
 from export.graph import MICROSOFT
 from export.precision import Precision
 from export.weights import Weights
@@ -30,16 +31,21 @@ def _write(trained: Trained, precision: Precision, weights: Weights) -> onnx.Mod
     return write_encoder(bert_like(trained, "electra", head), trained.state, precision, weights)
 
 
+def _unsupported(config: Any) -> list[str]:
+    """Embeddings narrower than the layers go through a product that this writer does not write."""
+    return unsupported(config) + known_values(config, embedding_size=(config.hidden_size,))
+
+
 ARCHITECTURE: Final = Architecture(
     model_type="electra",
     answers=AnswerKind.LABELS,
     model_class="ElectraForSequenceClassification",
-    example="google/electra-small-discriminator",
+    example="google/electra-base-discriminator",
     write=_write,
     before=(SpecialToken(roles=("cls_token",)),),
     after=(SpecialToken(roles=("sep_token",)),),
     positions=lambda config: int(config.max_position_embeddings),
-    unsupported=unsupported,
+    unsupported=_unsupported,
 )
 
 

@@ -80,7 +80,7 @@ def run(
         "contract": task_facts(task),
         "recipe": asdict(recipe),
         "prepared": str(prepared.folder.resolve()),
-        "tracking": asdict(tracking) if tracking else None,
+        "tracking": asdict(tracking.anywhere) if tracking else None,
         "run_id": run_id,
         "threads": recipe.cpus_per_worker,
     }

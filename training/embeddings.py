@@ -61,6 +61,8 @@ def cooccurrence_embeddings(
     vectors, values, _ = randomized_svd(positive, n_components=width, n_iter=2, random_state=seed)
     result = vectors * np.sqrt(values)
     rng = np.random.default_rng(seed)
+    if missing := width - result.shape[1]:  # fewer tokens than dimensions: there is no more to learn from them
+        result = np.hstack([result, rng.standard_normal((vocabulary, missing)) * 1e-3])
     size = np.sqrt((result**2).mean(axis=1, keepdims=True))
     noise = rng.standard_normal(result.shape)
     embeddings = np.where(size > 1e-6, result / np.maximum(size, 1e-6), noise) * scale

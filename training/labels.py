@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from infolens.contract import CONTRACTS, Task
+from infolens.labels import label_fault
 
 from .errors import DataError, SettingError
 
@@ -118,6 +119,9 @@ def label_problem(task: Task, counts: Mapping[str, Counter[str]], rule: LabelRul
             f"the labels are {shown(labels)}; labels are names{expected}. Say which stands for which with "
             f"--labels {example}, or take them as they are with --labels {','.join(labels)}"
         )
+    for label in labels:
+        if fault := label_fault(label):
+            return f"{fault}, not {label!r}: write it otherwise in the data, or rename it with --labels THEIRS=NAME,..."
     if len(labels) < 2:
         return (
             f"there is no label but {shown(labels) or 'none'}, and a classifier tells at least two: give articles with "
@@ -155,6 +159,10 @@ def run_labels(
     if problem:
         raise DataError(f"{source}: {problem}" if source else problem)
     labels = ordered_labels(task, sum(counts.values(), Counter()), rule)
+    for label in () if rule.fixed else labels:
+        others = {other.lower(): other for other in labels if counts["train"][other] > 20 * counts["train"][label]}
+        if near := difflib.get_close_matches(label.lower(), others, n=1, cutoff=0.8):
+            logger.warning("the label %r is rare: is %r meant? --labels fixes the labels", label, others[near[0]])
     logger.info("labels: %s", ", ".join(f"{label} {counts['train'][label]:,}" for label in labels))
     return labels
 

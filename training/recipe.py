@@ -45,7 +45,7 @@ class Recipe:
     num_train_epochs: float = 3.0
     """Passes over the training split."""
     max_steps: int = 0
-    """Optimizer steps after which the run ends, whatever the epochs; 0 for no such limit."""
+    """Optimizer steps of the run, instead of num_train_epochs; 0 leaves it to these."""
     per_device_train_batch_size: int = 32
     """Articles in a batch of one worker."""
     per_device_eval_batch_size: int = 64

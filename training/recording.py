@@ -140,7 +140,8 @@ def _log_labels(task: Task, folder: Path) -> Any:
     import mlflow.transformers
     from mlflow.models import infer_signature
 
-    model, tokenizer = load_prepared(task, folder)
+    # By its whole path: MLflow asks the hub for the card of what could be a model of that name there.
+    model, tokenizer = load_prepared(task, folder.resolve())
     return mlflow.transformers.log_model(
         transformers_model={"model": model, "tokenizer": tokenizer},
         task="text-classification",

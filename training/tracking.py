@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +41,11 @@ class Tracking:
     def resolved(self) -> str:
         """The URI for MLflow."""
         return self.uri or f"sqlite:///{Path(_FOLDER).resolve() / 'mlflow.db'}"
+
+    @property
+    def anywhere(self) -> Tracking:
+        """The same place for a process in another folder, as Ray's workers are."""
+        return replace(self, uri=self.resolved)
 
 
 def open_client(tracking: Tracking) -> Any:

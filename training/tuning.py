@@ -115,7 +115,7 @@ def tune_recipe(
         "contract": task_facts(task),
         "recipe": asdict(replace(recipe, strategy="single", workers=0)),
         "prepared": str(prepared.folder.resolve()),
-        "tracking": asdict(tracking),
+        "tracking": asdict(tracking.anywhere),
         "threads": cores,
         "parent": _parent_run(client, tracking, task, recipe, out) if client else "",
         "measurements": search.measurements,

@@ -54,7 +54,9 @@ def _labels(name: str, answer: Labelled) -> list[str]:
     lines = []
     for index, (label, probability) in enumerate(ranked[:_SHOWN_LABELS]):
         bar = "#" * round(probability * _BAR_CHARS)
-        lines.append(f"  {name if index == 0 else '':<{_INDENT - 2}}{label:<15} {probability:6.1%}  {bar}".rstrip())
+        lines.append(
+            f"  {name if index == 0 else '':<{_INDENT - 2}}{clean(label):<15} {probability:6.1%}  {bar}".rstrip()
+        )
     return lines
 
 
@@ -74,12 +76,15 @@ def status_text(server: str, status: ServerStatus) -> str:
     def word(ready: bool) -> str:
         return "ready" if ready else "NOT READY"
 
+    widest = max(22, *map(len, status.models))
     lines = [
         f"{server}  {status.version}  {'live' if status.live else 'NOT LIVE'}, {word(status.server_ready)}",
-        *(f"  {model:<22} {word(ready)}" for model, ready in status.models.items()),
+        *(f"  {model:<{widest}} {word(ready)}" for model, ready in status.models.items()),
     ]
     for task, labels in status.labels.items():
-        lines += textwrap.wrap(f"{task}: {clean(', '.join(labels))}", 98, initial_indent="  ", subsequent_indent="    ")
+        lines += textwrap.wrap(
+            f"{task}: {' | '.join(map(clean, labels))}", 98, initial_indent="  ", subsequent_indent="    "
+        )
     return "\n".join(lines) + "\n"
 
 

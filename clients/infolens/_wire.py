@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ._transports.base import InferRequest
 from .contract import CONTRACTS, ENSEMBLE, SUMMARY_SETTINGS, TEXT, TITLE, AnswerKind, Task, TaskContract, Tensor
 from .errors import InvalidSettingError, UnexpectedResponseError
-from .types import ANSWER_TYPES, Answer, Article, Labelled, Reading, Report, SummaryOptions
+from .types import Answer, Article, Labelled, Reading, Report, SummaryOptions, answer_type
 
 DTYPES: Final[Mapping[str, type[np.generic]]] = {
     "BYTES": np.object_,
@@ -103,7 +103,7 @@ def unpack(outputs: Mapping[str, NDArray[Any]], tasks: Collection[Task]) -> Repo
                 f"{reading.truncated_tokens} of {reading.tokens}; {_HINT}"
             )
         facts = _READERS[contract.answers](contract, tensors)
-        answers[task] = ANSWER_TYPES[task](**facts, reading=reading)
+        answers[task] = answer_type(task)(**facts, reading=reading)
     return Report.of(answers)
 
 

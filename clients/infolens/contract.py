@@ -7,11 +7,18 @@ but the standard library.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, ClassVar, Final
+from typing import Final
 
+from .tasks import (
+    CONTRACTS,
+    ENSEMBLE,
+    AnswerKind,
+    ServedModel,
+    Task,
+    TaskContract,
+    register,
+    register_classifier,
+)
 from .tensors import (
     ATTENTION_MASK,
     INPUT_IDS,
@@ -82,201 +89,8 @@ A model whose limit is smaller uses the buckets below its limit, and the limit i
 MAX_ARTICLE_BYTES: Final = 262_144
 """Largest title plus text that the server tokenizes, in UTF-8 bytes; a longer one is refused with a clear error."""
 
-ENSEMBLE: Final = "info_lens"
-"""The ensemble that answers all three tasks at once."""
-
-
 LABELS_PARAMETER: Final = "labels"
 """The parameter of a task's ensemble that lists its labels, in JSON: `/v2/models/<ensemble>/config` shows it."""
-
-
-class _Registered(type):
-    """Lets ``for task in Task`` go through the registered tasks, in the order in which answers are shown."""
-
-    def __iter__(cls) -> Iterator[Task]:
-        return iter(CONTRACTS)
-
-
-class Task(str, metaclass=_Registered):
-    """What can be asked of an article: the name of a task of `CONTRACTS`; ``Task(name)`` looks it up.
-
-    Raises:
-        ValueError: No task of that name is registered.
-    """
-
-    __slots__ = ()
-    SUMMARY: ClassVar[Task]
-    CATEGORY: ClassVar[Task]
-    VERACITY: ClassVar[Task]
-
-    def __new__(cls, name: str) -> Task:  # noqa: PYI034 - one object for each name
-        """The registered task of that name: the same object at every call."""
-        for task in CONTRACTS:
-            if task == name:
-                return task
-        raise ValueError(f"a task is one of {', '.join(CONTRACTS)}, not {name!r}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Task, (str(self),)
-
-    @property
-    def value(self) -> str:
-        """The name as a plain string."""
-        return str(self)
-
-
-class AnswerKind(StrEnum):
-    """What the answers of a task are made of; the value ends the name of the model that makes them."""
-
-    TEXT = "text"
-    """A text that a model writes: a summary."""
-    LABELS = "labels"
-    """One of the labels that a classifier was trained to tell, with the probability of each."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServedModel:
-    """Names of the three models of the repository that one exported checkpoint becomes."""
-
-    name: str
-    """The ONNX model; also the prefix of the two models around it."""
-    answers: AnswerKind
-
-    @property
-    def tokenizer(self) -> str:
-        """The model that makes token ids of text, such as ``bart_tokenizer``."""
-        return f"{self.name}_tokenizer"
-
-    @property
-    def postprocessor(self) -> str:
-        """The model that makes answers of the ONNX model's outputs, such as ``bart_text`` or ``xlnet_labels``."""
-        return f"{self.name}_{self.answers.value}"
-
-    @property
-    def chain(self) -> tuple[str, str, str]:
-        """The three models in the order in which an article passes through them."""
-        return self.tokenizer, self.name, self.postprocessor
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskContract:
-    """Everything that has a name in one task: what it reads, what it answers, and the models that do it.
-
-    A task takes any architecture that gives its kind of answers, and several models may lie side by side in a
-    repository; the task's ensemble says which of them serves.
-    """
-
-    task: Task
-    answers: AnswerKind
-    ensemble: str
-    """The ensemble that answers this task alone: the name that clients use, whatever model stands behind it."""
-    model: str
-    """Name of the served model where its architecture is ``architecture``, as the starter's is."""
-    architecture: str
-    """``model_type`` of the checkpoints that become ``model``; see `model_name` for the others."""
-    reads: tuple[str, ...]
-    """The inputs that the tokenizer joins with a line break, in this order."""
-    inputs: tuple[Tensor, ...]
-    """Inputs of the ensemble."""
-    settings: tuple[SummarySetting, ...] = ()
-    """What a request may set; each is one of ``inputs``."""
-    default_labels: tuple[str, ...] = ()
-    """The labels of the starter. A checkpoint brings its own, and a server's answers carry them."""
-    by_default: bool = True
-    """Whether the task is asked for when a request names no task."""
-
-    def model_name(self, architecture: str) -> str:
-        """Name in the repository of a model of an architecture: ``distilbert``, or ``category_roberta``."""
-        if architecture == self.architecture:
-            return self.model
-        return f"{self.task}_{architecture}".replace("-", "_")
-
-    def served(self, model: str = "") -> ServedModel:
-        """The models of an exported checkpoint, by its name in the repository; the starter's by default."""
-        return ServedModel(name=model or self.model, answers=self.answers)
-
-    def model_inputs(self, *, token_types: bool) -> tuple[Tensor, ...]:
-        """Inputs of the ONNX model: tokens, their types where the architecture has such, and the settings."""
-        types = (TOKEN_TYPE_IDS,) if token_types else ()
-        dummies = tuple(Tensor(name=setting.name, dtype="UINT8", dims=(-1,)) for setting in self.settings)
-        return (INPUT_IDS, ATTENTION_MASK, *types, *dummies)
-
-    def model_outputs(self, labels: int = -1) -> tuple[Tensor, ...]:
-        """Outputs of the ONNX model; ``labels`` is how many there are, -1 where that is not known."""
-        outputs = {AnswerKind.TEXT: SEQUENCES, AnswerKind.LABELS: _probabilities("probabilities", labels)}
-        return (outputs[self.answers],)
-
-    def outputs(self, labels: int = -1) -> tuple[Tensor, ...]:
-        """Outputs of the last model, under the same names in the ensembles; ``labels`` as in `model_outputs`."""
-        name = self.task.value
-        answer = Tensor(name=name, dtype="BYTES", dims=(1,))
-        more = {
-            AnswerKind.TEXT: (),
-            AnswerKind.LABELS: (
-                Tensor(name=f"{name}_probability", dtype="FP32", dims=(1,)),
-                _probabilities(f"{name}_probabilities", labels),
-                Tensor(name=self.labels_output, dtype="BYTES", dims=(labels,)),
-            ),
-        }
-        return (answer, *more[self.answers])
-
-    @property
-    def labels_output(self) -> str:
-        """Name of the output that names the labels, in the order of the probabilities."""
-        return f"{self.task.value}_labels"
-
-    @property
-    def tokens_output(self) -> str:
-        """Name in the ensembles of the tokenizer's ``tokens`` output."""
-        return f"{self.task.value}_tokens"
-
-    @property
-    def truncated_output(self) -> str:
-        """Name in the ensembles of the tokenizer's ``truncated_tokens`` output."""
-        return f"{self.task.value}_truncated_tokens"
-
-    def ensemble_outputs(self, labels: int = -1) -> tuple[Tensor, ...]:
-        """All outputs of this task in the ensembles, in the order of the configuration."""
-        return (
-            *self.outputs(labels),
-            Tensor(name=self.tokens_output, dtype="INT32", dims=(1,)),
-            Tensor(name=self.truncated_output, dtype="INT32", dims=(1,)),
-        )
-
-
-def _probabilities(name: str, labels: int) -> Tensor:
-    return Tensor(name=name, dtype="FP32", dims=(labels,))
-
-
-CONTRACTS: Final[dict[Task, TaskContract]] = {}
-"""The tasks, in the order in which answers are shown. A new task is one more `register` below."""
-
-
-def register(task: str, **facts: Any) -> Task:
-    """Add a task to `CONTRACTS`.
-
-    Args:
-        task: Its name: a lower-case word.
-        facts: The other fields of its `TaskContract`.
-
-    Raises:
-        ValueError: The name is taken, or is no lower-case identifier.
-    """
-    if not task.isidentifier() or task != task.lower() or task in CONTRACTS:
-        raise ValueError(f"a task's name is a lower-case word that no other task has, not {task!r}")
-    name = str.__new__(Task, task)
-    CONTRACTS[name] = TaskContract(task=name, **facts)
-    return name
-
-
-def register_classifier(task: str, **facts: Any) -> Task:
-    """Add a task whose answers are labels, read from an article's title and text; arguments as of `register`."""
-    shape: dict[str, Any] = {
-        "answers": AnswerKind.LABELS,
-        "reads": (TITLE.name, TEXT.name),
-        "inputs": (TITLE, TEXT),
-    }
-    return register(task, **{**shape, **facts})
 
 
 Task.SUMMARY = register(

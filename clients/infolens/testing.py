@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 
 from ._transports.base import InferRequest
 from ._wire import pack_report, unpack_request
-from .contract import CATEGORIES, CONTRACTS, LABELS_PARAMETER, VERACITIES
+from .contract import CATEGORIES, CONTRACTS, LABELS_PARAMETER, VERACITIES, AnswerKind, Task
 from .errors import InfoLensError, InvalidSettingError, ModelUnavailableError
-from .types import Article, Category, Labelled, Reading, Report, ServerStatus, Summary, Veracity
+from .types import Answer, Article, Category, Labelled, Reading, Report, ServerStatus, Summary, Veracity, answer_type
 
 __all__ = ["FakeTransport", "InferRequest", "fake_report"]
 
-Answer = Report | InfoLensError
+FakeAnswer = Report | InfoLensError
 
 
 def fake_report(
@@ -42,6 +42,8 @@ def fake_report(
     veracities: Sequence[str] = VERACITIES,
 ) -> Report:
     """A complete report; what ``probability`` leaves is spread evenly over the other labels.
+
+    Further tasks that are registered answer with the first label of their starter.
 
     Args:
         summary: Its text.
@@ -71,11 +73,17 @@ def fake_report(
             "reading": reading,
         }
 
-    return Report(
-        summary=Summary(text=summary, reading=reading),
-        category=Category(**labelled(category, categories)),
-        veracity=Veracity(**labelled(veracity, veracities)),
-    )
+    own: dict[Task, Answer] = {
+        Task.SUMMARY: Summary(text=summary, reading=reading),
+        Task.CATEGORY: Category(**labelled(category, categories)),
+        Task.VERACITY: Veracity(**labelled(veracity, veracities)),
+    }
+    further: dict[Task, Answer] = {}
+    for task, contract in CONTRACTS.items():
+        if task not in own and contract.answers is AnswerKind.LABELS:
+            labels = contract.default_labels or ("yes", "no")
+            further[task] = answer_type(task)(**labelled(labels[0], labels))
+    return Report.of(own | further)
 
 
 class FakeTransport:
@@ -88,7 +96,7 @@ class FakeTransport:
     """
 
     def __init__(
-        self, answer: Answer | Callable[[Article], Answer] | None = None, *, status: ServerStatus | None = None
+        self, answer: FakeAnswer | Callable[[Article], FakeAnswer] | None = None, *, status: ServerStatus | None = None
     ) -> None:
         self._answer = answer if answer is not None else fake_report()
         self._status = status

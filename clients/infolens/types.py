@@ -203,6 +203,21 @@ ANSWER_TYPES: Final[dict[Task, type[Answer]]] = {
 """The type of each task's answers. A new task is one more line, beside its entry in `infolens.contract`."""
 
 
+def answer_type(task: Task) -> type[Answer]:
+    """The type of a task's answers.
+
+    Raises:
+        KeyError: `ANSWER_TYPES` does not know it.
+    """
+    if task not in ANSWER_TYPES:
+        raise KeyError(f"the task {task} has no type of answers: add it to ANSWER_TYPES in infolens/types.py")
+    return ANSWER_TYPES[task]
+
+
+_OWN_FIELDS: Final = ("summary", "category", "veracity")
+"""The tasks whose answers are fields of a report."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
     """The answers for one article; a task that was not asked for is None."""
@@ -210,20 +225,26 @@ class Report:
     summary: Summary | None = None
     category: Category | None = None
     veracity: Veracity | None = None
-    more: Mapping[Task, Answer] = field(default_factory=dict)
+    more: Mapping[Task, Answer] = field(default_factory=dict, hash=False)
     """Answers of further tasks, by task."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "more", MappingProxyType(dict(self.more)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Report.of, (self.answers,)
 
     @classmethod
     def of(cls, answers: Mapping[Task, Answer]) -> Report:
         """The report of answers by task."""
-        own = {f.name for f in fields(cls)} - {"more"}
-        named: dict[str, Any] = {task.value: answer for task, answer in answers.items() if task in own}
-        return cls(**named, more={task: answer for task, answer in answers.items() if task not in own})
+        named: dict[str, Any] = {task.value: answer for task, answer in answers.items() if task in _OWN_FIELDS}
+        return cls(**named, more={task: answer for task, answer in answers.items() if task not in _OWN_FIELDS})
 
     @property
     def answers(self) -> dict[Task, Answer]:
         """Every answer that there is, by task, in the order of the contract."""
-        found = {task: getattr(self, task.value, None) or self.more.get(task) for task in Task}
+        own = {name: getattr(self, name) for name in _OWN_FIELDS}
+        found = {task: own[task] if task in own else self.more.get(task) for task in Task}
         return {task: answer for task, answer in found.items() if answer is not None}
 
     @property

@@ -128,7 +128,7 @@ def test_the_server_shows_its_labels(served: Served, capsys: pytest.CaptureFixtu
     assert {"category_roberta", "veracity_bert", "sentiment", "feel"} <= set(status.models)
     assert "distilbert" not in status.models
     assert infolens(["status", "--server", served.server.http_url]) == 0
-    assert "category: Harbour & Coast, Opera, Football, Kommunalpolitik" in capsys.readouterr().out
+    assert "category: Harbour & Coast | Opera | Football | Kommunalpolitik" in capsys.readouterr().out
 
 
 def test_any_client_reads_the_labels(served: Served) -> None:

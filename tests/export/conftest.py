@@ -23,7 +23,7 @@ from transformers import (
 
 from export.articles import ARTICLES
 from export.repository import publish
-from infolens.contract import CATEGORIES, VERACITIES, Task
+from infolens.contract import CONTRACTS, Task
 from tests.export.artefacts import exported
 
 
@@ -75,7 +75,7 @@ def _unigram() -> XLNetTokenizerFast:
     return XLNetTokenizerFast(tokenizer_object=trained, model_max_length=160)
 
 
-def _bart(size: int) -> BartForConditionalGeneration:
+def _bart(size: int, _: tuple[str, ...]) -> BartForConditionalGeneration:
     config = BartConfig(
         vocab_size=size,
         d_model=32,
@@ -99,7 +99,7 @@ def _bart(size: int) -> BartForConditionalGeneration:
     return model
 
 
-def _distilbert(size: int) -> DistilBertForSequenceClassification:
+def _distilbert(size: int, labels: tuple[str, ...]) -> DistilBertForSequenceClassification:
     config = DistilBertConfig(
         vocab_size=size,
         dim=32,
@@ -108,34 +108,36 @@ def _distilbert(size: int) -> DistilBertForSequenceClassification:
         hidden_dim=64,
         max_position_embeddings=160,
         initializer_range=0.2,
-        **_labels(CATEGORIES),
+        **_labels(labels),
     )
     return DistilBertForSequenceClassification(config)
 
 
-def _xlnet(size: int) -> XLNetForSequenceClassification:
+def _xlnet(size: int, labels: tuple[str, ...]) -> XLNetForSequenceClassification:
     config = XLNetConfig(
-        vocab_size=size, d_model=32, n_layer=2, n_head=2, d_inner=64, initializer_range=0.2, **_labels(VERACITIES)
+        vocab_size=size, d_model=32, n_layer=2, n_head=2, d_inner=64, initializer_range=0.2, **_labels(labels)
     )
     return XLNetForSequenceClassification(config)
 
 
-_MAKERS: dict[Task, tuple[Callable[[], Any], Callable[[int], Any]]] = {
-    Task.SUMMARY: (_byte_level_bpe, _bart),
-    Task.CATEGORY: (_word_piece, _distilbert),
-    Task.VERACITY: (_unigram, _xlnet),
+_MAKERS: dict[str, tuple[Callable[[], Any], Callable[[int, tuple[str, ...]], Any]]] = {
+    "bart": (_byte_level_bpe, _bart),
+    "distilbert": (_word_piece, _distilbert),
+    "xlnet": (_unigram, _xlnet),
 }
+"""By the architecture of a task's starter."""
 
 
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[Task, Path]:
     """A folder with a checkpoint for each task."""
     folders = {}
-    for task, (make_tokenizer, make_model) in _MAKERS.items():
+    for task, contract in CONTRACTS.items():
+        make_tokenizer, make_model = _MAKERS[contract.architecture]
         torch.manual_seed(0)
         tokenizer = make_tokenizer()
         folder = tmp_path_factory.mktemp(task.value) / "checkpoint"
-        make_model(len(tokenizer)).save_pretrained(folder)
+        make_model(len(tokenizer), contract.default_labels).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         folders[task] = folder
     return folders

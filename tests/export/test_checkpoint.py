@@ -17,6 +17,7 @@ from export.errors import CheckpointError
 from export.labels import read_naming
 from export.tokenization import serving_tokenizer
 from infolens.contract import CATEGORIES, Task
+from tests import families
 
 pytestmark = pytest.mark.filterwarnings("ignore:Moving the following attributes")
 
@@ -87,7 +88,7 @@ def test_wrong_architecture_names_both(checkpoints: dict[Task, Path], tmp_path: 
     with pytest.raises(CheckpointError, match=r"one of bart, but the checkpoint's, 'distilbert', gives labels"):
         load_checkpoint(Task.SUMMARY, str(checkpoints[Task.CATEGORY]))
     folder = changed(checkpoints[Task.CATEGORY], tmp_path, model_type="gpt2")
-    with pytest.raises(CheckpointError, match=r"deberta-v2, distilbert, roberta, xlnet, but .* 'gpt2', is not known"):
+    with pytest.raises(CheckpointError, match=r"one of bert, .*distilbert, .*, but .* 'gpt2', is not known"):
         load_checkpoint(Task.CATEGORY, str(folder))
 
 
@@ -111,6 +112,27 @@ def test_missing_folder_and_missing_tokenizer_are_named(checkpoints: dict[Task, 
         load_checkpoint(Task.SUMMARY, str(folder))
 
 
+def test_optimum_may_express_what_our_graph_cannot(checkpoints: dict[Task, Path], tmp_path: Path) -> None:
+    folder = changed(checkpoints[Task.CATEGORY], tmp_path, activation="silu")
+    with pytest.raises(CheckpointError, match="try --exporter optimum"):
+        load_checkpoint(Task.CATEGORY, str(folder))
+    assert load_checkpoint(Task.CATEGORY, str(folder), own_graph=False).config.activation == "silu"
+
+
+def test_a_family_without_a_writer_of_ours_names_optimum_before_its_weights_are_read(tmp_path: Path) -> None:
+    folder = families.checkpoint(tmp_path / "deberta", "deberta-v2", ("a", "b"))
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="add --exporter optimum"):
+        load_checkpoint(Task.CATEGORY, str(folder))
+
+
+def test_a_mistyped_folder_is_not_asked_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError, match="no checkpoint folder 'checkpoints/nope'"):
+        load_checkpoint(Task.CATEGORY, "checkpoints/nope")
+
+
 def test_a_task_takes_any_architecture_with_its_kind_of_answers(checkpoints: dict[Task, Path]) -> None:
     checkpoint = load_checkpoint(Task.VERACITY, str(checkpoints[Task.CATEGORY]))
     assert (checkpoint.architecture.model_type, checkpoint.labels) == ("distilbert", CATEGORIES)
@@ -127,9 +149,11 @@ def test_a_task_takes_any_architecture_with_its_kind_of_answers(checkpoints: dic
         ),
         ({"id2label": {"0": "only"}}, "at least two labels"),
         ({"id2label": {"0": "real", "1": "real"}}, "real twice"),
-        ({"id2label": {"0": "real", "1": "fa\nke"}}, "one line of at most 200"),
+        ({"id2label": {"0": "real", "1": "fa\nke"}}, "a label is one line, but"),
         ({"id2label": {"0": "real", "1": " "}}, "without blanks around it"),
         ({"id2label": {"0": "real", "2": "fake"}}, "numbered from 0"),
+        ({"id2label": {"0": "real", "1": "f" * 201}}, "at most 200 characters"),
+        ({"id2label": {"0": "real", "1": "\ud800"}}, "UTF-8 can carry"),
     ],
     ids=str,
 )
@@ -162,6 +186,9 @@ def test_classes_without_names_are_named(checkpoints: dict[Task, Path], tmp_path
         ("LABEL_0=real,fake", "not 'LABEL_0=real', 'fake'"),
         ("LABEL_7=real", "renames 'LABEL_7', which .* has not; it has: real, fake"),
         ("real=fake", "fake twice"),
+        ("real=true,real=right", "names real twice"),
+        ("", "cannot be read"),
+        ("real=" + 300 * "x", "at most 200 characters"),
     ],
 )
 def test_names_that_do_not_fit_are_told(checkpoints: dict[Task, Path], text: str, message: str) -> None:
@@ -195,5 +222,6 @@ def test_the_tokenizer_is_the_one_that_the_checkpoint_holds(checkpoints: dict[Ta
 
 def test_max_tokens_beyond_the_model_is_refused(checkpoints: dict[Task, Path]) -> None:
     assert load_checkpoint(Task.CATEGORY, str(checkpoints[Task.CATEGORY]), max_tokens=100).max_tokens == 100
-    with pytest.raises(CheckpointError, match=r"limit \(160\), not 161"):
-        load_checkpoint(Task.CATEGORY, str(checkpoints[Task.CATEGORY]), max_tokens=161)
+    for wrong in (161, 2, 0):  # two of them are special
+        with pytest.raises(CheckpointError, match=rf"between 3 .* limit \(160\), not {wrong}"):
+            load_checkpoint(Task.CATEGORY, str(checkpoints[Task.CATEGORY]), max_tokens=wrong)

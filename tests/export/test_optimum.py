@@ -23,9 +23,6 @@ from infolens.contract import INPUT_IDS
 from tests.export.adapted import Array, articles_of, asking, kernels, padded, session, written
 
 WIDTH, INNER, CLASSES, WORDS, POSITIONS = 8, 12, 3, 50, 6
-LIMITS = {Precision.FP32: 1e-5, Precision.FP16: 5e-3, Precision.INT8: 0.05}
-"""Allowed differences of a probability of the small graph."""
-
 # In the manner of DeBERTa: positions that go through the weights of the keys, a weight behind a Transpose, a bias on
 # either side, a product that two nodes read, an If that reads from outside, and two layers of a head.
 NODES = """
@@ -122,7 +119,7 @@ def test_the_adapted_graph_answers_as_its_source(tmp_path: Path, precision: Prec
     for native in kernels(precision):
         ask = asking(path, native=native)
         alone = np.concatenate([ask([article], len(article)) for article in articles])
-        assert np.abs(alone - expected).max() < LIMITS[precision]
+        assert np.abs(alone - expected).max() < precision.number_format.probability
         assert np.abs(ask(articles, 17) - alone).max() < 1e-4, "a neighbour or padding changed an answer"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from export.errors import DeploymentError, RepositoryError
 from export.generated import check_generated
 from export.repository import publish
 from infolens.contract import ENSEMBLE, Task
+from serving.errors import RepositoryError as ServingRepositoryError
+from serving.repository import check_repository
 from tests.export.artefacts import exported
 
 DESKS = ("Harbour", "Opera", "Football", "Kommunalpolitik")
@@ -88,8 +91,100 @@ def test_two_models_and_no_word_which_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["classify", ENSEMBLE, "xlnet", "distilbert_labels"])
 def test_a_name_that_is_taken_is_refused(repository: Path, tmp_path: Path, name: str) -> None:
-    with pytest.raises(RepositoryError, match=f"{name} is .* with --name"):
+    with pytest.raises(RepositoryError, match=f"{name}.* is .* with --name"):
         publish(exported(Task.CATEGORY, tmp_path / "made", model_type="bert", name=name), repository)
+
+
+def test_a_model_does_not_take_the_place_of_anothers_parts(repository: Path, tmp_path: Path) -> None:
+    publish(exported(Task.CATEGORY, tmp_path / "made", model_type="bert", name="mine_labels"), repository)
+    with pytest.raises(RepositoryError, match="mine needs the name mine_labels, which is a model of its own"):
+        publish(exported(Task.CATEGORY, tmp_path / "made", model_type="bert", name="mine"), repository)
+
+
+def test_numbers_of_a_deployment_leave_the_choice_alone(repository: Path, tmp_path: Path) -> None:
+    with_roberta(repository, tmp_path)
+    (tmp_path / "tuned.toml").write_text("max_running = 24\n")
+    assert main(["configs", "--repository", str(repository), "--deployment", str(tmp_path / "tuned.toml")]) == 0
+    assert asked(repository) == "category_roberta"
+    (tmp_path / "empty.toml").write_text("")
+    assert main(["configs", "--repository", str(repository), "--deployment", str(tmp_path / "empty.toml")]) == 0
+    assert main(["configs", "--repository", str(repository), "--check"]) == 0
+    assert "max_running = 24" not in (repository / "deployment.toml").read_text()
+
+
+def test_parts_of_unequal_versions_are_told_and_mended_by_an_export(repository: Path, tmp_path: Path) -> None:
+    publish(exported(Task.CATEGORY, tmp_path / "made", labels=DESKS), repository)
+    shutil.rmtree(repository / "distilbert" / "2")  # as after a kill, or a step back by hand
+    message = "distilbert_tokenizer 2, distilbert 1, distilbert_labels 2"
+    with pytest.raises(RepositoryError, match=message):
+        check_generated(repository)
+    with pytest.raises(ServingRepositoryError, match="classify asks models of unequal versions"):
+        check_repository(repository)
+    (repository / "distilbert_labels" / "2").rename(repository / "distilbert_labels" / "4")
+    assert publish(exported(Task.CATEGORY, tmp_path / "made"), repository) == 5  # newer than any part
+    assert check_generated(repository) == []
+    assert "distilbert" in check_repository(repository)
+
+
+def test_labels_that_are_not_the_artefacts_are_told(repository: Path) -> None:
+    (repository / "xlnet_labels" / "1" / "labels.txt").write_text("fake\nreal\n")
+    with pytest.raises(RepositoryError, match=r"xlnet_labels/1/labels\.txt does not hold .* real, fake"):
+        check_generated(repository)
+
+
+def test_what_nothing_stands_behind_is_told(
+    repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part in ("distilbert", "distilbert_tokenizer"):
+        shutil.rmtree(repository / part)
+    assert check_generated(repository) == [
+        "info_lens/config.pbtxt",
+        "classify/config.pbtxt",
+        "distilbert_labels/config.pbtxt",
+    ]
+    assert main(["configs", "--repository", str(repository)]) == 1
+    assert "nothing stands behind classify/config.pbtxt any more" in capsys.readouterr().err
+    with pytest.raises(ServingRepositoryError, match="classify asks distilbert_tokenizer, which is not in"):
+        check_repository(repository)
+
+
+def test_a_broken_artefact_does_not_bar_its_own_replacement(repository: Path, tmp_path: Path) -> None:
+    (repository / "distilbert" / "1" / "artefact.json").write_text("{")
+    with pytest.raises(RepositoryError, match="or delete its folders"):
+        publish(exported(Task.VERACITY, tmp_path / "made"), repository)
+    publish(exported(Task.CATEGORY, tmp_path / "made", b"new"), repository, replace=True)
+    assert check_generated(repository) == []
+
+
+def test_a_repository_of_before_architectures_were_named_is_read(repository: Path, tmp_path: Path) -> None:
+    for name in ("bart", "distilbert", "xlnet"):
+        path = repository / name / "1" / "artefact.json"
+        document = json.loads(path.read_text())
+        for key in ("model_type", "token_types", "labels", "exporter"):
+            del document[key]
+        path.write_text(json.dumps(document))
+    assert check_generated(repository) == []
+    with_roberta(repository, tmp_path)
+    assert asked(repository) == "category_roberta"
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden"])
+def test_a_configuration_has_a_plain_name(repository: Path, name: str) -> None:
+    with pytest.raises(SystemExit):
+        main(["configs", "--repository", str(repository), "--config-name", name])
+
+
+def test_a_broken_deployment_is_told_by_every_command(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (repository / "deployment.toml").write_text("[[[")
+    to = ("--repository", str(repository))
+    for words in (["serve", "category", "distilbert", *to], ["list", *to], ["configs", *to]):
+        assert main(words) == 1
+        assert "cannot read the deployment deployment.toml" in capsys.readouterr().err
+    (repository / "deployment.toml").write_bytes(b"\xef\xbb\xbfmax_running = 3\n")
+    assert main(["serve", "category", "distilbert", *to]) == 0
+    (repository / "deployment-big.toml").write_text('[serves]\ncategory = "nope"\n')
+    assert main(["configs", *to]) == 1
+    assert "deployment-big.toml: [serves] lets nope answer category" in capsys.readouterr().err
 
 
 def test_every_deployment_is_generated_anew_after_an_export(repository: Path, tmp_path: Path) -> None:
@@ -146,6 +241,7 @@ def test_the_deployment_of_the_committed_configuration_stays(repository: Path, t
         ("[serves]\ncategory = 3", r"\[serves\] names a model for each task"),
         ('[serves]\nmood = "bert"', r"has no task 'mood'; there are summary, category, veracity"),
         ("max_running = 0", "max_running is at least 1"),
+        ("queue_delay_microseconds = -5", "queue_delay_microseconds is at least 0, not -5"),
         ("max_running =", r"cannot read the deployment deployment\.toml"),
     ],
 )
@@ -165,7 +261,7 @@ def test_the_models_are_listed(repository: Path, tmp_path: Path, capsys: pytest.
     lines = capsys.readouterr().out.splitlines()
     roberta, starter = (next(line for line in lines if name in line) for name in ("category_roberta", "distilbert"))
     assert roberta.split()[:3] == ["category", "serves", "category_roberta"]
-    assert "roberta, int8, 300 tokens; Harbour, Opera, Football, Kommunalpolitik" in roberta
+    assert "version 1, roberta, int8, 300 tokens; Harbour | Opera | Football | Kommunalpolitik" in roberta
     assert starter.split()[:2] == ["category", "distilbert"]
 
 

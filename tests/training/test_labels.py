@@ -251,3 +251,28 @@ def test_the_baseline_teaches_rare_labels_too() -> None:
     np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-5)
     alone = out_of_fold(["sun one", "sun two", "sun three", "rain"], np.asarray([0, 0, 0, 1]), classes=2)
     assert alone[3].tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("label", ["two\nlines", "x" * 201, "\ud800"])
+def test_a_label_that_could_not_be_served_is_refused_before_training(label: str) -> None:
+    counts = {"train": Counter({"Sports": 3, label: 3})}
+    assert label_problem(Task.CATEGORY, counts).startswith("a label ")
+
+
+def test_a_rare_label_that_is_nearly_another_is_pointed_out(caplog: pytest.LogCaptureFixture) -> None:
+    frame = pd.DataFrame({"label": ["Sports"] * 50 + ["sports", "Travel"]})
+    run_labels({"train": frame}, Task.CATEGORY, (), source="news.csv")
+    assert "the label 'sports' is rare: is 'Sports' meant?" in caplog.text
+    assert "'Travel'" not in caplog.text
+
+
+def test_a_starter_of_fewer_words_than_dimensions_trains(tmp_path: Path) -> None:
+    words = {"good": "fine day", "bad": "grey day"}
+    rows = [(words[label], label) for label in words for _ in range(20)]
+    data = tmp_path / "moods.csv"
+    pd.DataFrame(rows, columns=["text", "label"]).assign(
+        text=[f"{text} {'abcdefgh'[i % 8]} {'abcdefgh'[i // 8]}" for i, (text, _) in enumerate(rows)],
+        split=[("train", "train", "validation", "test")[i % 4] for i in range(len(rows))],
+    ).to_csv(data, index=False)
+    recipe = small(data=str(data), width=192, max_steps=1, num_train_epochs=1.0, teacher=0.0)
+    assert fit(Task.CATEGORY, recipe, tmp_path / "out")["steps"] == 1

@@ -167,6 +167,16 @@ def _copy(folder: Path, to: Path, *, macro_f1: float) -> Path:
     return to
 
 
+def test_the_default_store_is_the_same_for_workers_in_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sent = Tracking().anywhere
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert sent.resolved == f"sqlite:///{tmp_path}/mlruns/mlflow.db"
+
+
 def test_a_server_that_is_not_there_is_said_before_anything_is_trained(tmp_path: Path) -> None:
     gone = Tracking(uri="http://127.0.0.1:9")
     with pytest.raises(TrackingError, match=r"--tracking-uri http://127.0.0.1:9: no MLflow server answers there"):

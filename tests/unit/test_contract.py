@@ -67,6 +67,25 @@ def test_a_task_needs_a_name_of_its_own(name: str) -> None:
         register_classifier(name, ensemble="x", model="x", architecture="bert")
 
 
+@pytest.mark.parametrize(
+    ("name", "facts", "message"),
+    [
+        ("list", {}, "none of configs, error, file, list"),
+        ("category_labels", {}, "lower-case word"),
+        ("größe", {}, "lower-case word"),
+        ("mood", {"ensemble": "classify"}, "classify of the task mood is another task's"),
+        ("mood", {"ensemble": "info_lens"}, "info_lens of the task mood"),
+        ("mood", {"ensemble": "distilbert_labels"}, "distilbert_labels of the task mood"),
+        ("mood", {"model": "bart"}, "bart, bart_tokenizer of the task mood"),
+        ("mood", {"ensemble": ""}, "letters, digits and underscores"),
+    ],
+)
+def test_what_another_task_has_cannot_be_registered(name: str, facts: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        register_classifier(name, **{"ensemble": "feel", "model": "feeling", "architecture": "bert", **facts})
+    assert len(CONTRACTS) == 3
+
+
 def test_a_model_of_another_family_has_a_name_of_its_own() -> None:
     category = CONTRACTS[Task.CATEGORY]
     assert category.model_name("distilbert") == "distilbert"

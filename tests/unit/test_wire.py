@@ -9,17 +9,19 @@ from numpy.typing import NDArray
 
 from infolens import (
     Article,
+    Client,
     InvalidSettingError,
     Labelled,
     Reading,
     Report,
+    Summary,
     SummaryOptions,
     Task,
     UnexpectedResponseError,
 )
 from infolens._wire import merge, pack, pack_report, parse_tasks, unpack, unpack_request
 from infolens.contract import CONTRACTS
-from infolens.testing import fake_report
+from infolens.testing import FakeTransport, fake_report
 
 ALL = tuple(Task)
 ARTICLE = Article(text="Zwölf Boote\x00", title="Regatta")
@@ -129,6 +131,20 @@ def test_a_task_of_ones_own_is_asked_for_and_read(sentiment: Task) -> None:
     assert report.answers == {sentiment: mood}
     assert report.to_dict()["sentiment"]["label"] == "glad"
     assert pickle.loads(pickle.dumps(report)) == report
+
+
+def test_a_fake_answers_further_tasks_too(sentiment: Task) -> None:
+    answer = Client(transport=FakeTransport()).analyze("Text", tasks=[sentiment]).answers[sentiment]
+    assert isinstance(answer, Labelled)
+    assert (answer.label, len(answer.probabilities)) == ("bad", 3)
+
+
+def test_a_report_cannot_be_changed() -> None:
+    reading = Reading(tokens=1)
+    report = Report(summary=Summary(text="Short.", reading=reading))
+    assert hash(report) == hash(Report(summary=Summary(text="Short.", reading=reading)))
+    with pytest.raises(TypeError):
+        report.more[Task.CATEGORY] = None  # type: ignore[index]
 
 
 def test_only_the_tasks_that_were_asked_for_are_read() -> None:

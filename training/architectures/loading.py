@@ -220,4 +220,4 @@ def require_length(model: Any, base: str, **tokens: int) -> None:
     limit = architecture_of(model.config.model_type).limit(model.config)
     for name, value in tokens.items():
         if limit and value > limit:
-            raise SettingError(f"{name} is at most {limit} for {base}, not {value}")
+            raise SettingError(f"{name} is at most {limit} for {base}, not {value}: say --set {name}={limit}")

@@ -63,6 +63,13 @@ _RULES: Final = (
         ModelUnavailableError,
         "see `infolens status` for the models that are ready",
     ),
+    _Rule(
+        _codes("INVALID_ARGUMENT 400"),
+        r"(?i)unexpected inference output",
+        ModelUnavailableError,
+        "it has no model for a task that was asked for, or is of another version than the client: "
+        "see `infolens status`, and name the tasks that it has",
+    ),
     _Rule(_codes("DEADLINE_EXCEEDED 408 504"), "", RequestTimeoutError, "raise timeout_s, or ask for less"),
     _Rule(_codes("UNAVAILABLE 502 503"), "", ServerUnavailableError, _START),
     _Rule(_codes("UNAUTHENTICATED PERMISSION_DENIED 401 403"), "", RequestRejectedError, "pass credentials as headers"),
