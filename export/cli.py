@@ -274,6 +274,11 @@ def _export(options: argparse.Namespace) -> int:
     )
     if outcome.artefact.labels:
         print(f"labels: {' | '.join(outcome.artefact.labels)}")
+    if outcome.version > 1 and not options.replace:
+        print(
+            f"it takes the place of version {outcome.version - 1} at the server's next start; --name NAME puts a model "
+            "beside the others"
+        )
     _say_who_serves(options, outcome.name)
     return 0
 
