@@ -3,8 +3,13 @@
 import signal
 import sys
 
-from .cli import main
+try:
+    from .cli import main
+except ModuleNotFoundError as error:
+    sys.exit(f"python -m export needs the package {error.name}: `make .venv/.info-lens/dev` installs it in .venv")
 
 # A terminated export, too, clears up what it wrote beside the repository.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-sys.exit(main())
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,7 +2,10 @@
 
 import sys
 
-from .cli import main
+try:
+    from .cli import main
+except ModuleNotFoundError as error:
+    sys.exit(f"python -m training needs the package {error.name}: `make .venv/.info-lens/dev` installs it in .venv")
 
 if __name__ == "__main__":
     sys.exit(main())
