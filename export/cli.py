@@ -13,9 +13,9 @@ from typing import Any, Final
 from infolens.contract import CONTRACTS, AnswerKind, Task, TaskContract
 
 from .checks import Tolerances
-from .deployment import keeping_serving, parse_stored, read_deployment, stored_texts
+from .deployment import deployment_text, keeping_serving, read_deployment, stored_deployment, stored_texts
 from .errors import ExportError
-from .exported import next_version, require_artefacts, serving
+from .exported import newest_version, require_artefacts, serving
 from .generated import check_generated, write_generated
 from .labels import read_naming
 from .precision import Precision
@@ -195,22 +195,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _configs(options: argparse.Namespace) -> int:
+    stored = stored_texts(options.repository)
     changed: dict[str | None, str] = {}
     if options.deployment:
         read_deployment(options.deployment)  # for its messages, which name the file
-        text = options.deployment.read_text(encoding="utf-8-sig") or _AS_COMMITTED
+        text = deployment_text(options.deployment) or _AS_COMMITTED
         if options.config_name is None:
-            text = keeping_serving(text, stored_texts(options.repository)[None], str(options.deployment))
+            text = keeping_serving(text, stored[None], str(options.deployment))
         changed[options.config_name] = text
-    elif options.config_name and options.config_name not in stored_texts(options.repository):
+    elif options.config_name and options.config_name not in stored:
         changed[options.config_name] = _AS_COMMITTED
     if not options.check:
-        written = write_generated(options.repository, changed)
-        print("\n".join(f"wrote {path}" for path in written) or "every generated file is in step")
-        left = check_generated(options.repository)
-        for path in left:
+        done = write_generated(options.repository, changed)
+        print("\n".join(f"wrote {path}" for path in done.written) or "every generated file is in step")
+        for path in done.left_over:
             print(f"nothing stands behind {path} any more: delete it, or its model's folders", file=sys.stderr)
-        return int(bool(left))
+        return int(bool(done.left_over))
     stale = check_generated(options.repository, changed)
     for path in stale:
         print(f"out of step: {path}", file=sys.stderr)
@@ -231,11 +231,11 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _list(options: argparse.Namespace) -> int:
     artefacts = require_artefacts(options.repository)
-    served = serving(artefacts, parse_stored(stored_texts(options.repository))[None])
+    served = serving(artefacts, stored_deployment(options.repository))
     for task in CONTRACTS:
         for name, artefact in artefacts.items():
             if artefact.task == task:
-                version = next_version(options.repository / name, replace=True)
+                version = newest_version(options.repository / name)
                 facts = f"version {version}, {artefact.model_type}, {artefact.precision}, {artefact.max_tokens} tokens"
                 labels = f"; {' | '.join(artefact.labels)}" if artefact.labels else ""
                 print(f"{task:<10} {'serves' if served[task] == name else '':<7} {name:<22} {facts}{labels}")
@@ -288,7 +288,7 @@ def _say_who_serves(options: argparse.Namespace, made: str) -> None:
     task, artefacts = Task(options.command), require_artefacts(options.repository)
     others = [name for name, artefact in artefacts.items() if artefact.task == task and name != made]
     if others:
-        served = serving(artefacts, parse_stored(stored_texts(options.repository))[None])[task]
+        served = serving(artefacts, stored_deployment(options.repository))[task]
         choice = made if served != made else others[0]
         print(
             f"{CONTRACTS[task].ensemble} asks {served} from the server's next start on; to change that: "

@@ -111,8 +111,17 @@ def read_deployment(path: Path) -> Deployment:
     Raises:
         DeploymentError: The file cannot be read, or a field is unknown, of another type or out of its range.
     """
+    return parse_deployment(deployment_text(path), str(path))
+
+
+def deployment_text(path: Path) -> str:
+    """The text of a deployment file.
+
+    Raises:
+        DeploymentError: The file cannot be read.
+    """
     try:
-        return parse_deployment(path.read_text(encoding="utf-8"), str(path))
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DeploymentError(f"cannot read the deployment {path}: {error}") from error
 
@@ -152,10 +161,7 @@ def stored_texts(repository: Path) -> dict[str | None, str]:
     paths: dict[str | None, Path] = {None: repository / deployment_file(None)}
     for path in sorted(repository.glob(deployment_file("*"))):
         paths[path.stem.removeprefix("deployment-")] = path
-    try:
-        texts = {name: path.read_text(encoding="utf-8-sig") for name, path in paths.items() if path.is_file()}
-    except (OSError, UnicodeDecodeError) as error:
-        raise DeploymentError(f"cannot read a deployment of {repository}: {error}") from error
+    texts = {name: deployment_text(path) for name, path in paths.items() if path.is_file()}
     return texts if None in texts else {None: "", **texts}
 
 
@@ -168,6 +174,15 @@ def parse_stored(texts: Mapping[str | None, str]) -> dict[str | None, Deployment
     found = {name: parse_deployment(text, deployment_file(name)) for name, text in texts.items()}
     serves = found[None].serves
     return {name: replace(one, serves={**serves, **one.serves}) for name, one in found.items()}
+
+
+def stored_deployment(repository: Path) -> Deployment:
+    """The deployment behind every ``config.pbtxt`` of a repository.
+
+    Raises:
+        DeploymentError: A deployment file of the repository cannot be read, or is wrong.
+    """
+    return parse_stored(stored_texts(repository))[None]
 
 
 def keeping_serving(new: str, old: str, where: str) -> str:

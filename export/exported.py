@@ -20,9 +20,15 @@ _FIRST: Final = "python -m export summary --checkpoint DIR"
 
 def next_version(model: Path, *, replace: bool) -> int:
     """The version that a new export of the folder ``model`` gets; with ``replace`` the newest that is there."""
-    versions = [int(path.name) for path in model.iterdir() if path.name.isdecimal()] if model.is_dir() else []
-    newest = max(versions, default=0)
+    newest = newest_version(model)
     return newest if replace and newest else newest + 1
+
+
+def newest_version(model: Path) -> int:
+    """The newest version of the folder ``model``; 0 where it has none."""
+    if not model.is_dir():
+        return 0
+    return max((int(path.name) for path in model.iterdir() if path.name.isdecimal()), default=0)
 
 
 def read_artefacts(repository: Path, *, without: str = "") -> dict[str, Artefact]:
@@ -38,7 +44,7 @@ def read_artefacts(repository: Path, *, without: str = "") -> dict[str, Artefact
     """
     artefacts = {}
     for model in sorted({path.parents[1] for path in repository.glob(f"*/*/{MODEL_FILE}")} - {repository / without}):
-        version = next_version(model, replace=True)
+        version = newest_version(model)
         if (model / str(version) / MODEL_FILE).is_file():
             artefacts[model.name] = artefact = read_artefact(model / str(version) / FILE_NAME)
             _require_whole(repository, model.name, version, artefact)
@@ -48,7 +54,7 @@ def read_artefacts(repository: Path, *, without: str = "") -> dict[str, Artefact
 def task_of_model(model: Path) -> str | None:
     """The task of what the folder of a model holds, broken or not; None where nothing says it."""
     try:
-        document = json.loads((model / str(next_version(model, replace=True)) / FILE_NAME).read_text(encoding="utf-8"))
+        document = json.loads((model / str(newest_version(model)) / FILE_NAME).read_text(encoding="utf-8"))
         return str(document["task"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -57,7 +63,7 @@ def task_of_model(model: Path) -> str | None:
 def _require_whole(repository: Path, name: str, version: int, artefact: Artefact) -> None:
     contract = CONTRACTS[Task(artefact.task)]
     models = contract.served(name)
-    newest = {model: next_version(repository / model, replace=True) for model in models.chain}
+    newest = {model: newest_version(repository / model) for model in models.chain}
     if set(newest.values()) != {version}:
         found = ", ".join(f"{model} {number}" for model, number in newest.items())
         raise RepositoryError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 
@@ -22,24 +22,42 @@ def write_files(folder: Path, files: Mapping[str, bytes | Path]) -> None:
             os.fsync(stream.fileno())
 
 
-def move_in(staging: Path, repository: Path, units: Iterable[str]) -> None:
-    """Move files and folders from ``staging/new`` into a repository, in this order, and back if one move fails.
+def move_in(staging: Path, repository: Path, folders: Sequence[str], files: Iterable[str]) -> None:
+    """Move what ``staging/new`` holds into a repository, and all of it back if one move fails.
 
-    What was there before goes to ``staging/old``.
+    What was there before goes to ``staging/old``. A process that is killed on the way leaves no mixture that looks
+    whole: the last of the folders goes away first and comes last.
+
+    Args:
+        staging: Holds what is moved, on the repository's file system.
+        repository: Where it goes.
+        folders: Folders that belong together.
+        files: Files, each of which takes the place of another by itself.
     """
     made: list[Path] = []
     saved: list[tuple[Path, Path]] = []
+
+    def take_away(unit: str) -> None:
+        target, backup = repository / unit, staging / "old" / unit
+        if target.exists():
+            backup.parent.mkdir(parents=True, exist_ok=True)
+            target.rename(backup)
+            saved.append((backup, target))
+
+    def put(unit: str) -> None:
+        target = repository / unit
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (staging / "new" / unit).rename(target)
+        made.append(target)
+
     try:
-        for unit in units:
-            source, target = staging / "new" / unit, repository / unit
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if target.exists():
-                backup = staging / "old" / unit
-                backup.parent.mkdir(parents=True, exist_ok=True)
-                target.rename(backup)
-                saved.append((backup, target))
-            source.rename(target)
-            made.append(target)
+        for unit in reversed(folders):
+            take_away(unit)
+        for unit in folders:
+            put(unit)
+        for unit in files:
+            take_away(unit)
+            put(unit)
     except OSError:
         for target in reversed(made):
             shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)

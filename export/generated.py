@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -52,8 +53,18 @@ def generated_files(artefacts: Mapping[str, Artefact], texts: Mapping[str | None
     return files
 
 
-def write_generated(repository: Path, changed: Mapping[str | None, str] | None = None) -> list[str]:
-    """Write every generated file of a repository; returns the paths of those that were not in step.
+@dataclass(frozen=True, kw_only=True)
+class Generated:
+    """What `write_generated` did."""
+
+    written: list[str]
+    """The paths of the files that were not in step."""
+    left_over: list[str]
+    """As of `left_over`: nobody can write these anew."""
+
+
+def write_generated(repository: Path, changed: Mapping[str | None, str] | None = None) -> Generated:
+    """Write every generated file of a repository that is not in step.
 
     Args:
         repository: Holds the models.
@@ -64,13 +75,13 @@ def write_generated(repository: Path, changed: Mapping[str | None, str] | None =
         DeploymentError: A deployment is wrong.
     """
     files = _wanted(repository, changed)
-    stale = [path for path, content in files.items() if not _in_step(repository / path, content)]
+    stale = _stale(repository, files)
     with workspace(repository) as staging:
         write_files(staging, {path: files[path] for path in stale})
         for path in stale:
             (repository / path).parent.mkdir(parents=True, exist_ok=True)
             (staging / path).replace(repository / path)
-    return stale
+    return Generated(written=stale, left_over=left_over(repository, files))
 
 
 def check_generated(repository: Path, changed: Mapping[str | None, str] | None = None) -> list[str]:
@@ -79,8 +90,7 @@ def check_generated(repository: Path, changed: Mapping[str | None, str] | None =
     What nothing stands behind any more is among them, see `left_over`.
     """
     files = _wanted(repository, changed)
-    stale = [path for path, content in files.items() if not _in_step(repository / path, content)]
-    return stale + left_over(repository, files)
+    return _stale(repository, files) + left_over(repository, files)
 
 
 def left_over(repository: Path, files: Mapping[str, bytes]) -> list[str]:
@@ -101,6 +111,10 @@ def named_configs(repository: Path) -> list[str]:
 
 def _wanted(repository: Path, changed: Mapping[str | None, str] | None) -> dict[str, bytes]:
     return generated_files(require_artefacts(repository), {**stored_texts(repository), **(changed or {})})
+
+
+def _stale(repository: Path, files: Mapping[str, bytes]) -> list[str]:
+    return [path for path, content in files.items() if not _in_step(repository / path, content)]
 
 
 def _in_step(path: Path, content: bytes) -> bool:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from infolens.labels import label_fault
+from infolens.labels import SINGLE_LABEL, is_placeholder, label_fault
 
 from .errors import CheckpointError
-
-_PLACEHOLDER: Final = re.compile(r"LABEL_\d+")
-"""What ``transformers`` calls a class that nobody named."""
-_SERVED_PROBLEM: Final = "single_label_classification"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +73,9 @@ def labels_of(config: Any, source: str, naming: Naming | None = None) -> tuple[s
     Raises:
         CheckpointError: It answers with several labels at once or with a number, or its labels cannot be told apart.
     """
-    if config.problem_type not in (None, _SERVED_PROBLEM):
+    if config.problem_type not in (None, SINGLE_LABEL):
         raise CheckpointError(
-            f"{source!r} has problem_type {config.problem_type!r}, and only {_SERVED_PROBLEM!r} is served: one label "
+            f"{source!r} has problem_type {config.problem_type!r}, and only {SINGLE_LABEL!r} is served: one label "
             "for each article, the probabilities of all adding up to 1. Fine-tune it as such: python -m training fit"
         )
     found = {int(index): str(label) for index, label in config.id2label.items()}
@@ -90,7 +85,7 @@ def labels_of(config: Any, source: str, naming: Naming | None = None) -> tuple[s
             f"a classifier has at least two labels, numbered from 0, but id2label of {source!r} is {config.id2label}"
         )
     theirs, labels = labels, _named(labels, source, naming or Naming())
-    unnamed = [label for label in labels if _PLACEHOLDER.fullmatch(label)]
+    unnamed = [label for label in labels if is_placeholder(label)]
     if unnamed:
         pairs = [f"{old}={'...' if new in unnamed else new}" for old, new in zip(theirs, labels, strict=True)]
         example = ",".join(pairs[:4]) + (",..." if len(pairs) > 4 else "")

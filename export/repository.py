@@ -85,8 +85,10 @@ def publish(export: Export, repository: Path, *, replace: bool = False, serve: b
     generated = generated_files(artefacts, texts)
     with workspace(repository) as staging:
         write_files(staging / "new", {**versions, **generated})
-        # Versions before configurations, so that a configuration never speaks of a version that is not there.
-        move_in(staging, repository, [*(f"{model}/{folder}" for model in models.chain), *sorted(generated)])
+        # Versions before configurations, so that a configuration never speaks of a version that is not there; and the
+        # model last, since what is around it counts for nothing without it.
+        parts = (models.tokenizer, models.postprocessor, models.name)
+        move_in(staging, repository, [f"{part}/{folder}" for part in parts], sorted(generated))
     for path in named_configs(repository):
         if path not in generated:
             _LOG.warning("%s has no deployment file, so it is not generated anew: delete it, or see --deployment", path)
@@ -120,13 +122,13 @@ def _serves(artefacts: dict[str, Artefact], texts: dict[str | None, str], task: 
 
 def _require_free(name: str, task: Task, before: dict[str, Artefact], repository: Path) -> None:
     """Refuse a name that other models of the repository, or of the contract, have already."""
-    taken = {contract.ensemble: "the ensemble of a task" for contract in CONTRACTS.values()}
+    taken = dict.fromkeys(before, "a model of its own")
+    taken |= {contract.ensemble: "the ensemble of a task" for contract in CONTRACTS.values()}
     taken[ENSEMBLE] = "the model of all tasks"
     for other, one in before.items():
         taken |= dict.fromkeys(CONTRACTS[Task(one.task)].served(other).chain[::2], f"a part of {other}")
-    parts = dict.fromkeys(before, "a model of its own")
     for model in CONTRACTS[task].served(name).chain:
-        if what := taken.get(model) or (parts.get(model) if model != name else None):
+        if what := taken.get(model):
             raise RepositoryError(
                 f"{name} needs the name {model}, which is {what} in {repository}; give it another name with --name"
             )
@@ -144,4 +146,5 @@ def serve(repository: Path, task: Task, model: str) -> list[str]:
             f"{repository} has no model {model!r} for {task}; it has: {', '.join(names) or 'none'}. See: python -m "
             "export list"
         )
-    return write_generated(repository, {None: with_serving(stored_texts(repository)[None], task, model)})
+    text = with_serving(stored_texts(repository)[None], task, model)
+    return write_generated(repository, {None: text}).written

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import onnx
+import pytest
 
 from export.architectures import Architecture, SpecialToken, Trained, architectures
 from export.architectures.bert import bert_like, unsupported
@@ -52,11 +53,9 @@ ARCHITECTURE: Final = Architecture(
 @contextmanager
 def known() -> Iterator[None]:
     """ELECTRA is an architecture until the block ends."""
-    architectures()[ARCHITECTURE.model_type] = ARCHITECTURE
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(architectures(), ARCHITECTURE.model_type, ARCHITECTURE)
         yield
-    finally:
-        del architectures()[ARCHITECTURE.model_type]
 
 
 def checkpoint(folder: Path, labels: Sequence[str], texts: Sequence[str]) -> Path:

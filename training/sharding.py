@@ -46,11 +46,16 @@ def whole(tensor: torch.Tensor) -> torch.Tensor:
 def copy_whole(target: torch.Tensor, value: torch.Tensor) -> None:
     """Write a full value into a tensor, of which this worker may hold a shard only."""
     with torch.no_grad():
-        if hasattr(target, "full_tensor"):
-            from torch.distributed.tensor import distribute_tensor
+        target.copy_(shard_of(value, target))
 
-            value = distribute_tensor(value.to(target.device), target.device_mesh, target.placements)
-        target.copy_(value)
+
+def shard_of(value: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """This worker's shard of a full value, where ``target`` has shards; every worker must ask at the same time."""
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    if not isinstance(target, DTensor) or isinstance(value, DTensor):
+        return value
+    return distribute_tensor(value.to(target.device), target.device_mesh, target.placements)
 
 
 def state_dict(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .architectures import SINGLE_LABEL, architecture_of, labels_of
+from infolens.labels import SINGLE_LABEL
+
+from .architectures import architecture_of, labels_of
 from .baseline import out_of_fold
 from .batches import encode
 from .errors import BaseModelError

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .sharding import whole
+from .sharding import shard_of, whole
 
 
 def takes_whole_weights(model: nn.Module) -> None:
@@ -24,16 +24,7 @@ def _share_out_weights(module: nn.Module, state: dict[str, Any], prefix: str, *_
     own = dict(module.named_parameters(remove_duplicate=False))
     for name, value in state.items():
         if (target := own.get(name.removeprefix(prefix))) is not None:
-            state[name] = _like(value, target)
-
-
-def _like(value: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
-    """This worker's shard of a whole value, where the parameter has shards."""
-    from torch.distributed.tensor import DTensor, distribute_tensor
-
-    if not isinstance(parameter, DTensor) or isinstance(value, DTensor):
-        return value
-    return distribute_tensor(value.to(parameter.device), parameter.device_mesh, parameter.placements)
+            state[name] = shard_of(value, target)
 
 
 class WholeOptimizer:
@@ -86,6 +77,8 @@ class WholeOptimizer:
 def _shards(values: Mapping[str, Any], parameter: torch.Tensor) -> dict[str, Any]:
     """Of an optimizer's state of a parameter, what has its shape is shared out as the parameter is."""
     return {
-        name: _like(value, parameter) if isinstance(value, torch.Tensor) and value.shape == parameter.shape else value
+        name: shard_of(value, parameter)
+        if isinstance(value, torch.Tensor) and value.shape == parameter.shape
+        else value
         for name, value in values.items()
     }

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
+SINGLE_LABEL: Final = "single_label_classification"
+"""The ``problem_type`` of the classifiers that are trained and served: one label an article, softmax over all."""
+_PLACEHOLDER: Final = re.compile(r"LABEL_\d+")
 LONGEST_LABEL: Final = 200
 """Characters."""
+
+
+def is_placeholder(label: str) -> bool:
+    """Whether a label is what ``transformers`` calls a class that nobody named: ``LABEL_0``."""
+    return _PLACEHOLDER.fullmatch(label) is not None
 
 
 def label_fault(label: str) -> str:

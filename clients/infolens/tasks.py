@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 from .tensors import ATTENTION_MASK, INPUT_IDS, SEQUENCES, TEXT, TITLE, TOKEN_TYPE_IDS, SummarySetting, Tensor
 
 ENSEMBLE: Final = "info_lens"
-"""The ensemble that answers all three tasks at once."""
+"""The model that answers all tasks at once."""
 
 
 class _Registered(type):
@@ -186,7 +186,7 @@ _RESERVED: Final = frozenset(
 """Commands of the exporter, inputs, and keys beside the tasks in reports and deployments."""
 
 CONTRACTS: Final[dict[Task, TaskContract]] = {}
-"""The tasks, in the order in which answers are shown. A new task is one more `register` below."""
+"""The tasks, in the order in which answers are shown. A new task is one more `register` in `contract`."""
 
 
 def register(task: str, **facts: Any) -> Task:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from export.errors import RepositoryError
-from export.exported import read_artefacts
+from export.exported import newest_version, read_artefacts
+from export.generated import check_generated
 from export.repository import publish
 from infolens.contract import Task
 from tests.export.artefacts import exported
@@ -69,6 +71,57 @@ def test_a_failure_half_way_moves_everything_back(
 def test_nothing_is_left_beside_the_repository(tmp_path: Path) -> None:
     publish(exported(Task.SUMMARY, tmp_path / "made", b"first"), tmp_path / "model_repository")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "model_repository"]
+
+
+class Killed(BaseException):
+    """As a process that is killed: nobody catches it."""
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_whoever_is_killed_leaves_no_mixture_that_looks_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replace: bool
+) -> None:
+    rename, moves = Path.rename, 0
+    for last in range(1, 30):
+        repository = tmp_path / str(last) / "model_repository"
+        publish(exported(Task.CATEGORY, tmp_path / "made", b"old", labels=("old", "older")), repository)
+        made = exported(Task.CATEGORY, tmp_path / "made", b"new", labels=("new", "newer"))
+        moves = 0
+
+        def killing(self: Path, target: Path, last: int = last) -> Path:
+            nonlocal moves
+            moves += 1
+            if moves == last:
+                raise Killed
+            return rename(self, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "rename", killing)
+            try:
+                publish(dataclasses.replace(made, tokenizer='{"new": 1}'), repository, replace=replace)
+            except Killed:
+                assert _told(repository) or _of_one_export(repository), f"killed at move {last}"
+                continue
+        assert last > 6, "a publication has more moves than that"
+        assert _of_one_export(repository)
+        break
+
+
+def _told(repository: Path) -> bool:
+    try:
+        return bool(check_generated(repository))
+    except RepositoryError:
+        return True
+
+
+def _of_one_export(repository: Path) -> bool:
+    version = str(newest_version(repository / "distilbert"))
+    new = {
+        (repository / "distilbert" / version / "model.onnx").read_bytes() == b"new",
+        (repository / "distilbert_tokenizer" / version / "tokenizer.json").read_text() == '{"new": 1}',
+        (repository / "distilbert_labels" / version / "labels.txt").read_text().startswith("new"),
+    }
+    return len(new) == 1
 
 
 def test_large_weights_come_and_go_with_their_graph(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The architectures: one record each, in a file of its own, and what loads a model of any of them."""
 
 from .loading import (
-    SINGLE_LABEL,
     STARTER,
     labels_of,
     last_layer_of,
@@ -14,7 +13,6 @@ from .lookup import answering, architecture_of, architectures, register, usual_a
 from .record import Architecture, Starter
 
 __all__ = [
-    "SINGLE_LABEL",
     "STARTER",
     "Architecture",
     "Starter",

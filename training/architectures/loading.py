@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from infolens.contract import CONTRACTS, Task
+from infolens.labels import SINGLE_LABEL, is_placeholder
 from training.errors import BaseModelError, SettingError
 from training.tokenization import load_tokenizer
 
@@ -21,9 +22,6 @@ logger = logging.getLogger(__name__)
 
 STARTER: Final = "starter"
 """The base that means: the architecture of the task's contract, small, from scratch."""
-
-SINGLE_LABEL: Final = "single_label_classification"
-"""The `problem_type` of every classifier of ours: one label an article, probabilities by a softmax."""
 
 
 def load_base(
@@ -103,7 +101,7 @@ def _refuse_other_labels(base: str, config: Any, labels: Sequence[str], record: 
 def _named(config: Any) -> list[str]:
     """The labels of a checkpoint by class id; empty where it has but transformers' placeholders LABEL_0..."""
     named = [str(config.id2label[index]) for index in sorted(config.id2label or {})]
-    return [] if all(name.startswith("LABEL_") for name in named) else named
+    return [] if all(map(is_placeholder, named)) else named
 
 
 def _converted(base: str, record: Architecture, convert_to: str, labels: int) -> tuple[Architecture, Any, Any]:
