@@ -1,8 +1,6 @@
 """Which models serve the tasks: what the ensembles of a repository and of a real server say."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from benchmarks.load.steps import Step, Target, measure_step
 from benchmarks.load.timeline import read_timeline
 from benchmarks.served import asked_together, served_models, serving_now
 from benchmarks.server import ROOT, BenchmarkError, started_server
+from export.cli import main as export
 from infolens import ServerUnavailableError
 from infolens.contract import CONTRACTS, Task
 from infolens.machine import this_machine
@@ -132,8 +131,7 @@ def test_a_model_of_another_family_is_measured_by_its_own_name(tmp_path: Path):
     model, tokenizer = families.roberta(("near", "far", "away", "home"))
     model.save_pretrained(checkpoint)
     tokenizer.save_pretrained(checkpoint)
-    command = ["export", "category", "--checkpoint", str(checkpoint), "--repository", str(repository)]
-    subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=True, capture_output=True)
+    assert export(["category", "--checkpoint", str(checkpoint), "--repository", str(repository)]) == 0
     with (
         SpanReceiver() as receiver,
         started_server(["--repository", str(repository), "--trace-url", receiver.url]) as server,
