@@ -14,17 +14,17 @@ from infolens import Client, InfoLensError
 from infolens.contract import Task
 from infolens.machine import this_machine
 
-from .capacity.cli_capacity import add_capacity, run_capacity
-from .fixtures import SIZES, make_fixtures
+from .capacity.command import add_capacity, run_capacity
+from .common.articles import read_article
+from .common.fixtures import SIZES, make_fixtures
+from .common.server import RESULTS, ROOT, BenchmarkError, running_server
 from .latency import LatencyConfig, measure_latency, measure_throughput, report
-from .load.articles import read_article
-from .load.cli_load import add_load, run_load
-from .load.cli_locust import add_locust, run_locust_command
-from .load.cli_overload import add_overload, run_overload
-from .load.cli_trace import add_trace, run_trace_command
-from .load.cli_tune import add_tune, run_tune
-from .peers import LABELS, OURS, PeersConfig, measure
-from .server import ROOT, BenchmarkError, running_server
+from .load.closed_loop.command import add_locust, run_locust_command
+from .load.open_loop.command import add_load, run_load
+from .load.overload.command import add_overload, run_overload
+from .load.trace.command import add_trace, run_trace_command
+from .load.tune.command import add_tune, run_tune
+from .peers.run import LABELS, OURS, PeersConfig, measure
 
 EPILOG = """\
 examples:
@@ -127,7 +127,7 @@ def _add_peers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--out",
         type=Path,
         metavar="DIR",
-        default=ROOT / "benchmarks" / "results",
+        default=RESULTS / "peers",
         help="gets a table, a picture and a JSON document for each task (default: %(default)s)",
     )
 
@@ -178,7 +178,7 @@ def _fixtures(_: argparse.ArgumentParser, args: argparse.Namespace) -> int:
 
 def _peers(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     # Here, so that other commands need no matplotlib.
-    from .peer_report import document, markdown, write
+    from .peers.report import document, markdown, write
 
     try:
         config = PeersConfig(

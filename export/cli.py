@@ -12,15 +12,15 @@ from typing import Any, Final
 
 from infolens.contract import CONTRACTS, AnswerKind, Task, TaskContract
 
-from .checks import Tolerances
-from .deployment import deployment_text, keeping_serving, read_deployment, stored_deployment, stored_texts
+from .checkpoint.labels import read_naming
 from .errors import ExportError
-from .exported import newest_version, require_artefacts, serving
-from .generated import check_generated, write_generated
-from .labels import read_naming
-from .precision import Precision
+from .graph.precision import Precision
+from .parity.checks import Tolerances
 from .progress import size
-from .repository import serve
+from .repository.deployment import deployment_text, keeping_serving, read_deployment, stored_deployment, stored_texts
+from .repository.exported import newest_version, require_artefacts, serving
+from .repository.generated import check_generated, write_generated
+from .repository.publish import serve
 
 _AS_COMMITTED = "# As the committed numbers; say here what differs.\n"
 _EPILOG = """examples:

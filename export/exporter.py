@@ -20,20 +20,20 @@ import onnx
 from infolens.contract import CONTRACTS, Task
 from operators.library import ensure_operators
 
-from .artefact import Artefact
-from .checkpoint import Checkpoint, load_checkpoint
-from .checks import Parity, Tolerances
+from .checkpoint.checkpoint import Checkpoint, load_checkpoint
+from .checkpoint.labels import Naming
+from .checkpoint.registry import checkpoint_folder
+from .checkpoint.tokenization import Padding, padding_of, serving_tokenizer
 from .errors import CheckpointError, ParityError
-from .labels import Naming
-from .model_file import MODEL_FILE, SPLIT_BYTES, model_files, write_model
-from .parity import Reference, check_graph, reference_of
-from .precision import Precision
+from .graph.initializers import Weights
+from .graph.model_file import MODEL_FILE, SPLIT_BYTES, model_files, write_model
+from .graph.precision import Precision
+from .parity.checks import Parity, Tolerances
+from .parity.reference import Reference, check_graph, reference_of
 from .progress import size, step
-from .registry import checkpoint_folder
-from .repository import Export, publish, require_place
-from .tokenization import Padding, padding_of, serving_tokenizer
-from .weights import Weights
-from .workspace import require_space, workspace
+from .repository.artefact import Artefact
+from .repository.publish import Export, publish, require_place
+from .repository.workspace import require_space, workspace
 
 _LONGEST_NAME: Final = 100
 _PACKAGES: Final = ("onnx", "onnxruntime", "tokenizers", "torch", "transformers")

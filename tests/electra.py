@@ -17,9 +17,9 @@ from export.architectures import Architecture, SpecialToken, Trained, architectu
 from export.architectures.bert import bert_like, unsupported
 from export.architectures.encoder import Dense, write_encoder
 from export.architectures.record import known_values
-from export.graph import MICROSOFT
-from export.precision import Precision
-from export.weights import Weights
+from export.graph.graph import MICROSOFT
+from export.graph.initializers import Weights
+from export.graph.precision import Precision
 from infolens.contract import AnswerKind
 from tests import families
 

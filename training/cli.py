@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from infolens.contract import Task
 
-from . import cli_data, cli_experiments
-from .cli_options import add_recipe_options, add_tracking_options, recipe_from, schema_help, tracking_from
+from .commands import data as cli_data
+from .commands import experiments as cli_experiments
+from .commands.options import add_recipe_options, add_tracking_options, recipe_from, schema_help, tracking_from
 from .errors import TrainingError
 
 _EXAMPLES: Final = """\
@@ -137,8 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _settings(options: argparse.Namespace) -> int:
-    from .recipes import default_recipe
-    from .settings import to_toml
+    from .recipes.kinds import default_recipe
+    from .recipes.settings import to_toml
 
     task = Task(options.task)
     print(to_toml(default_recipe(task, options.base), task), end="")
@@ -146,7 +147,7 @@ def _settings(options: argparse.Namespace) -> int:
 
 
 def _fit(options: argparse.Namespace) -> int:
-    from .fitting import fit
+    from .runs.fitting import fit
 
     task, recipe = recipe_from(options)
     metrics = fit(task, recipe, options.out, tracking=tracking_from(options), ray_address=options.ray_address)
@@ -156,7 +157,7 @@ def _fit(options: argparse.Namespace) -> int:
 
 
 def _record(options: argparse.Namespace) -> int:
-    from .recording import record
+    from .tracking.recording import record
 
     version = record(options.folder, tracking_from(options))
     print(json.dumps({"checkpoint": str(options.folder), "version": version}))
@@ -164,7 +165,7 @@ def _record(options: argparse.Namespace) -> int:
 
 
 def _promote(options: argparse.Namespace) -> int:
-    from .registry import promote
+    from .runs.registry import promote
 
     verdict = promote(Task(options.task), tracking_from(options), margin=options.margin, data=options.data)
     print(verdict.text)

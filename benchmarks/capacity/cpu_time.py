@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import psutil
 
-from benchmarks.load.processes import ProcessWatch
+from benchmarks.common.processes import ProcessWatch
 
 from .service_times import CLIENT
 

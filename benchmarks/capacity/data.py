@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, Final
 
-from benchmarks.server import BenchmarkError
+from benchmarks.common.server import BenchmarkError
 from infolens.machine import Machine
 
 from .service_times import Sample, ServiceTimes, read_sample, read_times, sample_document, times_document

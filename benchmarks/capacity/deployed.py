@@ -11,9 +11,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.load.articles import LENGTHS_WORDS, QUANTILES
-from benchmarks.served import asked_together, read_config, served_models
-from benchmarks.server import ROOT, BenchmarkError
+from benchmarks.common.articles import LENGTHS_WORDS, QUANTILES
+from benchmarks.common.served import asked_together, read_config, served_models
+from benchmarks.common.server import ROOT, BenchmarkError
 from infolens.contract import ENSEMBLE, AnswerKind
 
 from .queueing import MANY, Requests, Server, Simulated, Station, highest, simulate

@@ -13,11 +13,11 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.load.articles import Articles
-from benchmarks.load.metrics import read_counters, stages
-from benchmarks.load.openloop import Arrivals, Outcome, closed_loop_per_s, run
-from benchmarks.served import Served, asked_together, serving_now
-from benchmarks.server import BenchmarkError, Started, started_server
+from benchmarks.common.articles import Articles
+from benchmarks.common.metrics import read_counters, stages
+from benchmarks.common.open_loop import Arrivals, Outcome, closed_loop_per_s, run
+from benchmarks.common.served import Served, asked_together, serving_now
+from benchmarks.common.server import BenchmarkError, Started, started_server
 from infolens import Article, Client, ServerError
 from infolens.contract import LENGTH_BUCKETS
 from infolens.machine import this_machine

@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from benchmarks.load.pictures import BAD, GOOD, INK, PALE, SECOND, save, style, where
+from benchmarks.load.open_loop.pictures import BAD, GOOD, INK, PALE, SECOND, save, style, where
 from infolens.contract import ENSEMBLE
 
 from .data import TYPICAL_WORDS, Measured

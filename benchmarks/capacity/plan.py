@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.load.articles import Articles
-from benchmarks.load.openloop import Arrivals
+from benchmarks.common.articles import Articles
+from benchmarks.common.open_loop import Arrivals
 
 from .data import Check, Measured
 from .deployed import (

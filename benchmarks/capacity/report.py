@@ -129,7 +129,7 @@ def _replicas(plan: Plan, wanted_per_s: Sequence[float]) -> list[str]:
         "- Articles are shared out at random, the worst way of sharing that is fair; a balancer that looks at the load "
         "does better. A few large replicas need fewer cores in all than many small ones: what waits finds a free core.",
         "- For 4 and 8 cores, instances of every model and `max_running` grow in proportion to the cores "
-        "(`export/deployment.py`), and `max_wait_ms` is half the bound.",
+        "(`export/repository/deployment.py`), and `max_wait_ms` is half the bound.",
         "- A refused article counts as one that is late. The load comes from other machines. What was "
         "measured with all on one machine stands in [`load.md`](load.md).",
         "",

@@ -16,8 +16,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.served import Served
-from benchmarks.server import BenchmarkError
+from benchmarks.common.served import Served
+from benchmarks.common.server import BenchmarkError
 from infolens.contract import CONTRACTS, ENSEMBLE
 
 CLIENT, FRONT = "load generator", "tritonserver"

@@ -10,11 +10,11 @@ from typing import Any
 
 from infolens.machine import Machine
 
-from . import overload_report
-from .locust_run import LocustResult
-from .overload import Overload
-from .pictures import draw_latency, draw_processes, draw_stages
-from .report import LATENCY, PROCESSES, STAGES, Load, document, markdown, page
+from .closed_loop.locust_run import LocustResult
+from .open_loop.pictures import draw_latency, draw_processes, draw_stages
+from .open_loop.report import LATENCY, PROCESSES, STAGES, Load, document, markdown, page
+from .overload import report as overload_report
+from .overload.overload import Overload
 
 
 def write_whole(path: Path, content: str) -> Path:

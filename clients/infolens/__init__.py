@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from importlib import metadata
 
-from ._retry import RetryPolicy
-from ._url import DEFAULT_URL
+from ._transports.retry import RetryPolicy
+from ._transports.url import DEFAULT_URL
 from .aio import AsyncClient
 from .client import Client
 from .contract import CATEGORIES, VERACITIES, Task

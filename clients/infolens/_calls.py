@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ._transports.base import ConnectionSettings, InferRequest
-from ._wire import pack, parse_tasks
+from ._transports.wire import pack, parse_tasks
 from .contract import CONTRACTS, ENSEMBLE, LABELS_PARAMETER, Task
 from .errors import InvalidArticleError, InvalidSettingError, UnexpectedResponseError
 from .types import Article, SummaryOptions

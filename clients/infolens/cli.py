@@ -13,11 +13,11 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from . import __version__
-from ._articles import MAX_TITLE_CHARS, STDIN, parse_article, read_article
 from ._calls import DEFAULT_IN_FLIGHT, DEFAULT_TIMEOUT_S, check_in_flight
-from ._render import clean, error_json, report_json, report_text, status_json, status_text
-from ._retry import RetryPolicy
-from ._url import DEFAULT_URL, URL_VARIABLE, parse_url
+from ._commands.articles import MAX_TITLE_CHARS, STDIN, parse_article, read_article
+from ._commands.render import clean, error_json, report_json, report_text, status_json, status_text
+from ._transports.retry import RetryPolicy
+from ._transports.url import DEFAULT_URL, URL_VARIABLE, parse_url
 from .client import Client
 from .contract import SUMMARY_SETTINGS, Task
 from .errors import InfoLensError, InvalidSettingError, ServerError, ServerUnavailableError

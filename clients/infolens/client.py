@@ -30,10 +30,10 @@ from ._calls import (
     serving,
     to_article,
 )
-from ._retry import Deadline, RetryPolicy, check_timeout
 from ._transports import InferRequest, Transport, make_transport
-from ._url import parse_url
-from ._wire import merge, parse_tasks, unpack
+from ._transports.retry import Deadline, RetryPolicy, check_timeout
+from ._transports.url import parse_url
+from ._transports.wire import merge, parse_tasks, unpack
 from .contract import Task
 from .errors import ClientClosedError, InfoLensError, ServerError
 from .types import Article, Category, Report, ServerStatus, Summary, SummaryOptions, Veracity

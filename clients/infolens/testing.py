@@ -20,7 +20,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ._transports.base import InferRequest
-from ._wire import pack_report, unpack_request
+from ._transports.wire import pack_report, unpack_request
 from .contract import CATEGORIES, CONTRACTS, LABELS_PARAMETER, VERACITIES, AnswerKind, Task
 from .errors import InfoLensError, InvalidSettingError, ModelUnavailableError
 from .types import Answer, Article, Category, Labelled, Reading, Report, ServerStatus, Summary, Veracity, answer_type

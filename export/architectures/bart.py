@@ -18,14 +18,14 @@ from typing import Any, Final
 import numpy as np
 import onnx
 
-from export import int8_attention
-from export.beam_search import BeamSearch
-from export.beam_state import Rules, Settings, Step
-from export.functions import function
-from export.graph import ACTIVATIONS, INFO_LENS, Graph, Layout, model_of, value
-from export.precision import Precision
-from export.state import State
-from export.weights import Weights
+from export.graph import int8_attention
+from export.graph.beam_search import BeamSearch
+from export.graph.beam_state import Rules, Settings, Step
+from export.graph.functions import function
+from export.graph.graph import ACTIVATIONS, INFO_LENS, Graph, Layout, model_of, value
+from export.graph.initializers import Weights
+from export.graph.precision import Precision
+from export.graph.state import State
 from infolens.contract import ATTENTION_MASK, INPUT_IDS, SEQUENCES, SUMMARY_SETTINGS, AnswerKind
 
 from .record import Architecture, SpecialToken, Trained, known_values

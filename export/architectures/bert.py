@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import onnx
 
-from export.graph import ACTIVATIONS
-from export.precision import Precision
-from export.weights import Weights
+from export.graph.graph import ACTIVATIONS
+from export.graph.initializers import Weights
+from export.graph.precision import Precision
 from infolens.contract import AnswerKind
 
 from .encoder import Dense, Encoder, LayerNames, write_encoder

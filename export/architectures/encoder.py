@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from export.functions import function
-from export.graph import Graph, Layout, model_of, value
-from export.precision import Precision
-from export.state import State
-from export.weights import Weights
+from export.graph.functions import function
+from export.graph.graph import Graph, Layout, model_of, value
+from export.graph.initializers import Weights
+from export.graph.precision import Precision
+from export.graph.state import State
 from infolens.contract import ATTENTION_MASK, INPUT_IDS
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import onnx
 
-from export.precision import Precision
-from export.state import State
-from export.weights import Weights
+from export.graph.initializers import Weights
+from export.graph.precision import Precision
+from export.graph.state import State
 from infolens.contract import AnswerKind
 
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import onnx
 
-from export.precision import Precision
-from export.weights import Weights
+from export.graph.initializers import Weights
+from export.graph.precision import Precision
 from infolens.contract import AnswerKind
 
 from .bert import bert_like, unsupported

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from export.functions import function
-from export.graph import ACTIVATIONS, Graph, Layout, model_of, value
-from export.precision import Precision
-from export.weights import Weights
+from export.graph.functions import function
+from export.graph.graph import ACTIVATIONS, Graph, Layout, model_of, value
+from export.graph.initializers import Weights
+from export.graph.precision import Precision
 from infolens.contract import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, AnswerKind
 
 from .record import Architecture, SpecialToken, Trained, known_values

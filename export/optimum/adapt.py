@@ -20,10 +20,10 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from export.errors import CheckpointError
-from export.functions import function
-from export.graph import OPSET, Graph, model_of, value
-from export.precision import Precision
-from export.weights import Weights
+from export.graph.functions import function
+from export.graph.graph import OPSET, Graph, model_of, value
+from export.graph.initializers import Weights
+from export.graph.precision import Precision
 from infolens.contract import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS
 
 from .source import Source, attributes_of, live, names_read, renamed

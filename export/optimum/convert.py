@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from export.errors import CheckpointError
-from export.graph import OPSET
+from export.graph.graph import OPSET
 from export.progress import step
 
 _WORKER: Final = Path(__file__).with_name("worker.py")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.fixtures import FULL, SMALL, FixtureSize, make_fixtures
+from benchmarks.common.fixtures import FULL, SMALL, FixtureSize, make_fixtures
 from infolens import Article, Client
 from infolens.contract import CATEGORIES, CONTRACTS, VERACITIES, Task
 from serving.launcher import ServerOptions, TritonServer

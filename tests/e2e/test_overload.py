@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.load.articles import Articles
-from benchmarks.load.openloop import Outcome
-from benchmarks.load.overload import Overload, OverloadConfig, measure_overload
-from benchmarks.load.steps import Target
+from benchmarks.common.articles import Articles
+from benchmarks.common.open_loop import Outcome
+from benchmarks.load.open_loop.steps import Target
+from benchmarks.load.overload.overload import Overload, OverloadConfig, measure_overload
 from infolens import Client
 from serving.launcher import TritonServer
 

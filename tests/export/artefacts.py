@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from export.architectures import architecture_of
-from export.artefact import Artefact
-from export.model_file import MODEL_FILE, data_file
-from export.repository import Export
+from export.graph.model_file import MODEL_FILE, data_file
+from export.repository.artefact import Artefact
+from export.repository.publish import Export
 from infolens.contract import CONTRACTS, Task
 
 

@@ -21,8 +21,8 @@ from transformers import (
     XLNetTokenizerFast,
 )
 
-from export.articles import ARTICLES
-from export.repository import publish
+from export.parity.articles import ARTICLES
+from export.repository.publish import publish
 from infolens.contract import CONTRACTS, Task
 from tests.export.artefacts import exported
 

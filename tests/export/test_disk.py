@@ -15,17 +15,17 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from export.articles import ARTICLES
-from export.checkpoint import load_checkpoint
-from export.checks import Tolerances
+from export.checkpoint.checkpoint import load_checkpoint
+from export.checkpoint.tokenization import encode, padding_of, serving_tokenizer
 from export.errors import RepositoryError
 from export.exporter import ExportOptions, build, export
-from export.model_file import MODEL_FILE, data_file, write_model
-from export.parity import with_settings
-from export.precision import Precision
-from export.tokenization import encode, padding_of, serving_tokenizer
-from export.weights import Weights
-from export.workspace import workspace
+from export.graph.initializers import Weights
+from export.graph.model_file import MODEL_FILE, data_file, write_model
+from export.graph.precision import Precision
+from export.parity.articles import ARTICLES
+from export.parity.checks import Tolerances
+from export.parity.reference import with_settings
+from export.repository.workspace import workspace
 from infolens.contract import CONTRACTS, SUMMARY_SETTINGS, Task
 
 ROOT = Path(__file__).parents[2]

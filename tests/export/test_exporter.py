@@ -14,18 +14,18 @@ import torch
 from tokenizers import Tokenizer
 from transformers import BartForConditionalGeneration
 
-from export.articles import ARTICLES
-from export.checkpoint import Checkpoint, load_checkpoint
-from export.checks import Tolerances
+from export.checkpoint.checkpoint import Checkpoint, load_checkpoint
+from export.checkpoint.tokenization import encode, padding_of, serving_tokenizer
 from export.cli import main
 from export.errors import ParityError
 from export.exporter import ExportOptions, Outcome, build, export
-from export.functions import function
-from export.graph import Graph, model_of, value
-from export.parity import reference_of, token_f1, with_settings
-from export.precision import Precision
-from export.tokenization import encode, padding_of, serving_tokenizer
-from export.weights import Weights, quantize_columns
+from export.graph.functions import function
+from export.graph.graph import Graph, model_of, value
+from export.graph.initializers import Weights, quantize_columns
+from export.graph.precision import Precision
+from export.parity.articles import ARTICLES
+from export.parity.checks import Tolerances
+from export.parity.reference import reference_of, token_f1, with_settings
 from infolens.contract import CONTRACTS, SUMMARY_SETTINGS, Task
 
 # The weights are random: their answers are nearly ties, which int8 may decide otherwise.

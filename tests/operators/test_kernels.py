@@ -13,9 +13,9 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export.functions import function
-from export.graph import INFO_LENS, MICROSOFT, OPSET
-from export.weights import quantize_columns
+from export.graph.functions import function
+from export.graph.graph import INFO_LENS, MICROSOFT, OPSET
+from export.graph.initializers import quantize_columns
 from operators.library import ensure_operators
 
 Arrays = dict[str, np.ndarray[Any, Any]]

@@ -10,7 +10,7 @@ import pytest
 from infolens.contract import Task
 from tests.training.toys import small, toy_file
 from training.cli import main
-from training.settings import to_toml
+from training.recipes.settings import to_toml
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from infolens.contract import Task
-from training.recipes import ClassifierRecipe
+from training.recipes.kinds import ClassifierRecipe
 
 TELLING = {
     "real": "The council voted on the budget for the harbour",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from infolens._url import ServerURL
-
 from .base import AsyncTransport, ConnectionSettings, InferRequest, Transport
+from .url import ServerURL
 
 __all__ = [
     "AsyncTransport",

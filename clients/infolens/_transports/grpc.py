@@ -11,7 +11,6 @@ import tritonclient.grpc.aio
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from infolens._url import ServerURL
 from infolens.errors import (
     InvalidSettingError,
     ModelUnavailableError,
@@ -24,6 +23,7 @@ from infolens.types import ServerStatus
 
 from .base import ConnectionSettings, InferRequest, timeout_us
 from .failures import to_error
+from .url import ServerURL
 
 
 def _client_arguments(url: ServerURL, settings: ConnectionSettings) -> dict[str, Any]:

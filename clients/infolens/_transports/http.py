@@ -21,12 +21,12 @@ import tritonclient.http
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from infolens._url import ServerURL
 from infolens.errors import InvalidSettingError, ServerError, UnexpectedResponseError
 from infolens.types import ServerStatus
 
 from .base import ConnectionSettings, InferRequest, timeout_us
 from .failures import no_answer, to_error, unreachable
+from .url import ServerURL
 
 _LENGTH_HEADER = "Inference-Header-Content-Length"
 

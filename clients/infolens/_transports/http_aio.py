@@ -9,12 +9,12 @@ from urllib.parse import quote
 import aiohttp
 from numpy.typing import NDArray
 
-from infolens._url import ServerURL
 from infolens.types import ServerStatus
 
 from .base import ConnectionSettings, InferRequest
 from .failures import no_answer, unreachable
 from .http import configuration_path, decode, encode, read_configuration, read_version, refusal, tls_context
+from .url import ServerURL
 
 
 class AsyncHTTPTransport:

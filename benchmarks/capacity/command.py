@@ -1,0 +1,110 @@
+"""``python -m benchmarks capacity``: how cost grows, and how many machines a rate and a bound need."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from benchmarks.common.server import RESULTS, BenchmarkError
+from benchmarks.load.open_loop.command import command_line
+
+from .data import Measured, read_measured
+from .deployed import HEAD_ROOM, WANTED_PER_S, read_deployment
+from .plan import make_plan, replicas_document
+
+EPILOG = """\
+Measures CPU time by stage and length, throughput by length, beams, summary length and cores (a server pinned to one
+core, and one with all of them), then simulates servers of 1 to 32 cores and says how many replicas a rate needs.
+
+examples:
+  python -m benchmarks capacity                                        measure, simulate, write the page (6 minutes)
+  python -m benchmarks capacity --wanted 30 --wanted 300               other rows in the table of replicas
+  python -m benchmarks capacity --measured benchmarks/results/capacity/capacity.json
+                                                                       simulate anew what was measured before, such as
+                                                                       after a change of instances or max_running
+  python -m benchmarks capacity --replica-per-s 41 --wanted 200        replicas of a measured rate, on any machine or
+                                                                       GPU; nothing is measured (find the rate there
+                                                                       with `python -m benchmarks load --find-max`)
+
+exit codes: 0 done, 1 not possible, 2 wrong usage
+"""
+
+log = logging.getLogger(__name__)
+
+
+def add_capacity(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command ``capacity``."""
+    capacity = commands.add_parser(
+        "capacity",
+        help="how cost grows with cores and lengths, and how many machines a rate needs",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    source = capacity.add_mutually_exclusive_group()
+    source.add_argument(
+        "--replica-per-s", type=float, metavar="R", help="only the table, for replicas of this highest rate"
+    )
+    source.add_argument(
+        "--measured", type=Path, metavar="FILE", help="a capacity.json of before: simulate, measure nothing"
+    )
+    capacity.add_argument(
+        "--wanted",
+        type=float,
+        action="append",
+        metavar="R",
+        help=f"articles a second; repeat for several (default: {', '.join(f'{rate:g}' for rate in WANTED_PER_S)})",
+    )
+    capacity.add_argument("--seconds", type=float, default=7.0, help="of each point (default: %(default)g)")
+    capacity.add_argument(
+        "--out", type=Path, default=RESULTS / "capacity", metavar="DIR", help="gets the page (default: %(default)s)"
+    )
+
+
+def run_capacity(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
+    """Run the command; returns the exit code."""
+    # Here, so that other commands need no matplotlib.
+    from .report import document, markdown, replicas_markdown, write_capacity
+
+    wanted = tuple(sorted(set(args.wanted or WANTED_PER_S)))
+    for name, value in (("--wanted", min(wanted)), ("--replica-per-s", args.replica_per_s)):
+        if value is not None and not 0 < value < float("inf"):
+            parser.error(f"{name} is a number of articles a second above 0, not {value:g}")
+    if not 1 <= args.seconds <= 600:
+        parser.error(f"--seconds lies between 1 and 600, not {args.seconds:g}: a point of 7 is enough for most uses")
+    if args.replica_per_s is not None:
+        print(replicas_markdown(args.replica_per_s, wanted))
+        rows = replicas_document(args.replica_per_s, wanted)
+        print(json.dumps({"replica_per_s": args.replica_per_s, "head_room": HEAD_ROOM, "rows": rows}))
+        return 0
+    deployment = read_deployment()
+    if args.measured is not None:
+        measured = _read(args.measured)
+    else:
+        from .growth import measure
+
+        measured = measure(args.seconds)
+        if max(measured.others_cores) > 0.1:
+            log.warning(
+                "other processes took up to %.2f cores meanwhile: times are too long and rates too low; measure again "
+                "when the machine is quiet", max(measured.others_cores),
+            )  # fmt: skip
+    plan = make_plan(measured, deployment)
+    command = command_line()
+    paths = write_capacity(measured, plan, wanted, command, args.out)
+    print(markdown(measured, plan, wanted, command))
+    print(f"open {paths[0]}", file=sys.stderr)
+    print(json.dumps(document(measured, plan, wanted, command)))
+    return 0
+
+
+def _read(path: Path) -> Measured:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(
+            f"cannot read the measurement {path}: {error}; give a capacity.json with --measured"
+        ) from error
+    return read_measured(content.get("measured", content) if isinstance(content, dict) else {})

@@ -1,0 +1,151 @@
+"""What a load test sends: articles as long as real ones, new ones or popular ones.
+
+The lengths are those of 30,588 news articles (474 to 494 words on average by collection): only their quantiles stand
+here, so no collection is needed. The words are sentences of ``tests/articles`` in random order, since the cost of an
+answer depends on the number of words and hardly on their sense; ``--articles`` sends articles of your own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from infolens import Article
+
+from .server import ROOT, BenchmarkError
+
+QUANTILES: Final = (*(0.05 * step for step in range(20)), 0.99, 1.0)
+LENGTHS_WORDS: Final = (
+    *(50, 109, 151, 189, 221, 250, 276, 302, 325, 349, 374, 403, 434, 473, 522, 590, 673, 798, 994, 1322),
+    *(1740, 2354),
+)
+"""Words of an article at `QUANTILES`."""
+POPULAR: Final = 200
+"""Articles that the popular mix draws from; the k-th is asked for with a weight of 1/k (Zipf's law)."""
+
+
+class Mix(StrEnum):
+    """How often the same article comes again."""
+
+    NEW = "new"
+    """Never: a response cache cannot help."""
+    POPULAR = "popular"
+    """As readers come to a news site: a few articles are most of the requests."""
+
+
+def length_words(rng: np.random.Generator) -> int:
+    """The length of a random article, in words."""
+    return round(float(np.interp(rng.random(), QUANTILES, LENGTHS_WORDS)))
+
+
+def compose(rng: np.random.Generator, words: int) -> Article:
+    """An article of exactly ``words`` words, of sentences in random order."""
+    titles, sentences = _sentences()
+    parts: list[str] = []
+    while len(parts) < words:
+        parts += sentences[rng.integers(len(sentences))].split()
+    return Article(title=titles[rng.integers(len(titles))], text=" ".join(parts[:words]))
+
+
+class Articles(Iterator[Article]):
+    """An endless stream of articles, the same one for the same arguments.
+
+    Args:
+        mix: How often the same article comes again.
+        seed: Of the random numbers.
+        words: Length of every article; None for lengths as real articles have them.
+        own: Articles to send in place of composed ones; the mix `Mix.NEW` sends them in turn.
+    """
+
+    def __init__(
+        self, *, mix: Mix = Mix.NEW, seed: int = 0, words: int | None = None, own: Sequence[Article] = ()
+    ) -> None:
+        self._rng = np.random.default_rng([seed, 0])
+        self._words = words
+        self._own = own
+        self._sent = 0
+        self._popular: list[Article] = []
+        if mix is Mix.POPULAR:
+            # What is popular is popular with everyone: these do not depend on the seed.
+            source = Articles(words=words, own=own)
+            self._popular = [next(source) for _ in range(POPULAR)]
+            weights = 1 / np.arange(1, POPULAR + 1)
+            self._shares = weights / weights.sum()
+
+    def __next__(self) -> Article:
+        self._sent += 1
+        if self._popular:
+            return self._popular[self._rng.choice(POPULAR, p=self._shares)]
+        if self._own:
+            return self._own[(self._sent - 1) % len(self._own)]
+        return compose(self._rng, self._words or length_words(self._rng))
+
+
+def read_article(path: Path) -> Article:
+    """An article from a file: a title line, a blank line, the text.
+
+    Raises:
+        BenchmarkError: the file cannot be read.
+    """
+    try:
+        content = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchmarkError(
+            f"cannot read the article {path}: {error}; give a UTF-8 text file with --article"
+        ) from error
+    title, blank, text = content.partition("\n\n")
+    return Article(title=title, text=text) if blank else Article(text=content)
+
+
+def read_articles(path: Path) -> list[Article]:
+    """Articles of one's own: JSON lines, CSV or parquet with a column ``text`` (or ``article``) and perhaps ``title``.
+
+    Raises:
+        BenchmarkError: The file cannot be read, or holds no article.
+    """
+    readers = {".jsonl": _read_json_lines, ".csv": _read_table, ".parquet": _read_table}
+    if path.suffix not in readers:
+        raise BenchmarkError(f"articles come as {', '.join(readers)}, not as {path.name!r}")
+    try:
+        rows = readers[path.suffix](path)
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(f"cannot read the articles {path}: {error}") from error
+    found = []
+    for row in rows:
+        text = row.get("text") or row.get("article")
+        if isinstance(text, str) and text.strip():
+            title = row.get("title")
+            found.append(Article(title=title if isinstance(title, str) and title.strip() else None, text=text))
+    if not found:
+        raise BenchmarkError(f"{path} holds no article: it needs a column text (or article) that is not blank")
+    return found
+
+
+def _read_json_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _read_table(path: Path) -> list[dict[str, Any]]:
+    import pandas as pd
+
+    table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    rows: list[dict[str, Any]] = table.to_dict("records")
+    return rows
+
+
+@cache
+def _sentences() -> tuple[list[str], list[str]]:
+    """Titles and sentences of the committed articles."""
+    titles, sentences = [], []
+    for path in sorted((ROOT / "tests" / "articles").glob("*.txt")):
+        title, _, text = path.read_text(encoding="utf-8").partition("\n\n")
+        titles.append(title.strip())
+        sentences += re.split(r"(?<=[.!?])\s+", " ".join(text.split()))
+    return titles, sentences

@@ -1,0 +1,1 @@
+"""Users who wait for each answer: Locust."""

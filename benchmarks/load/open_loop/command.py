@@ -1,0 +1,230 @@
+"""``python -m benchmarks load``: latency at given rates, or the highest rate that holds a bound."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from benchmarks.common.articles import Articles, Mix, read_articles
+from benchmarks.common.open_loop import Arrivals, closed_loop_per_s
+from benchmarks.common.server import RESULTS, BenchmarkError, started_server
+from benchmarks.common.wire import kinds, settings_of, tasks_of
+from infolens.contract import Task
+from infolens.machine import this_machine
+
+from .steps import Step, Target, find_max, measure_rates, measure_step
+
+EPILOG = """\
+Open loop: articles arrive at random moments at a given rate, whether or not earlier ones are answered, and a latency
+counts from the moment when the article was due. It answers "what do people see when so many articles arrive". Locust
+(`python -m benchmarks locust`) is a closed loop: a fixed number of users, each of whom waits for the answer. A server
+that stalls stops such users too, so its worst moments are seen by few of their requests.
+
+examples:
+  python -m benchmarks load --find-max --p99-ms 500     the highest rate that is answered whole within the bound
+  python -m benchmarks load --rate 30 --seconds 300     five minutes at one rate
+  python -m benchmarks load --rate 10 --rate 20 --rate 40 --kind summary --mix popular
+  python -m benchmarks load --rate 20 --server grpc://host:8001 --metrics-url http://host:8002/metrics
+  python -m benchmarks load --rate 20 --articles mine.jsonl
+
+exit codes: 0 measured (with --rate and --p99-ms: and every rate held the bound), 1 not possible, or a rate did not hold
+it, 2 wrong usage
+"""
+
+log = logging.getLogger(__name__)
+
+
+def command_line() -> str:
+    """What was called, as it stands in a report."""
+    return "python -m benchmarks " + " ".join(sys.argv[1:])
+
+
+def add_load(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command ``load``."""
+    load = commands.add_parser(
+        "load",
+        help="latency at a rate of arrivals, and the highest rate that holds a bound (open loop)",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = load.add_mutually_exclusive_group(required=True)
+    what.add_argument("--rate", type=float, action="append", metavar="R", help="arrivals a second; repeat for several")
+    what.add_argument("--find-max", action="store_true", help="search the highest rate that holds --p99-ms")
+    load.add_argument("--p99-ms", type=float, metavar="MS", help="the bound (default: 500)")
+    load.add_argument("--seconds", type=float, default=60.0, help="of each rate (default: %(default)g)")
+    load.add_argument("--kind", choices=kinds(), default=kinds()[0], help="what is asked (default: %(default)s)")
+    add_sending(load)
+    load.add_argument(
+        "--locust-seconds", type=int, default=0, metavar="S", help="let Locust's 16 users work for so long before it"
+    )
+    load.add_argument(
+        "--out", type=Path, default=RESULTS / "load", metavar="DIR", help="gets the report (default: %(default)s)"
+    )
+
+
+def add_sending(parser: argparse.ArgumentParser) -> None:
+    """Add what the commands that send a load have in common."""
+    defaults = Arrivals(rate_per_s=1)
+    parser.add_argument("--server", metavar="URL", help="gRPC address of a running server; without it one is started")
+    parser.add_argument("--metrics-url", metavar="URL", help="of that server, for the breakdown by model")
+    parser.add_argument(
+        "--warmup-s", type=float, default=defaults.warmup_s, help="sent and not counted (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--timeout-s", type=float, default=defaults.timeout_s, help="of each request (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--mix",
+        choices=[mix.value for mix in Mix],
+        default=Mix.NEW.value,
+        help="new: no article comes twice; popular: few articles are most requests, for a cache (default: %(default)s)",
+    )
+    parser.add_argument("--articles", type=Path, metavar="FILE", help="send these: JSON lines, CSV or parquet")
+    parser.add_argument("--words", type=int, metavar="N", help="every article has this length (default: real lengths)")
+    parser.add_argument("--seed", type=int, default=0, help="of articles and arrivals (default: %(default)s)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"a setting of the summary: {', '.join(settings_of(*Task))}",
+    )
+    parser.add_argument(
+        "--serving",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        help="an option for the server that is started, such as --serving=--config-name=tuned",
+    )
+
+
+def settings(words: Sequence[str], kind: str) -> dict[str, float]:
+    """The settings of requests of one kind out of ``NAME=VALUE``.
+
+    Raises:
+        ValueError: Requests of this kind know no such name, or a value is no number.
+    """
+    known = settings_of(*tasks_of(kind))
+    found = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        if name not in known:
+            raise ValueError(
+                f"--set takes NAME=VALUE with a name of {sorted(known)} for requests of {kind}, not {word!r}"
+            )
+        found[name] = float(value)
+    return found
+
+
+@contextlib.contextmanager
+def target_of(args: argparse.Namespace) -> Iterator[Target]:
+    """The server that the arguments name, or one that is started for it.
+
+    Raises:
+        BenchmarkError: It could not be started.
+    """
+    if args.server is not None:
+        yield Target(grpc_url=args.server, metrics_url=args.metrics_url)
+        return
+    log.info("starting a server")
+    with started_server(args.serving) as server:
+        yield Target.of(server)
+
+
+def articles_of(args: argparse.Namespace) -> tuple[Articles, str]:
+    """The articles that the arguments ask for, and what they are in words.
+
+    Raises:
+        BenchmarkError: A file of articles cannot be read.
+    """
+    own = read_articles(args.articles) if args.articles else ()
+    words = f"articles of {args.words} words" if args.words else "articles as long as real ones"
+    told = f"{len(own)} articles of {args.articles.name}" if own else words
+    return Articles(mix=Mix(args.mix), seed=args.seed, words=args.words, own=own), told
+
+
+def arrivals_of(args: argparse.Namespace, *, rate_per_s: float, seconds: float, kind: str) -> Arrivals:
+    """What is sent.
+
+    Raises:
+        ValueError: An argument is out of its range.
+    """
+    return Arrivals(
+        rate_per_s=rate_per_s,
+        seconds=seconds,
+        warmup_s=args.warmup_s,
+        timeout_s=args.timeout_s,
+        kind=kind,
+        settings=settings(args.set, kind),
+        seed=args.seed,
+    )
+
+
+def run_load(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
+    """Run the command; returns the exit code."""
+    # Here, so that other commands need no matplotlib.
+    from benchmarks.load.output import write_load
+
+    from .report import Load, document, markdown
+
+    p99_ms = args.p99_ms or 500.0
+    try:
+        rates = args.rate or [1.0]
+        arrivals = arrivals_of(args, rate_per_s=min(rates), seconds=args.seconds, kind=args.kind)
+        if args.find_max and args.seconds < 5:
+            raise ValueError(f"a search needs at least 5 s a rate, not {args.seconds:g}: raise --seconds")
+        if args.locust_seconds and args.server:
+            raise ValueError("--locust-seconds goes with a server that is started here: leave --server out")
+        articles, told = articles_of(args)
+    except ValueError as error:
+        parser.error(str(error))
+    args.out.mkdir(parents=True, exist_ok=True)
+    locust = None
+    with contextlib.ExitStack() as stack:
+        if args.locust_seconds:
+            from benchmarks.load.closed_loop.locust_run import LocustConfig, run_locust
+
+            log.info("closed loop: 16 users of Locust for %d s", args.locust_seconds)
+            with started_server(args.serving) as server:
+                locust = run_locust(
+                    server.grpc_url, server.http_url, LocustConfig(seconds=args.locust_seconds, out=args.out)
+                )
+        target = stack.enter_context(target_of(args))
+        if args.find_max:
+            guess = closed_loop_per_s(target.grpc_url, articles, kind=args.kind)
+            if not guess:
+                raise BenchmarkError("the server answered nothing: look at its log, or try `infolens status`")
+            log.info("about %.0f requests/s with 16 in flight; now open loop, %g s a rate", guess, args.seconds)
+
+            def measure(rate_per_s: float) -> Step:
+                return measure_step(target, articles, replace(arrivals, rate_per_s=rate_per_s))
+
+            best, steps = find_max(measure, p99_ms=p99_ms, guess_per_s=guess)
+        else:
+            steps = measure_rates(target, articles, arrivals, rates)
+            best = max((s.run.arrivals.rate_per_s for s in steps if s.run.holds(p99_ms)), default=0.0)
+    load = Load(
+        steps=tuple(steps),
+        p99_ms=p99_ms,
+        best_per_s=best,
+        searched=args.find_max,
+        mix=args.mix,
+        articles=told,
+        machine=this_machine(),
+        day=date.today(),
+    )
+    command = command_line()
+    paths = write_load(load, command, args.out, locust)
+    print(markdown(load, command))
+    print(f"open {paths[0]}", file=sys.stderr)
+    print(json.dumps(document(load)))
+    if args.rate and args.p99_ms:
+        return 0 if all(step.run.holds(p99_ms) for step in steps) else 1
+    return 0

@@ -1,0 +1,220 @@
+"""Values to tensors and back: the only module that knows how an article looks on the wire. Pure, no network.
+
+Every request carries one article, so every tensor has a batch dimension of 1; batches are made by the server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infolens.contract import CONTRACTS, ENSEMBLE, SUMMARY_SETTINGS, TEXT, TITLE, AnswerKind, Task, TaskContract, Tensor
+from infolens.errors import InvalidSettingError, UnexpectedResponseError
+from infolens.types import Answer, Article, Labelled, Reading, Report, SummaryOptions, answer_type
+
+from .base import InferRequest
+
+DTYPES: Final[Mapping[str, type[np.generic]]] = {
+    "BYTES": np.object_,
+    "INT32": np.int32,
+    "INT64": np.int64,
+    "FP32": np.float32,
+    "UINT8": np.uint8,
+}
+"""Triton's types as numpy's."""
+
+_DEFAULTS: Final[Mapping[str, float]] = {setting.name: setting.default for setting in SUMMARY_SETTINGS}
+_HINT: Final = "is this an Info Lens server of the same version as the client?"
+
+
+def parse_tasks(tasks: Iterable[Task | str] | Task | str | None) -> tuple[Task, ...]:
+    """The tasks in the order of the contract, without repetitions; None stands for those that are asked by default.
+
+    Raises:
+        InvalidSettingError: A name is no task, or there is none.
+    """
+    if tasks is None:
+        return default_tasks()
+    names = [tasks] if isinstance(tasks, str) else list(tasks)
+    known = ", ".join(task.value for task in CONTRACTS)
+    for name in names:
+        if name not in list(CONTRACTS):
+            raise InvalidSettingError(f"a task is one of {known}, not {name!r}")
+    if not names:
+        raise InvalidSettingError(f"at least one task is needed; name some of {known}, or leave tasks out for all")
+    return tuple(task for task in CONTRACTS if task in names)
+
+
+def default_tasks() -> tuple[Task, ...]:
+    """The tasks that are asked for when none is named: those that the model of all tasks answers."""
+    return tuple(task for task, contract in CONTRACTS.items() if contract.by_default)
+
+
+def pack(article: Article, tasks: Collection[Task], options: SummaryOptions | None = None) -> list[InferRequest]:
+    """The requests that answer ``tasks``: one for the whole ensemble, or one for each task of a subset."""
+    contracts = [CONTRACTS[task] for task in tasks]
+    if tuple(tasks) == default_tasks():
+        return [_request(ENSEMBLE, contracts, article, options)]
+    return [_request(contract.ensemble, [contract], article, options) for contract in contracts]
+
+
+def _request(
+    model: str, contracts: list[TaskContract], article: Article, options: SummaryOptions | None
+) -> InferRequest:
+    values: dict[str, Any] = {TEXT.name: article.text.encode()}
+    if article.title:
+        values[TITLE.name] = article.title.encode()
+    if options is not None:
+        values.update(options.given())
+    inputs: dict[str, NDArray[Any]] = {}
+    for tensor in (tensor for contract in contracts for tensor in contract.inputs):
+        if tensor.name in values or not tensor.optional:
+            value = values.get(tensor.name, _DEFAULTS.get(tensor.name, b""))
+            inputs[tensor.name] = _filled(tensor, [value])
+    outputs = tuple(tensor.name for contract in contracts for tensor in contract.ensemble_outputs())
+    return InferRequest(model=model, inputs=inputs, outputs=outputs)
+
+
+def _filled(tensor: Tensor, values: list[Any]) -> NDArray[Any]:
+    array = np.empty((1, len(values)), dtype=DTYPES[tensor.dtype])
+    array[0, :] = values
+    return array
+
+
+def unpack(outputs: Mapping[str, NDArray[Any]], tasks: Collection[Task]) -> Report:
+    """The report that the tensors of one answer hold.
+
+    Raises:
+        UnexpectedResponseError: A tensor is missing, has another type or shape, or holds an impossible value.
+    """
+    answers: dict[Task, Answer] = {}
+    for task in tasks:
+        contract = CONTRACTS[task]
+        tensors = {tensor.name: _checked(tensor, outputs) for tensor in contract.ensemble_outputs()}
+        reading = Reading(
+            tokens=int(tensors[contract.tokens_output][0]),
+            truncated_tokens=int(tensors[contract.truncated_output][0]),
+        )
+        if not 0 <= reading.truncated_tokens <= reading.tokens:
+            raise UnexpectedResponseError(
+                f"a model leaves out at least 0 and at most all tokens, but {contract.truncated_output} is "
+                f"{reading.truncated_tokens} of {reading.tokens}; {_HINT}"
+            )
+        facts = _READERS[contract.answers](contract, tensors)
+        answers[task] = answer_type(task)(**facts, reading=reading)
+    return Report.of(answers)
+
+
+def merge(reports: Iterable[Report]) -> Report:
+    """One report of several that answer different tasks."""
+    return Report.of({task: answer for report in reports for task, answer in report.answers.items()})
+
+
+def _text(contract: TaskContract, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    name = contract.task.value
+    return {"text": _decoded(name, tensors[name][0])}
+
+
+def _labelled(contract: TaskContract, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """The label, and the probability of every label that the answer names: what they are is the server's to say."""
+    name = contract.task.value
+    label = _decoded(name, tensors[name][0])
+    labels = [_decoded(contract.labels_output, value) for value in tensors[contract.labels_output]]
+    scores = np.concatenate([tensors[f"{name}_probability"], tensors[f"{name}_probabilities"]])
+    if len(labels) != len(scores) - 1 or len(set(labels)) != len(labels) or label not in labels:
+        raise UnexpectedResponseError(
+            f"{name} must be one of the labels of the answer, each of which has one probability, but the server "
+            f"answered {label!r} with {len(scores) - 1} probabilities for {', '.join(map(repr, labels))}; {_HINT}"
+        )
+    if not (np.isfinite(scores).all() and (scores >= 0).all() and (scores <= 1 + 1e-3).all()):
+        raise UnexpectedResponseError(
+            f"probabilities lie between 0 and 1, but {name} has {scores.tolist()}; the model's export is broken"
+        )
+    if scores[1 + labels.index(label)] < scores[1:].max() - 1e-3:
+        raise UnexpectedResponseError(
+            f"{name} must be the most probable label, but {label!r} has {scores[1 + labels.index(label)]:.3f} of "
+            f"{scores[1:].tolist()}; {_HINT}"
+        )
+    # Six decimals are what a FP32 probability holds; more of them would be the noise of the conversion.
+    probability, *probabilities = (round(float(score), 6) for score in scores)
+    return {
+        "label": label,
+        "probability": probability,
+        "probabilities": dict(zip(labels, probabilities, strict=True)),
+    }
+
+
+_READERS: Final[Mapping[AnswerKind, Callable[[TaskContract, Mapping[str, NDArray[Any]]], dict[str, Any]]]] = {
+    AnswerKind.TEXT: _text,
+    AnswerKind.LABELS: _labelled,
+}
+"""What an answer says beside how much was read, by its kind."""
+
+
+def _checked(tensor: Tensor, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """The tensor without its batch dimension, checked against the contract."""
+    array = arrays.get(tensor.name)
+    shape = (1, *tensor.dims)
+    wanted = f"{tensor.name} must be {tensor.dtype} {list(shape)}"
+    if array is None:
+        raise UnexpectedResponseError(f"{wanted}, but the answer lacks it; {_HINT}")
+    fits = array.ndim == len(shape) and all(b in (-1, a) for a, b in zip(array.shape, shape, strict=True))
+    if array.dtype != DTYPES[tensor.dtype] or not fits:
+        raise UnexpectedResponseError(f"{wanted}, but the answer has {array.dtype} {list(array.shape)}; {_HINT}")
+    inner: NDArray[Any] = array[0]
+    return inner
+
+
+def _decoded(name: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, bytes):
+        raise UnexpectedResponseError(f"{name} must hold bytes, but holds {type(value).__name__}; {_HINT}")
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise UnexpectedResponseError(
+            f"{name} must be UTF-8, but byte {error.start} of the answer is not; {_HINT}"
+        ) from error
+
+
+def unpack_request(request: InferRequest) -> tuple[Article, SummaryOptions]:
+    """The article and options that a request carries: the inverse of `pack`, for fakes and gateways.
+
+    Raises:
+        InvalidArticleError: The article is not valid.
+        InvalidSettingError: A setting is out of range.
+    """
+    given = {
+        setting.name: request.inputs[setting.name][0, 0].item()
+        for setting in SUMMARY_SETTINGS
+        if setting.name in request.inputs
+    }
+    title = request.inputs.get(TITLE.name)
+    article = Article(
+        text=request.inputs[TEXT.name][0, 0].decode(), title=None if title is None else title[0, 0].decode() or None
+    )
+    return article, SummaryOptions(**given)
+
+
+def pack_report(report: Report) -> dict[str, NDArray[Any]]:
+    """The tensors with which a server would answer: the inverse of `unpack`, for fakes."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for task, answer in report.answers.items():
+        contract, name = CONTRACTS[task], task.value
+        values: dict[str, list[Any]] = {
+            contract.tokens_output: [answer.reading.tokens],
+            contract.truncated_output: [answer.reading.truncated_tokens],
+        }
+        if isinstance(answer, Labelled):
+            values[name] = [answer.label.encode()]
+            values[f"{name}_probability"] = [answer.probability]
+            values[f"{name}_probabilities"] = list(answer.probabilities.values())
+            values[contract.labels_output] = [label.encode() for label in answer.probabilities]
+        else:
+            values[name] = [answer.text.encode()]
+        arrays.update({tensor.name: _filled(tensor, values[tensor.name]) for tensor in contract.ensemble_outputs()})
+    return arrays

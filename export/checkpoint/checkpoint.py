@@ -1,0 +1,207 @@
+"""Loading a checkpoint: a folder or a hub id becomes a model and a tokenizer, or an error that says what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Final
+
+import transformers
+from safetensors import SafetensorError
+from tokenizers import Tokenizer
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
+from transformers.utils import cached_file
+
+from export.architectures import Architecture, Trained, architecture_of, examples
+from export.errors import CheckpointError
+from export.graph.state import State
+from infolens.contract import CONTRACTS, AnswerKind, Task
+
+from .labels import Naming, labels_of
+
+_DEFAULT_LIMIT: Final = 512
+"""Tokens that a model without a limit of its own (XLNet) reads, unless the tokenizer or the user says otherwise."""
+_NO_LIMIT: Final = 1_000_000
+"""Tokenizers without a limit report an astronomic one; anything above this counts as none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A loaded checkpoint that fits its task."""
+
+    task: Task
+    source: str
+    """Name of the folder, or the hub id."""
+    architecture: Architecture
+    model: Any
+    """The ``transformers`` model, in fp32 and evaluation mode."""
+    tokenizer: Any
+    """The ``transformers`` fast tokenizer."""
+    max_tokens: int
+    """The longest input that is served."""
+    labels: tuple[str, ...] = ()
+    """Of a classifier, in the order of its classes."""
+
+    @property
+    def config(self) -> Any:
+        """The model's configuration."""
+        return self.model.config
+
+    @property
+    def trained(self) -> Trained:
+        """The model as a graph is written from it."""
+        return Trained(
+            config=self.model.config,
+            generation=getattr(self.model, "generation_config", None),
+            state=State(self.model.state_dict()),
+            max_tokens=self.max_tokens,
+        )
+
+
+def load_checkpoint(
+    task: Task,
+    source: str,
+    *,
+    max_tokens: int | None = None,
+    naming: Naming | None = None,
+    own_graph: bool = True,
+) -> Checkpoint:
+    """Load and examine a checkpoint.
+
+    Args:
+        task: What the checkpoint is for.
+        source: A folder written by ``save_pretrained``, or a hub id.
+        max_tokens: The longest input to serve; by default the smallest limit that the checkpoint knows.
+        naming: Names for a classifier's classes.
+        own_graph: Whether a writer of ours must be able to express it.
+
+    Raises:
+        CheckpointError: There is no such checkpoint, its architecture is none that the task takes, its tokenizer is
+            missing, its labels are not named, or it cannot read ``max_tokens``.
+    """
+    answers = CONTRACTS[task].answers
+    config = _load_config(source, examples(answers))
+    architecture = architecture_of(config.model_type, answers)
+    _check_config(task, config, architecture, own_graph=own_graph)
+    labels = labels_of(config, source, naming) if answers is AnswerKind.LABELS else ()
+    tokenizer = _load_tokenizer(source)  # Before the weights: it takes no time, and it may be missing.
+    model = _load_model(source, config, architecture)
+    limit = _limit(architecture.positions(config), tokenizer)
+    if max_tokens is not None:
+        bound = architecture.positions(config)
+        least = 1 + len(architecture.before) + len(architecture.after)
+        if max_tokens < least or (bound and max_tokens > bound):
+            raise CheckpointError(
+                f"--max-tokens must be between {least} (one token and the special ones) and the model's limit "
+                f"({bound or 'none'}), not {max_tokens}"
+            )
+        limit = max_tokens
+    if len(tokenizer) > config.vocab_size:
+        raise CheckpointError(
+            f"the tokenizer of {source!r} knows {len(tokenizer)} tokens, but the model embeds only "
+            f"{config.vocab_size}: they are not from the same training run"
+        )
+    architecture.prepare(model, tokenizer)
+    return Checkpoint(
+        task=task,
+        source=Path(source).resolve().name if Path(source).is_dir() else source,
+        architecture=architecture,
+        model=model,
+        tokenizer=tokenizer,
+        max_tokens=limit,
+        labels=labels,
+    )
+
+
+def _load_config(source: str, example: str) -> Any:
+    folder = Path(source)
+    beside = folder.parent != Path() and folder.parent.is_dir()  # the hub has no say on a folder of ours
+    looks_local = source.startswith((".", "/", "~")) or source.count("/") > 1 or beside
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise CheckpointError(
+                f"{source!r} is no checkpoint: it has no config.json; give the folder that save_pretrained wrote"
+            )
+    elif looks_local or folder.exists():
+        raise CheckpointError(f"there is no checkpoint folder {source!r}; check the path, or give a hub id")
+    try:
+        return AutoConfig.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        if folder.is_dir():
+            raise CheckpointError(
+                f"{folder / 'config.json'} cannot be read ({_first_line(error)}); copy or save the checkpoint again"
+            ) from error
+        raise CheckpointError(
+            f"{source!r} is neither a folder nor a checkpoint that the hub gives out (or the hub cannot be reached): "
+            f"{_first_line(error)}. Give a folder written by save_pretrained, or an id such as {example}"
+        ) from error
+
+
+def _load_model(source: str, config: Any, architecture: Architecture) -> Any:
+    kind = getattr(transformers, architecture.model_class)
+    try:
+        model, info = kind.from_pretrained(source, config=config, dtype="float32", output_loading_info=True)
+    except (OSError, ValueError, RuntimeError, EOFError, UnpicklingError, SafetensorError) as error:
+        raise CheckpointError(
+            f"the weights of {source!r} do not load ({_first_line(error)}): they are missing, cut off or damaged, as "
+            "after a copy or a training run that was interrupted; copy or save the checkpoint again"
+        ) from error
+    if missing := sorted(info["missing_keys"]):
+        raise CheckpointError(
+            f"the weights of {source!r} lack {len(missing)} tensors of {architecture.model_class}, {missing[0]} for "
+            "one, which would be random; save the whole fine-tuned model with save_pretrained"
+        )
+    return model.float().eval()
+
+
+def _check_config(task: Task, config: Any, architecture: Architecture, *, own_graph: bool) -> None:
+    name = architecture.model_class
+    found = getattr(config, "architectures", None) or [name]
+    if name not in found:
+        raise CheckpointError(
+            f"the {task.value} task needs {name}, but the checkpoint is {', '.join(found)}: it has no trained head "
+            "for this task; fine-tune it first with python -m training"
+        )
+    if own_graph and architecture.write is None:
+        raise CheckpointError(
+            f"the graph of a {architecture.model_type} is written by optimum: add --exporter optimum, which installs "
+            "it in an environment of its own, once"
+        )
+    unusual = architecture.unsupported(config) if own_graph else []
+    if unusual:
+        way_out = "; try --exporter optimum" if architecture.answers is AnswerKind.LABELS else ""
+        raise CheckpointError(f"the {architecture.model_type} graph cannot express {'; '.join(unusual)}{way_out}")
+
+
+def _load_tokenizer(source: str) -> Any:
+    folder = Path(source)
+    files = ("tokenizer.json", "vocab.json", "vocab.txt", "spiece.model")
+    if folder.is_dir() and not any((folder / name).is_file() for name in files):
+        raise CheckpointError(
+            f"{source!r} has no tokenizer (none of {', '.join(files)}); save it there with tokenizer.save_pretrained"
+        )
+    try:
+        named: Any = AutoTokenizer.from_pretrained(source)
+        file = cached_file(source, "tokenizer.json", _raise_exceptions_for_missing_entries=False)
+        backend = Tokenizer.from_file(str(file)) if file else getattr(named, "backend_tokenizer", None)
+    except Exception as error:  # The tokenizers library raises nothing more special.
+        raise CheckpointError(
+            f"the tokenizer of {source!r} does not load ({_first_line(error)}); save it again with save_pretrained"
+        ) from error
+    if backend is None:
+        raise CheckpointError(f"the tokenizer of {source!r} has no fast form, and only fast tokenizers are served")
+    # The classes with an architecture's name build normaliser and splitter anew, whatever tokenizer.json says, and the
+    # model was trained with what it says.
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, model_max_length=named.model_max_length, **named.special_tokens_map
+    )
+
+
+def _limit(positions: int | None, tokenizer: Any) -> int:
+    limits = [positions, tokenizer.model_max_length]
+    return min((int(limit) for limit in limits if limit and 0 < limit < _NO_LIMIT), default=_DEFAULT_LIMIT)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,1 @@
+"""Writing ONNX graphs: operators, weights, the beam search."""

@@ -1,0 +1,54 @@
+"""An ONNX model on disk: one file, or two where its weights are large."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import onnx
+from onnx.external_data_helper import load_external_data_for_model
+
+from .initializers import Weights, weights_in
+
+MODEL_FILE: Final = "model.onnx"
+DATA_SUFFIX: Final = ".data"
+SPLIT_BYTES: Final = 256_000_000
+"""Weights that are larger stand in a file beside the graph; protobuf's own limit is 2 GB."""
+
+
+def write_model(path: Path, build: Callable[[Weights], onnx.ModelProto], *, split_bytes: int = SPLIT_BYTES) -> None:
+    """Build a model and write it to ``path``.
+
+    The weights go to ``<path>.data`` one by one, so that they are never all in memory. If they are not large in the
+    end, they move into the one file.
+
+    Args:
+        path: The file of the graph; its folder exists.
+        build: Makes the graph, and puts its weights where it is told.
+        split_bytes: Weights of this size and more stay in a file of their own.
+
+    Raises:
+        OSError: The disk is full, or the folder cannot be written.
+    """
+    data = data_file(path)
+    with weights_in(data) as weights:
+        model = build(weights)
+    if data.stat().st_size < split_bytes:
+        load_external_data_for_model(model, str(path.parent))
+        data.unlink()
+    with path.open("wb") as stream:
+        stream.write(model.SerializeToString())
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def data_file(path: Path) -> Path:
+    """Where the weights of the model ``path`` are, if they have a file of their own."""
+    return path.with_name(path.name + DATA_SUFFIX)
+
+
+def model_files(path: Path) -> list[Path]:
+    """The files of a model: the graph, and its weights if they have a file of their own."""
+    return [file for file in (data_file(path), path) if file.is_file()]

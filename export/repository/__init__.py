@@ -1,0 +1,1 @@
+"""The model repository: configurations, artefacts, and how a model takes its place."""

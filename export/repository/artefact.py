@@ -1,0 +1,92 @@
+"""``artefact.json``: what an exported model is, beside the model. The configuration is generated from it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from export.architectures import architectures
+from export.errors import RepositoryError
+from infolens.contract import CONTRACTS, Task
+
+FILE_NAME: Final = "artefact.json"
+_WAY_OUT: Final = "export the model again, or delete its folders"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artefact:
+    """Facts about one version of an exported model."""
+
+    task: str
+    architecture: str
+    """Name of the class in ``transformers``."""
+    model_type: str
+    """The architecture, as ``config.json`` of the checkpoint names it."""
+    precision: str
+    checkpoint: str
+    """Folder name or hub id of the checkpoint."""
+    max_tokens: int
+    """Longest input, special tokens included."""
+    vocabulary: int
+    parameters: int
+    """Number of weights of the checkpoint."""
+    padding_side: str
+    pad_id: int
+    pad_type_id: int
+    token_types: bool
+    """Whether the graph has the input ``token_type_ids``."""
+    labels: tuple[str, ...] = ()
+    """Of a classifier, in the order of its classes."""
+    exporter: str = "own"
+    """What wrote the graph: ``own`` or ``optimum``."""
+    parity: dict[str, float] = field(default_factory=dict)
+    """Outcome of the parity check at the export."""
+    packages: dict[str, str] = field(default_factory=dict)
+    """Versions of the packages that made the export."""
+
+    def with_parity(self, figures: dict[str, float]) -> Artefact:
+        """The same facts with the outcome of a parity check."""
+        return replace(self, parity=figures)
+
+    def to_json(self) -> str:
+        """The text of the file."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def _with_what_was_understood(document: dict[str, Any]) -> dict[str, Any]:
+    """The facts of an artefact; one of before architectures were named leaves out what went without saying then."""
+    if "model_type" in document:
+        return document
+    record = next((one for one in architectures().values() if one.model_class == document.get("architecture")), None)
+    if record is None or document.get("task") not in CONTRACTS:
+        return document
+    labels = CONTRACTS[Task(document["task"])].default_labels
+    return {**document, "model_type": record.model_type, "token_types": record.token_types, "labels": labels}
+
+
+def read_artefact(path: Path) -> Artefact:
+    """Read an ``artefact.json``.
+
+    Raises:
+        RepositoryError: The file is missing, broken, of an earlier version, or of a task that is not registered.
+    """
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        artefact = Artefact(**_with_what_was_understood(document))
+        artefact = replace(artefact, labels=tuple(artefact.labels))
+        if not all(isinstance(label, str) for label in artefact.labels) or isinstance(document.get("labels"), str):
+            raise ValueError(f"labels are texts, not {document['labels']!r}")
+        if type(artefact.max_tokens) is not int or artefact.max_tokens < 1:
+            raise ValueError(f"max_tokens is a whole number above 0, not {artefact.max_tokens!r}")
+    except FileNotFoundError as error:
+        raise RepositoryError(f"{path} is missing; {_WAY_OUT}") from error
+    except (ValueError, TypeError) as error:
+        raise RepositoryError(f"{path} cannot be read ({error}); {_WAY_OUT}") from error
+    if artefact.task not in CONTRACTS:
+        raise RepositoryError(
+            f"{path} is of the task {artefact.task!r}, and there are {', '.join(CONTRACTS)}: register it in "
+            "clients/infolens/contract.py, or delete its models' folders"
+        )
+    return artefact

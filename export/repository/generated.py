@@ -1,0 +1,129 @@
+"""The generated files of a repository: configurations, labels and what Triton and git want beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from google.protobuf import text_format
+
+from export.errors import RepositoryError
+from infolens.contract import CONTRACTS, ENSEMBLE, Task
+
+from .artefact import Artefact
+from .configs import HEADER, all_configs, from_text, to_text
+from .deployment import deployment_file, parse_stored, stored_texts
+from .exported import LABELS_FILE, labels_text, require_artefacts
+from .files import write_files
+from .workspace import workspace
+
+CONFIG: Final = "config.pbtxt"
+KEEP: Final = ".gitkeep"
+
+
+def generated_files(artefacts: Mapping[str, Artefact], texts: Mapping[str | None, str]) -> dict[str, bytes]:
+    """Every generated file of a repository with the given models, by its path in the repository.
+
+    Args:
+        artefacts: The models, by name.
+        texts: Its deployment files, by name, as of `stored_texts`: one set of configurations for each.
+
+    Raises:
+        RepositoryError: A deployment lets a model serve that is not there, or does not say which of several.
+        DeploymentError: A deployment has a setting that is unknown, of another type or out of its range.
+    """
+    files: dict[str, bytes] = {}
+    for name, deployment in parse_stored(texts).items():
+        file = CONFIG if name is None else f"configs/{name}.pbtxt"
+        try:
+            configs = all_configs(artefacts, deployment)
+        except RepositoryError as error:
+            raise RepositoryError(f"{deployment_file(name)}: {error}") from error
+        files |= {f"{model}/{file}": to_text(config).encode() for model, config in configs.items()}
+    files |= {deployment_file(name): text.encode() for name, text in texts.items() if text}
+    for name, artefact in artefacts.items():
+        contract = CONTRACTS[Task(artefact.task)]
+        files[f"{contract.ensemble}/1/{KEEP}"] = b""  # Triton wants a version folder, and git keeps no empty one.
+        if artefact.labels:
+            files[f"{contract.served(name).postprocessor}/{LABELS_FILE}"] = labels_text(artefact)
+    if f"{ENSEMBLE}/{CONFIG}" in files:
+        files[f"{ENSEMBLE}/1/{KEEP}"] = b""
+    return files
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generated:
+    """What `write_generated` did."""
+
+    written: list[str]
+    """The paths of the files that were not in step."""
+    left_over: list[str]
+    """As of `left_over`: nobody can write these anew."""
+
+
+def write_generated(repository: Path, changed: Mapping[str | None, str] | None = None) -> Generated:
+    """Write every generated file of a repository that is not in step.
+
+    Args:
+        repository: Holds the models.
+        changed: New texts of deployment files, by name.
+
+    Raises:
+        RepositoryError: There is nothing to generate from, or the repository cannot be written.
+        DeploymentError: A deployment is wrong.
+    """
+    files = _wanted(repository, changed)
+    stale = _stale(repository, files)
+    with workspace(repository) as staging:
+        write_files(staging, {path: files[path] for path in stale})
+        for path in stale:
+            (repository / path).parent.mkdir(parents=True, exist_ok=True)
+            (staging / path).replace(repository / path)
+    return Generated(written=stale, left_over=left_over(repository, files))
+
+
+def check_generated(repository: Path, changed: Mapping[str | None, str] | None = None) -> list[str]:
+    """The generated files that are missing or out of step; arguments and errors as of `write_generated`.
+
+    What nothing stands behind any more is among them, see `left_over`.
+    """
+    files = _wanted(repository, changed)
+    return _stale(repository, files) + left_over(repository, files)
+
+
+def left_over(repository: Path, files: Mapping[str, bytes]) -> list[str]:
+    """The generated configurations of a repository that are not among the ``files`` that would be generated.
+
+    They are those of models that were deleted in part, and each ``configs/NAME.pbtxt`` without its deployment file.
+    """
+    found = sorted(path.relative_to(repository).as_posix() for path in repository.glob(f"*/{CONFIG}"))
+    strays = [path for path in found if path not in files]
+    ours = [path for path in strays if (repository / path).read_text(errors="replace").startswith(HEADER)]
+    return ours + [path for path in named_configs(repository) if path not in files]
+
+
+def named_configs(repository: Path) -> list[str]:
+    """The paths in a repository of all ``configs/NAME.pbtxt``."""
+    return sorted(path.relative_to(repository).as_posix() for path in repository.glob("*/configs/*.pbtxt"))
+
+
+def _wanted(repository: Path, changed: Mapping[str | None, str] | None) -> dict[str, bytes]:
+    return generated_files(require_artefacts(repository), {**stored_texts(repository), **(changed or {})})
+
+
+def _stale(repository: Path, files: Mapping[str, bytes]) -> list[str]:
+    return [path for path, content in files.items() if not _in_step(repository / path, content)]
+
+
+def _in_step(path: Path, content: bytes) -> bool:
+    if not path.is_file():
+        return False
+    found = path.read_bytes()
+    if found == content or path.suffix != ".pbtxt":
+        return found == content
+    try:  # The text format may differ between versions of protobuf; what counts is what Triton reads.
+        return bool(from_text(found.decode()) == from_text(content.decode()))
+    except (text_format.ParseError, UnicodeDecodeError):
+        return False

@@ -1,0 +1,142 @@
+"""Writing a model repository: the models of a checkpoint appear together, or not at all."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from export.errors import RepositoryError
+from export.graph.model_file import model_files
+from infolens.contract import CONTRACTS, ENSEMBLE, AnswerKind, Task
+
+from .artefact import FILE_NAME, Artefact
+from .deployment import parse_stored, stored_texts, with_serving
+from .exported import LABELS_FILE, labels_text, next_version, read_artefacts, require_artefacts, serving, task_of_model
+from .files import move_in, write_files
+from .generated import generated_files, named_configs, write_generated
+from .workspace import workspace
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """What an exported checkpoint consists of, ready to be published."""
+
+    name: str
+    """The model's name in the repository."""
+    artefact: Artefact
+    model: Path
+    """The file of the ONNX graph, with its weights beside it if they are large; both are moved away."""
+    tokenizer: str
+    """The text of ``tokenizer.json``."""
+
+
+def publish(export: Export, repository: Path, *, replace: bool = False, serve: bool = True) -> int:
+    """Write an export into the repository: all of its models, or none.
+
+    The files are written to a folder beside the repository first and then moved in; a failure on the way moves
+    everything back. The configurations are written anew, those of the ensembles and of every deployment too.
+
+    Args:
+        export: What to publish.
+        repository: The model repository; made if it does not exist.
+        replace: Overwrite the newest version in place of writing the next one.
+        serve: Whether the model answers its task from now on; otherwise the one that does so far goes on.
+
+    Returns:
+        The version that was written.
+
+    Raises:
+        RepositoryError: The name is another task's, the repository cannot be written, or the disk is full.
+        DeploymentError: A deployment file of the repository is wrong.
+    """
+    task = Task(export.artefact.task)
+    contract = CONTRACTS[task]
+    models = contract.served(export.name)
+    before = require_place(repository, task, export.name)
+    version = max(next_version(repository / part, replace=replace) for part in models.chain)
+    folder = str(version)
+    last: dict[AnswerKind, tuple[str, bytes]] = {
+        AnswerKind.TEXT: ("tokenizer.json", export.tokenizer.encode()),
+        AnswerKind.LABELS: (LABELS_FILE, labels_text(export.artefact)),
+    }
+    file, content = last[contract.answers]
+    versions: dict[str, bytes | Path] = {
+        f"{models.tokenizer}/{folder}/tokenizer.json": export.tokenizer.encode(),
+        **{f"{models.name}/{folder}/{path.name}": path for path in model_files(export.model)},
+        f"{models.name}/{folder}/{FILE_NAME}": export.artefact.to_json().encode(),
+        f"{models.postprocessor}/{folder}/{file}": content,
+    }
+    artefacts = {**before, export.name: export.artefact}
+    texts = stored_texts(repository)
+    wanted = export.name if serve else (_serves(before, texts, task) or export.name)
+    if _serves(artefacts, texts, task) != wanted:
+        texts[None] = with_serving(texts[None], task, wanted)
+    generated = generated_files(artefacts, texts)
+    with workspace(repository) as staging:
+        write_files(staging / "new", {**versions, **generated})
+        # Versions before configurations, so that a configuration never speaks of a version that is not there; and the
+        # model last, since what is around it counts for nothing without it.
+        parts = (models.tokenizer, models.postprocessor, models.name)
+        move_in(staging, repository, [f"{part}/{folder}" for part in parts], sorted(generated))
+    for path in named_configs(repository):
+        if path not in generated:
+            _LOG.warning("%s has no deployment file, so it is not generated anew: delete it, or see --deployment", path)
+    _LOG.info("published %s as version %d in %s", export.name, version, repository)
+    return version
+
+
+def require_place(repository: Path, task: Task, name: str) -> dict[str, Artefact]:
+    """The other models of a repository into which a model may be published.
+
+    Raises:
+        RepositoryError: The name is another model's, or the repository is broken.
+        DeploymentError: A deployment file of the repository is wrong.
+    """
+    parse_stored(stored_texts(repository))
+    before = read_artefacts(repository, without=name)
+    theirs = task_of_model(repository / name)
+    if theirs is not None and theirs != task:
+        raise RepositoryError(f"{name} is a model for {theirs} in {repository}; give it another name with --name")
+    _require_free(name, task, before, repository)
+    return before
+
+
+def _serves(artefacts: dict[str, Artefact], texts: dict[str | None, str], task: Task) -> str | None:
+    """The model that would answer a task; None where that is not said."""
+    try:
+        return serving(artefacts, parse_stored(texts)[None]).get(task)
+    except RepositoryError:
+        return None
+
+
+def _require_free(name: str, task: Task, before: dict[str, Artefact], repository: Path) -> None:
+    """Refuse a name that other models of the repository, or of the contract, have already."""
+    taken = dict.fromkeys(before, "a model of its own")
+    taken |= {contract.ensemble: "the ensemble of a task" for contract in CONTRACTS.values()}
+    taken[ENSEMBLE] = "the model of all tasks"
+    for other, one in before.items():
+        taken |= dict.fromkeys(CONTRACTS[Task(one.task)].served(other).chain[::2], f"a part of {other}")
+    for model in CONTRACTS[task].served(name).chain:
+        if what := taken.get(model):
+            raise RepositoryError(
+                f"{name} needs the name {model}, which is {what} in {repository}; give it another name with --name"
+            )
+
+
+def serve(repository: Path, task: Task, model: str) -> list[str]:
+    """Let a model of the repository answer a task from the server's next start on; returns the paths that changed.
+
+    Raises:
+        RepositoryError: The repository has no such model for the task, or cannot be written.
+    """
+    names = [name for name, artefact in require_artefacts(repository).items() if artefact.task == task]
+    if model not in names:
+        raise RepositoryError(
+            f"{repository} has no model {model!r} for {task}; it has: {', '.join(names) or 'none'}. See: python -m "
+            "export list"
+        )
+    text = with_serving(stored_texts(repository)[None], task, model)
+    return write_generated(repository, {None: text}).written

@@ -1,0 +1,130 @@
+"""The beam search of the graph against the one of ``transformers``, rule by rule, on a tiny BART in fp32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+import torch
+from transformers import BartConfig, BartForConditionalGeneration
+
+from export.architectures import Trained
+from export.architectures.bart import write
+from export.graph.initializers import Weights
+from export.graph.precision import Precision
+from export.graph.state import State
+from export.parity.reference import with_settings
+from infolens.contract import ATTENTION_MASK, INPUT_IDS
+from operators.library import ensure_operators
+
+PAD, END = 1, 2
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    torch.manual_seed(3)
+    config = BartConfig(
+        vocab_size=60,
+        d_model=32,
+        encoder_layers=1,
+        decoder_layers=2,
+        encoder_attention_heads=4,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        max_position_embeddings=128,
+        init_std=0.6,
+        pad_token_id=PAD,
+        eos_token_id=END,
+        decoder_start_token_id=END,
+    )
+    made = BartForConditionalGeneration(config).eval()
+    with torch.no_grad():  # Random weights hardly ever choose to end a summary; some should.
+        made.final_logits_bias[0, END] = 9.0
+    return made
+
+
+def trained(model: Any) -> Trained:
+    return Trained(
+        config=model.config,
+        generation=model.generation_config,
+        state=State(model.state_dict()),
+        max_tokens=model.config.max_position_embeddings,
+    )
+
+
+def batch() -> dict[str, np.ndarray[Any, Any]]:
+    ids = np.random.default_rng(0).integers(4, 60, (6, 24), dtype=np.int32)
+    mask = np.ones_like(ids)
+    for row, length in enumerate((24, 20, 24, 9, 13, 17)):
+        ids[row, length:], mask[row, length:] = PAD, 0
+    return {INPUT_IDS.name: ids, ATTENTION_MASK.name: mask}
+
+
+def expected_of(model: Any, ids: Any, mask: Any, values: dict[str, float]) -> list[int]:
+    tokens = torch.from_numpy(ids[mask == 1][None]).long()
+    found = model.generate(
+        tokens,
+        attention_mask=torch.ones_like(tokens),
+        num_beams=int(values["num_beams"]),
+        min_length=int(values["min_length"]),
+        max_length=int(values["max_length"]),
+        length_penalty=values["length_penalty"],
+        do_sample=False,
+    )
+    return [int(token) for token in found[0] if token != PAD]
+
+
+DEFAULTS = {"no_repeat_ngram_size": 3, "forced_bos_token_id": 0, "early_stopping": True}
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {},
+        {"early_stopping": False},
+        {"early_stopping": "never"},
+        {"no_repeat_ngram_size": 0},
+        {"no_repeat_ngram_size": 1},
+        {"no_repeat_ngram_size": 2},
+        {"forced_bos_token_id": None},
+    ],
+    ids=str,
+)
+def test_the_same_summaries(model: Any, rules: dict[str, Any]) -> None:
+    model.generation_config.update(**(DEFAULTS | rules), forced_eos_token_id=END)
+    weights = Weights()
+    graph = write(trained(model), Precision.FP32, weights)
+    sessions = [ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])]
+    native = ensure_operators().path
+    if native:
+        options = ort.SessionOptions()
+        options.register_custom_ops_library(str(native))
+        sessions.append(ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"]))
+    inputs = batch()
+    lengths = set()
+    for beams in (2, 5):
+        for penalty in (-1.5, 0.0, 1.0, 3.0):
+            values = {"num_beams": beams, "min_length": 0, "max_length": 20, "length_penalty": penalty}
+            values["min_length"] = 8 if penalty == 1.0 else 0
+            rows = zip(inputs[INPUT_IDS.name], inputs[ATTENTION_MASK.name], strict=True)
+            expected = [expected_of(model, ids, mask, values) for ids, mask in rows]
+            lengths |= {len(row) for row in expected}
+            for session in sessions:
+                found = session.run(None, with_settings(inputs, values))[0]
+                assert [[t for t in row if t != PAD] for row in found.tolist()] == expected, values
+    if rules.get("no_repeat_ngram_size") != 1:  # The start token is the end token, and may then not come again.
+        assert len(lengths) > 3, "the summaries are too much alike to show anything"
+
+
+def test_the_shortest_summary(model: Any) -> None:
+    model.generation_config.update(**DEFAULTS, forced_eos_token_id=END)
+    graph = write(trained(model), Precision.FP32, Weights())
+    session = ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    values = {"num_beams": 1, "min_length": 0, "max_length": 4, "length_penalty": 1.0}
+    found = session.run(None, with_settings(batch(), values))[0]
+    assert found.shape == (6, 4)
+    assert (found[:, :2] == [END, 0]).all()
+    assert ((found == END).sum(axis=1) == 2).all()

@@ -1,0 +1,140 @@
+"""The generated configuration: parses back, wires the ensembles right, and a change is noticed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tritonclient.grpc import model_config_pb2 as pb
+
+from export.cli import main
+from export.errors import RepositoryError
+from export.repository.configs import all_configs, from_text, to_text
+from export.repository.deployment import DEPLOYMENT
+from export.repository.exported import read_artefacts
+from export.repository.generated import check_generated
+from export.repository.publish import publish
+from infolens.contract import CONTRACTS, ENSEMBLE, SUMMARY_SETTINGS, Task
+from tests.export.artefacts import artefact, exported
+
+
+def configs() -> dict[str, pb.ModelConfig]:
+    return all_configs({CONTRACTS[task].model: artefact(task) for task in Task})
+
+
+@pytest.mark.parametrize("name", sorted(configs()))
+def test_text_parses_back_to_the_same_configuration(name: str) -> None:
+    config = configs()[name]
+    assert from_text(to_text(config)) == config
+
+
+def test_every_config_batches_and_no_ensemble_asks_for_more_than_its_models_take() -> None:
+    generated = configs()
+    for config in generated.values():
+        assert config.max_batch_size > 0
+        for step in config.ensemble_scheduling.step:
+            assert config.max_batch_size <= generated[step.model_name].max_batch_size
+
+
+def test_ensembles_connect_tensors_of_equal_type() -> None:
+    generated = configs()
+    for ensemble in (contract.ensemble for contract in CONTRACTS.values()):
+        config = generated[ensemble]
+        types = {tensor.name: tensor.data_type for tensor in config.input}
+        for step in config.ensemble_scheduling.step:
+            model = generated[step.model_name]
+            assert set(step.input_map) == {tensor.name for tensor in model.input}
+            assert set(step.output_map) == {tensor.name for tensor in model.output}
+            assert all(types[step.input_map[tensor.name]] == tensor.data_type for tensor in model.input)
+            types |= {step.output_map[tensor.name]: tensor.data_type for tensor in model.output}
+        assert all(types[tensor.name] == tensor.data_type for tensor in config.output)
+
+
+def test_the_model_of_all_tasks_hands_on_tensors_as_the_ensembles_have_them() -> None:
+    generated = configs()
+    whole = generated[ENSEMBLE]
+    assert whole.backend == "fan_out"
+    branches = {
+        key.removeprefix("branch."): json.loads(value.string_value)
+        for key, value in whole.parameters.items()
+        if key.startswith("branch.")
+    }
+    assert sorted(branches) == sorted(contract.ensemble for contract in CONTRACTS.values())
+    for direction in ("input", "output"):
+        tensors = {tensor.name: tensor for tensor in getattr(whole, direction)}
+        handed_on = set()
+        for name, branch in branches.items():
+            assert whole.max_batch_size <= generated[name].max_batch_size
+            expected = {tensor.name: tensor for tensor in getattr(generated[name], direction)}
+            assert {key: tensors[key] for key in branch[f"{direction}s"]} == expected
+            handed_on |= set(expected)
+        assert handed_on == set(tensors)
+
+
+def test_buckets_end_at_the_limit_and_are_all_warmed_up() -> None:
+    generated = configs()
+    assert generated["xlnet_tokenizer"].parameters["buckets"].string_value == "64,128,192,256,300"
+    lengths = [warmup.inputs["input_ids"].dims[0] for warmup in generated["xlnet"].model_warmup]
+    assert lengths == [64, 128, 192, 256, 300]
+    settings = generated["bart"].model_warmup[0].inputs
+    assert {s.name: settings[s.name].dims[0] for s in SUMMARY_SETTINGS} == {
+        s.name: s.encode(s.default) for s in SUMMARY_SETTINGS
+    }
+
+
+def test_queues_are_bounded_and_reject() -> None:
+    for contract in CONTRACTS.values():
+        policy = configs()[contract.model].dynamic_batching.default_queue_policy
+        assert policy.timeout_action == pb.ModelQueuePolicy.REJECT
+        assert policy.max_queue_size == DEPLOYMENT.queue_size > 0
+        assert policy.default_timeout_microseconds > 0
+
+
+def test_optional_inputs_are_those_of_the_contract() -> None:
+    found = {tensor.name: tensor.optional for tensor in configs()[ENSEMBLE].input}
+    assert found == {tensor.name: tensor.optional for c in CONTRACTS.values() for tensor in c.inputs}
+    assert not found["text"]
+
+
+@pytest.mark.parametrize(
+    "path", ["bart/config.pbtxt", "info_lens/config.pbtxt", "distilbert_labels/labels.txt", "verify/config.pbtxt"]
+)
+def test_check_fails_on_a_changed_or_missing_file(
+    repository: Path, path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["configs", "--check", "--repository", str(repository)]
+    assert main(arguments) == 0
+    changed = repository / path
+    changed.write_text(changed.read_text().replace("TYPE_INT32", "TYPE_INT64", 1).replace("Sports", "Sport"))
+    assert check_generated(repository) == [path]
+    changed.unlink()
+    assert main(arguments) == 1
+    assert path in capsys.readouterr().err
+    assert main(arguments[:1] + arguments[2:]) == 0
+    assert main(arguments) == 0
+
+
+def test_reformatted_text_is_still_in_step(repository: Path) -> None:
+    config = repository / "bart" / "config.pbtxt"
+    config.write_text("# a comment of another version\n" + config.read_text().replace("  ", "    "))
+    assert check_generated(repository) == []
+
+
+def test_all_tasks_share_an_ensemble_only_when_all_are_there(tmp_path: Path) -> None:
+    folder = tmp_path / "model_repository"
+    publish(exported(Task.CATEGORY, tmp_path / "made"), folder)
+    assert (folder / "classify" / "config.pbtxt").is_file()
+    assert not (folder / ENSEMBLE).exists()
+    assert check_generated(folder) == []
+
+
+def test_a_repository_without_models_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(RepositoryError, match="export one first"):
+        check_generated(tmp_path)
+
+
+def test_a_broken_artefact_is_named(repository: Path) -> None:
+    (repository / "bart" / "1" / "artefact.json").write_text('{"task": ')
+    with pytest.raises(RepositoryError, match=r"bart/1/artefact\.json"):
+        read_artefacts(repository)

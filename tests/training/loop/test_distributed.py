@@ -1,0 +1,134 @@
+"""Workers as real processes: DDP and FSDP learn what one process learns, and go on after one of them is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from infolens.contract import Task
+from tests.training.toys import small, toy_splits
+from training.errors import StorageError
+from training.loop.cluster import Outcome, run
+from training.loop.prepared import Prepared
+from training.recipes.recipe import Recipe
+from training.runs.fitting import Data, prepare
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, in its threads
+
+TOLERANCE = 1e-4
+"""Of the loss, relative: the order of the sums differs between one process and two."""
+RECIPE = small(num_train_epochs=3.0, teacher=0.0, save_steps=20, logging_steps=10, per_device_train_batch_size=8)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    return prepare(Task.VERACITY, RECIPE, Data(splits=toy_splits(Task.VERACITY)), tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture(scope="module")
+def alone(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """What one process ends with."""
+    return run(Task.VERACITY, RECIPE, prepared, tmp_path_factory.mktemp("alone"))
+
+
+class Killer(threading.Thread):
+    """Kills a worker once, when a checkpoint of step ``least`` or later is there; remembers the step."""
+
+    def __init__(self, checkpoints: Any, least: int) -> None:
+        super().__init__(daemon=True)
+        self.checkpoints, self.least = checkpoints, least
+        self.step = 0
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        while not self.over.wait(0.05):
+            self.step = max(self.checkpoints(), default=0)
+            if self.step >= self.least:
+                workers = [p for p in psutil.process_iter(["cmdline"]) if "RayTrainWorker" in str(p.info["cmdline"])]
+                os.kill(workers[-1].pid, signal.SIGKILL)
+                return
+
+
+def _step(state: str) -> int:
+    """The step of a checkpoint's state; 0 while the file is being written."""
+    try:
+        return int(json.loads(state)["global_step"])
+    except ValueError:
+        return 0
+
+
+def _losses(outcome: Outcome, name: str) -> dict[int, float]:
+    return {entry["step"]: entry[name] for entry in outcome.history if name in entry}
+
+
+def _same(outcome: Outcome, alone: Outcome) -> None:
+    # The trainer rounds the training loss to four digits before it logs it: the last one may fall either way.
+    for name, rounding in (("loss", 1.01e-4), ("eval_loss", 0.0)):
+        assert _losses(outcome, name) == pytest.approx(_losses(alone, name), rel=TOLERANCE, abs=rounding), name
+
+
+def _two(strategy: str, **changes: object) -> Recipe:
+    return small(**{**vars(RECIPE), "strategy": strategy, "workers": 2, "per_device_train_batch_size": 4, **changes})
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_ddp_learns_what_one_process_learns_though_a_worker_is_killed(
+    prepared: Prepared, alone: Outcome, tmp_path: Path
+) -> None:
+    def steps() -> list[int]:
+        return [_step(file.read_text()) for file in (tmp_path / "ray").glob("*/checkpoint_*/trainer_state.json")]
+
+    killer = Killer(steps, 40)
+    killer.start()
+    outcome = run(Task.VERACITY, _two("ddp"), prepared, tmp_path)
+    killer.over.set()
+    killer.join()
+    assert killer.step >= 40, "the run ended before a worker was killed"
+    # A worker goes on only when Ray has its checkpoint, so when it was killed it was at this step, or had a later one.
+    assert 0 < killer.step - RECIPE.save_steps <= outcome.resumed_step, "more than one interval was lost"
+    assert outcome.steps == alone.steps == 120
+    assert len(outcome.workers) == 2
+    _same(outcome, alone)
+
+
+def _s3_steps(url: str) -> list[int]:
+    import boto3
+
+    bucket, _, prefix = url.removeprefix("s3://").partition("/")
+    client = boto3.client("s3")
+    listed = client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+    names = [entry["Key"] for entry in listed if entry["Key"].endswith("trainer_state.json")]
+    return [_step(client.get_object(Bucket=bucket, Key=name)["Body"].read().decode()) for name in names]
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_fsdp_learns_what_one_process_learns_and_goes_on_from_s3_after_a_kill(
+    prepared: Prepared, alone: Outcome, s3: str, tmp_path: Path
+) -> None:
+    killer = Killer(lambda: _s3_steps(s3), 40)
+    killer.start()
+    outcome = run(Task.VERACITY, _two("fsdp", storage=s3), prepared, tmp_path)
+    killer.over.set()
+    killer.join()
+    assert killer.step >= 40, "the run ended before a worker was killed"
+    # A worker goes on only when Ray has its checkpoint, so when it was killed it was at this step, or had a later one.
+    assert 0 < killer.step - RECIPE.save_steps <= outcome.resumed_step, "more than one interval was lost"
+    assert outcome.steps == 120
+    _same(outcome, alone)
+    assert (outcome.checkpoint / "model.safetensors").is_file()
+    assert (outcome.checkpoint / "average.safetensors").is_file()
+
+
+def test_a_storage_that_refuses_is_said_before_the_run(prepared: Prepared, s3: str, tmp_path: Path) -> None:
+    place = f"{s3.replace('runs', 'nobodys')}/x"
+    with pytest.raises(StorageError, match=r"cannot be written to: .*AWS_ENDPOINT_URL"):
+        run(Task.VERACITY, _two("ddp", storage=place), prepared, tmp_path)
+    with pytest.raises(StorageError, match=r"neither Arrow .* nor fsspec .* can open it"):
+        run(Task.VERACITY, _two("ddp", storage="nowhere://bucket"), prepared, tmp_path)

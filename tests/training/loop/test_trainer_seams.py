@@ -1,0 +1,200 @@
+"""Where our trainer hangs on that of transformers: its public methods exist and are called, by one worker or two."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import multiprocessing
+from transformers import Trainer, TrainerCallback
+
+from infolens.contract import Task
+from tests.training.toys import small, toy_splits
+from training.loop import worker
+from training.loop.prepared import Prepared
+from training.loop.trainer import NewsTrainer
+from training.recipes.recipe import Recipe
+from training.runs.fitting import Data, prepare
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # torch's own, about processes and files of checkpoints
+
+STEPS = 8
+ALONE = small(
+    num_train_epochs=2.0, max_steps=STEPS, teacher=0.0, save_steps=2, logging_steps=1, warmup_ratio=0.5, dropout=0.0,
+    train_tokens=24, max_tokens=24,
+)  # fmt: skip
+
+
+def _job(recipe: Recipe, prepared: Prepared, steps: Path) -> dict[str, Any]:
+    return {
+        "task": Task.VERACITY.value,
+        "recipe": vars(recipe),
+        "prepared": str(prepared.folder),
+        "threads": 1,
+        "steps": str(steps),
+    }
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    data = Data(splits=toy_splits(Task.VERACITY, train=64))
+    return prepare(Task.VERACITY, ALONE, data, tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture(scope="module")
+def alone(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The checkpoints of one process without augmentation, and what it said of itself."""
+    steps = tmp_path_factory.mktemp("alone")
+    return steps, worker.train(_job(ALONE, prepared, steps))
+
+
+def _losses(result: dict[str, Any], name: str = "loss") -> dict[int, float]:
+    return {entry["step"]: entry[name] for entry in result["history"] if name in entry}
+
+
+class _CutOff(TrainerCallback):  # type: ignore[misc]
+    """Ends a run as a power cut would, before a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_begin(self, args: object, state: Any, control: object, **kwargs: object) -> None:
+        if state.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+def test_only_public_methods_of_the_trainer_are_overridden() -> None:
+    own = [name for name, value in vars(NewsTrainer).items() if callable(value) and not name.startswith("__")]
+    assert "get_train_dataloader" in own
+    for name in own:
+        assert not name.startswith("_"), f"{name} is private: transformers may rename it at any time"
+        assert callable(getattr(Trainer, name)), f"Trainer has no {name} any more: nothing calls ours"
+
+
+def test_the_trainer_still_knows_models_that_own_their_shards(prepared: Prepared, tmp_path: Path) -> None:
+    built = worker._build(Task.VERACITY, ALONE, prepared, tmp_path, ())
+    plain = Trainer(model=built.model, args=built.args, eval_dataset=built.eval_dataset)
+    assert plain.is_distributed_loading_by_transformers is False
+
+
+def test_the_rate_rises_for_its_share_of_the_steps(alone: tuple[Path, dict[str, Any]]) -> None:
+    rates = list(_losses(alone[1], "learning_rate").values())
+    top = max(rates)
+    assert rates.index(top) == STEPS * ALONE.warmup_ratio  # the log says the rate after the step
+    assert top == pytest.approx(ALONE.learning_rate)
+
+
+def test_the_newest_and_the_best_checkpoint_are_kept(alone: tuple[Path, dict[str, Any]]) -> None:
+    steps, result = alone
+    names = {path.name for path in steps.iterdir()}
+    assert f"checkpoint-{STEPS}" in names
+    assert Path(result["best"]).name in names
+    assert len(names) == 2
+
+
+def test_checkpoints_are_counted_by_number_not_by_the_time_of_their_files(prepared: Prepared, tmp_path: Path) -> None:
+    for number in (2, 4):  # of a run that was cut off, and written to later: a copy, a repair
+        folder = tmp_path / f"checkpoint-{number}"
+        folder.mkdir()
+        os.utime(folder, (4e9, 4e9))
+    recipe = small(**{**vars(ALONE), "max_steps": 6, "save_steps": 3})
+    worker.train(_job(recipe, prepared, tmp_path) | {"resume": ""})
+    assert {path.name for path in tmp_path.iterdir()} >= {"checkpoint-6"}
+    assert not (tmp_path / "checkpoint-2").exists()
+
+
+def test_every_pass_has_its_own_order_and_augmentation(prepared: Prepared, tmp_path: Path) -> None:
+    class Watched(TrainerCallback):  # type: ignore[misc]
+        def on_epoch_end(self, args: object, state: object, control: object, **kwargs: Any) -> None:
+            epochs.append(kwargs["train_dataloader"].dataset.epoch)
+
+    epochs: list[int] = []
+    worker.train(_job(small(**{**vars(ALONE), "max_steps": 0}), prepared, tmp_path), callbacks=(Watched(),))
+    assert epochs == [0, 1]
+
+
+def test_event_files_for_tensorboard_lie_where_the_recipe_says(prepared: Prepared, tmp_path: Path) -> None:
+    recipe = small(**{**vars(ALONE), "max_steps": 1, "logging_dir": str(tmp_path / "board")})
+    worker.train(_job(recipe, prepared, tmp_path / "steps"))
+    assert list((tmp_path / "board").glob("events.out.*"))
+
+
+def test_a_loss_that_is_no_number_ends_the_run(prepared: Prepared, tmp_path: Path) -> None:
+    recipe = small(**{**vars(ALONE), "learning_rate": 0.99, "max_grad_norm": 1e9, "optim": "sgd", "warmup_ratio": 0.0})
+    trainer = worker._build(Task.VERACITY, recipe, prepared, tmp_path, ())
+    trainer.compute_loss_func = lambda outputs, labels, num_items_in_batch=None: outputs.logits.sum() * float("nan")
+    with pytest.raises(FloatingPointError, match=r"the loss is nan at step 1: lower learning_rate"):
+        trainer.train()
+
+
+def _as_worker(rank: int, place: str, jobs: list[dict[str, Any]]) -> None:
+    """One of two processes: trains each job, cut off where it says ``cut``, and writes what came of it."""
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", LOCAL_WORLD_SIZE="2")
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="0")  # the processes meet in a file
+    torch.distributed.init_process_group("gloo", init_method=f"file://{place}/meeting", rank=rank, world_size=2)
+    for number, job in enumerate(jobs):
+        cut = (_CutOff(job["cut"]),) if job["cut"] else ()
+        try:
+            result = worker.train(job, rank=rank, callbacks=cut)
+        except KeyboardInterrupt:
+            result = None
+        torch.distributed.barrier()
+        if rank == 0 and result:
+            torch.save({"history": result["history"], "resumed": result["resumed_step"]}, f"{place}/{number}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def _two_workers(place: Path, jobs: list[dict[str, Any]]) -> list[dict[str, Any] | None]:
+    """Train jobs one after the other on two processes that share every model out."""
+    multiprocessing.spawn(_as_worker, args=(str(place), jobs), nprocs=2)
+    files = [place / f"{number}.pt" for number in range(len(jobs))]
+    return [torch.load(file) if file.exists() else None for file in files]
+
+
+def _whole_and_cut(recipe: Recipe, prepared: Prepared, place: Path, name: str) -> list[dict[str, Any]]:
+    """A run, the same run cut off after its second checkpoint, and what goes on from there."""
+    job = _job(recipe, prepared, place / name) | {"cut": 0}
+    again = job | {"steps": str(place / f"{name}-cut")}
+    return [job, again | {"cut": 5}, again]
+
+
+def _checkpoint(steps: Path) -> dict[str, torch.Tensor]:
+    folder = steps / f"checkpoint-{STEPS}"
+    return {
+        f"{file.name} {name}": value for file in folder.glob("*.safetensors") for name, value in load_file(file).items()
+    }
+
+
+def test_two_workers_with_shards_go_on_exactly_where_they_were_cut_off(
+    prepared: Prepared, alone: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    """Fails when the trainer wraps shards, saves or loads a shard for the whole, or leaves a state out."""
+    two = {**vars(ALONE), "strategy": "fsdp", "workers": 2, "per_device_train_batch_size": 4}
+    # With dropout of its own, so that the random numbers must go on too.
+    lora = small(**{**two, "lora": True, "gradient_accumulation_steps": 2, "dropout": 0.1})
+    jobs = [
+        *_whole_and_cut(small(**two), prepared, tmp_path, "plain"),
+        *_whole_and_cut(lora, prepared, tmp_path, "lora"),
+        _job(small(**two), prepared, tmp_path / "crossing") | {"cut": 5},
+    ]
+    _, cut, resumed, _, _, lora_resumed, _ = _two_workers(tmp_path, jobs)
+    assert cut is None
+    assert resumed is not None
+    assert lora_resumed is not None
+    assert resumed["resumed"] == lora_resumed["resumed"] == 4
+    for name in ("plain", "lora"):
+        whole, gone_on = (_checkpoint(tmp_path / run) for run in (name, f"{name}-cut"))
+        assert whole.keys() == gone_on.keys()
+        assert any("average" in key for key in whole)
+        assert all(torch.equal(whole[key], gone_on[key]) for key in whole), name
+    assert any("lora_A" in key for key in _checkpoint(tmp_path / "lora"))
+
+    # The checkpoints are whole ones: one process goes on from them, and learns what it would have learned alone.
+    crossed = worker.train(_job(ALONE, prepared, tmp_path / "crossing"))
+    assert crossed["resumed_step"] == 4
+    for figure in ("loss", "eval_loss"):
+        assert _losses(crossed, figure) == pytest.approx(_losses(alone[1], figure), rel=1e-4), figure

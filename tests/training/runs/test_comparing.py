@@ -1,0 +1,112 @@
+"""The matrix of ways to train, its report, and the model that predicts other clusters."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infolens.contract import Task
+from tests.training.toys import small, toy_file
+from training.cli import main
+from training.errors import RunError, SettingError
+from training.loop.cluster import Outcome
+from training.runs import comparing
+from training.runs.compare_report import cost_model, markdown, write
+from training.runs.comparing import Matrix, cells, compare
+from training.runs.cost_model import CostModel, fit_bandwidth, fit_compute, plan
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_matrix_shares_out_the_same_articles() -> None:
+    recipe = small(per_device_train_batch_size=16, cpus_per_worker=1)
+    every = cells(recipe, Matrix())
+    assert list(every) == [
+        "1 worker", "2 workers, DDP", "2 workers, FSDP", "4 workers, DDP", "4 workers, FSDP", "batch 8", "batch 32",
+        "precision bf16", "accumulation 4 x 4",
+    ]  # fmt: skip
+    same = [cell.articles_per_step for name, cell in every.items() if not name.startswith("batch")]
+    assert set(same) == {16}
+    assert every["4 workers, FSDP"].strategy == "fsdp"
+    assert every["precision bf16"].precision == "bf16"
+
+
+def _measure(step_ms: float, workers: int) -> Outcome:
+    worker = {"peak_memory_bytes": 10**8, "step_ms": step_ms, "train_s": step_ms / 10, "threads": 1}
+    history = [{"step": 8, "eval_loss": 0.5, "eval_accuracy": 0.9, "eval_macro_f1": 0.8}]
+    return Outcome(
+        checkpoint=Path(), history=history, workers=[worker] * workers, steps=8, resumed_step=0,
+        parameter_bytes=4 * 10**6, live_logged_step=0,
+    )  # fmt: skip
+
+
+def test_a_comparison_that_was_cut_off_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def run(task: Task, recipe: Any, *_: Any, **__: Any) -> Outcome:
+        asked.append(f"{recipe.strategy} {recipe.workers}")
+        if len(asked) == 3:
+            raise RunError("a worker died")
+        return _measure(20 + 100 / recipe.workers, recipe.workers)
+
+    monkeypatch.setattr(comparing, "run", run)
+    monkeypatch.setattr(comparing, "start_ray", lambda *_, **__: None)
+    recipe = small(data=str(toy_file(Task.VERACITY, tmp_path / "data.csv")), teacher=0.0)
+    matrix = Matrix(batches=(), precisions=("fp32",), accumulations=(1,), workers=(1, 2))
+    with pytest.raises(RunError):
+        compare(Task.VERACITY, recipe, tmp_path / "out", matrix)
+    assert asked == ["single 1", "ddp 2", "fsdp 2"]
+    report = compare(Task.VERACITY, recipe, tmp_path / "out", matrix)
+    assert asked[3:] == ["fsdp 2"]
+    assert report["cells"]["2 workers, DDP"]["speed_up"] == pytest.approx(12 / 7)
+    assert report["cells"]["2 workers, DDP"]["efficiency"] == pytest.approx(6 / 7)
+    write(report, tmp_path / "out")
+    page = (tmp_path / "out" / "compare.md").read_text()
+    assert "| 2 workers, FSDP | 7.0 s | 1.71 | 86% | 70 ms | 100 MB | 0.5000 | 0.9000 | 0.8000 |" in page
+    assert (tmp_path / "out" / "compare.png").stat().st_size > 10_000
+    with pytest.raises(SettingError, match=r"holds a comparison of another recipe"):
+        compare(Task.VERACITY, small(seed=5, data=recipe.data), tmp_path / "out", matrix)
+
+
+def test_the_cost_model_finds_the_costs_that_made_the_steps() -> None:
+    fixed, article = fit_compute([8, 16, 32], [30 + 2 * 8, 30 + 2 * 16, 30 + 2 * 32])
+    assert (fixed, article) == pytest.approx((30, 2))
+    assert fit_compute([8], [16.0]) == (0.0, 2.0)
+    model = CostModel(fixed_ms=30, article_ms=2, parameter_bytes=400_000_000, bandwidth_gb_s=10)
+    assert model.exchange_ms(1, "ddp") == 0
+    assert model.exchange_ms(2, "ddp") == pytest.approx(40)  # 2 x 1/2 x 0.4 GB at 10 GB/s
+    assert model.exchange_ms(4, "fsdp") == pytest.approx(90)  # 3 x 3/4 x 0.4 GB
+    assert fit_bandwidth(40, workers=2, strategy="ddp", parameter_bytes=400_000_000) == pytest.approx(10)
+    step = model.step_ms(articles=16, workers=4, strategy="fsdp", accumulation=2, share=0.5)
+    assert step == pytest.approx((30 + 2 * 16 * 2) / 0.5 + 2 * 90)
+
+
+def test_a_plan_gains_from_workers_and_loses_to_exchange() -> None:
+    model = CostModel(fixed_ms=0, article_ms=10, parameter_bytes=1_600_000_000, bandwidth_gb_s=20)
+    rows = plan(model, articles=160_000, epochs=2, per_device=16, workers=[1, 2, 8], strategy="ddp")
+    assert rows[0]["hours"] == pytest.approx(160_000 * 2 * 10 / 3.6e6)
+    assert rows[0]["speed_up"] == rows[0]["efficiency"] == 1
+    assert 1 < rows[1]["speed_up"] < 2
+    assert rows[2]["speed_up"] > rows[1]["speed_up"]
+    assert rows[2]["efficiency"] < rows[1]["efficiency"]
+    assert rows[1]["exchange_share"] == pytest.approx(80 / 240)
+
+
+def test_the_committed_report_is_what_its_figures_say(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = ROOT / "training" / "results" / "compare.json"
+    report = json.loads(file.read_text())
+    assert (file.parent / "compare.md").read_text() == markdown(report)
+    assert cost_model(report).article_ms > 0
+    arguments = ["--articles", "100000", "--workers", "1,4", "--article-ms", "12", "--bandwidth-gb-s", "25"]
+    assert main(["plan", "--report", str(file), *arguments, "--parameters-m", "406"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["workers", "step", "training", "speed-up", "efficiency", "exchange"]
+    assert lines[2].split()[0] == "4"
+    (tmp_path / "x.json").write_text("{}")
+    assert main(["plan", "--report", str(tmp_path / "x.json"), *arguments]) == 2
+    assert "is no compare.json of a comparison" in capsys.readouterr().err
+    assert main(["plan", "--report", str(file), "--articles", "5", "--workers", "0"]) == 2
+    assert "--workers is a list of numbers from 1 on" in capsys.readouterr().err

@@ -1,0 +1,117 @@
+"""The commands ``data check`` and ``data prepare``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from infolens.contract import Task
+from training.recipes.settings import parse_columns, parse_list
+from training.runs.output import write_whole
+
+from .options import LABELS_HELP, schema_help
+
+_EXAMPLES: Final = """\
+examples:
+  python -m training data check category --data news.csv --columns text=body,label=section
+  python -m training data check veracity --data this_year.parquet --against last_year.parquet --json report.json
+  python -m training data prepare veracity --data raw.jsonl --out veracity.parquet --skip-bad-rows \\
+      --labels 0=real,1=fake
+
+Both read the table part by part, so it may be larger than the memory; for each article a hash and a signature of about
+1 kB are kept.
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the commands."""
+    data = commands.add_parser(
+        "data",
+        help="look at a table before training on it, or make a clean one of it",
+        description="Check a table, or prepare a clean one with splits that share nothing.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
+    check = _parser(actions, "check", "rows that do not fit, statistics, leaks, copies across splits, drift")
+    check.add_argument("--against", default="", metavar="PATH", help="another table: how far the two lie apart")
+    check.add_argument("--json", type=Path, metavar="FILE", help="write the findings there too")
+    check.set_defaults(run=_check)
+    prepare = _parser(actions, "prepare", "write a clean parquet file: our columns, splits, no copies, no bad rows")
+    prepare.add_argument(
+        "--out", required=True, type=Path, metavar="FILE", help="a .parquet file that is not there yet"
+    )
+    prepare.add_argument(
+        "--validation", type=float, default=0.1, metavar="F", help="share without a split column (0.1)"
+    )
+    prepare.add_argument("--test", type=float, default=0.1, metavar="F", help="likewise (0.1)")
+    prepare.add_argument("--no-cleaning", action="store_true", help="keep source markers, bylines and links")
+    prepare.add_argument("--skip-bad-rows", action="store_true", help="leave out rows that do not fit")
+    prepare.set_defaults(run=_prepare)
+    for parser in (check, prepare):
+        parser.add_argument(
+            "--keep-near-duplicates", action="store_true", help="do not compare articles across splits (faster)"
+        )
+
+
+def _parser(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(
+        name,
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=_EXAMPLES + "\n" + schema_help(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("task", choices=[task.value for task in Task], help="whose schema it must fit")
+    parser.add_argument(
+        "--data", required=True, metavar="PATH", help=".parquet, .csv, .jsonl or .json file, or a folder of them"
+    )
+    parser.add_argument("--columns", default="", metavar="OURS=THEIRS,...", help="where columns have other names")
+    parser.add_argument("--labels", default="", metavar="NAME,...", help=LABELS_HELP)
+    return parser
+
+
+def _check(options: argparse.Namespace) -> int:
+    from training.data.drift import measure_drift
+    from training.data.report import as_json, as_text
+    from training.data.statistics import gather
+
+    task = Task(options.task)
+    columns = parse_columns(options.columns)
+    labels = parse_list(options.labels)
+    near = not options.keep_near_duplicates
+    found = gather(options.data, task, columns=columns, near_duplicates=near, labels=labels)
+    other = None
+    if options.against:
+        other = gather(options.against, task, columns=columns, near_duplicates=False, labels=labels)
+    # From the older collection to this one.
+    drift = measure_drift(other, found) if other else None
+    if options.json:
+        write_whole(options.json, json.dumps(as_json(task, found, drift), indent=2) + "\n")
+    print(as_text(options.data, task, found, drift))
+    return 1 if found.problems or found.label_problem else 0
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    from training.data.prepare import PrepareOptions, prepare_table
+
+    counts = prepare_table(
+        options.data,
+        Task(options.task),
+        options.out,
+        PrepareOptions(
+            columns=parse_columns(options.columns),
+            labels=parse_list(options.labels),
+            validation=options.validation,
+            test=options.test,
+            clean=not options.no_cleaning,
+            skip_bad_rows=options.skip_bad_rows,
+            near_duplicates=not options.keep_near_duplicates,
+        ),
+    )
+    for name in ("read", *sorted(name for name in counts if name != "read")):
+        print(f"{counts[name]:>10,}  {name}")
+    print(options.out)
+    return 0

@@ -1,0 +1,1 @@
+"""Tables of articles: read, checked, cleaned, split and described."""

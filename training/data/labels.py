@@ -1,0 +1,212 @@
+"""The labels of a run: what its data says, or what a recipe fixes; never what a task once had.
+
+A setting ``labels`` fixes them and their order, and may say how the data writes one: ``labels=0=real,1=fake``. Without
+it every label that occurs is one: first those that the task's starter has too, in its order, then the others by the
+alphabet.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from infolens.contract import CONTRACTS, Task
+from infolens.labels import label_fault
+from training.errors import DataError, SettingError
+
+logger = logging.getLogger(__name__)
+
+_SHOWN: Final = 40
+_BOOLEANS: Final = frozenset({"true", "false"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelRule:
+    """Which labels a table may have, and how it writes them."""
+
+    names: tuple[str, ...] = ()
+    """In the order of the class ids; empty leaves them to the data."""
+    written: Mapping[str, str] = field(default_factory=dict)
+    """What the data says -> the label."""
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the labels are given, not found."""
+        return bool(self.names)
+
+    def read(self, value: Any) -> str | None:
+        """The label that a cell of a table says, or None where it says none.
+
+        Numbers and booleans are read as text: ``0``, ``true``.
+        """
+        text = _text(value)
+        if not text:
+            return None
+        if not self.fixed:
+            return text
+        return self.written.get(text) or self.written.get(text.lower() if text.lower() in _BOOLEANS else text)
+
+    def objection(self, value: Any) -> str:
+        """Why a cell says no label: the rule, the value and, where one is near, the label that was meant."""
+        text = _text(value)
+        if not text:
+            return f"must be text that is not blank, not {value!r}"
+        near = difflib.get_close_matches(text, self.written, n=1)
+        meant = f" (is {self.written[near[0]]!r} meant?)" if near else ""
+        return f"{text!r} is not one of: {shown(self.names)}{meant}"
+
+
+ANY_LABEL: Final = LabelRule()
+"""Takes the labels from the data."""
+
+
+def label_rule(entries: Iterable[str]) -> LabelRule:
+    """The rule of a setting ``labels``: names, or ``THEIRS=NAME`` where the data writes ``THEIRS``.
+
+    Raises:
+        SettingError: A part is blank, something is written twice, or there is one label only.
+    """
+    entries = [entry.strip() for entry in entries]
+    written: dict[str, str] = {}
+    for entry in entries:
+        theirs, _, ours = (part.strip() for part in entry.rpartition("=")) if "=" in entry else (entry, "", entry)
+        if not theirs or not ours:
+            raise SettingError(f"labels are names, or THEIRS=NAME as in 0=real,1=fake, not {entry!r}")
+        if theirs in written:
+            raise SettingError(f"labels name {theirs!r} twice")
+        written[theirs] = ours
+    names = tuple(dict.fromkeys(written.values()))
+    for name in names:
+        written.setdefault(name, name)
+    if len(names) == 1:
+        raise SettingError(f"labels are two or more, not {names[0]!r} alone")
+    return LabelRule(names=names, written=written)
+
+
+def ordered_labels(task: Task, found: Iterable[str], rule: LabelRule = ANY_LABEL) -> tuple[str, ...]:
+    """The labels of a run by class id, from those that its data has."""
+    if rule.fixed:
+        return rule.names
+    every = set(found)
+    known = [label for label in CONTRACTS[task].default_labels if label in every]
+    return (*known, *sorted(every - set(known)))
+
+
+def label_problem(task: Task, counts: Mapping[str, Counter[str]], rule: LabelRule = ANY_LABEL) -> str:
+    """Why nothing can be learned from labels with these counts, and the way out; empty where it can.
+
+    Args:
+        task: Whose labels they are.
+        counts: Split -> label -> articles.
+        rule: What the labels may be.
+    """
+    found: Counter[str] = sum(counts.values(), Counter())
+    labels = ordered_labels(task, found, rule)
+    if not rule.fixed and _are_no_names(labels):
+        usual = CONTRACTS[task].default_labels
+        names = [*usual[: len(labels)], *(f"NAME{i}" for i in range(len(usual), len(labels)))]
+        example = ",".join(f"{label}={name}" for label, name in zip(labels, names, strict=True))
+        expected = f" ({task.value} usually has {shown(usual)})" if usual else ""
+        return (
+            f"the labels are {shown(labels)}; labels are names{expected}. Say which stands for which with "
+            f"--labels {example}, or take them as they are with --labels {','.join(labels)}"
+        )
+    for label in labels:
+        if fault := label_fault(label):
+            return f"{fault}, not {label!r}: write it otherwise in the data, or rename it with --labels THEIRS=NAME,..."
+    if len(labels) < 2:
+        return (
+            f"there is no label but {shown(labels) or 'none'}, and a classifier tells at least two: give articles with "
+            "other labels, or name the right column with --columns label=ITS_NAME"
+        )
+    missing = [label for label in labels if not counts.get("train", Counter())[label]]
+    if missing:
+        spread = {
+            label: ", ".join(f"{c[label]} {split}" for split, c in counts.items() if c[label]) for label in missing
+        }
+        told = "; ".join(f"{label!r} ({where or 'nowhere'})" for label, where in spread.items())
+        way = "leave it out of --labels" if rule.fixed else "leave those rows out, or name them like another label"
+        return f"no article of the training split has the label {told}: give such articles, or {way}"
+    return ""
+
+
+def run_labels(
+    splits: Mapping[str, pd.DataFrame], task: Task, entries: Sequence[str], *, source: str, column: str = "label"
+) -> tuple[str, ...]:
+    """The labels of a run by class id; logs how many articles each has.
+
+    Args:
+        splits: The tables of a run, whose labels are read already.
+        task: Whose labels they are.
+        entries: The recipe's setting ``labels``.
+        source: The data's name, for the message.
+        column: Where the labels stand.
+
+    Raises:
+        DataError: There are fewer than two, one has no article in the training split, or they are numbers.
+    """
+    rule = label_rule(entries)
+    counts = {split: Counter(frame[column].tolist()) for split, frame in splits.items()}
+    problem = label_problem(task, counts, rule)
+    if problem:
+        raise DataError(f"{source}: {problem}" if source else problem)
+    labels = ordered_labels(task, sum(counts.values(), Counter()), rule)
+    for label in () if rule.fixed else labels:
+        others = {other.lower(): other for other in labels if counts["train"][other] > 20 * counts["train"][label]}
+        if near := difflib.get_close_matches(label.lower(), others, n=1, cutoff=0.8):
+            logger.warning("the label %r is rare: is %r meant? --labels fixes the labels", label, others[near[0]])
+    logger.info("labels: %s", ", ".join(f"{label} {counts['train'][label]:,}" for label in labels))
+    return labels
+
+
+def class_ids(labels: Sequence[str], frame: pd.DataFrame, *, column: str = "label") -> list[int]:
+    """The class id of each row's label.
+
+    Raises:
+        DataError: A row has a label that is not among ``labels``.
+    """
+    number = {label: index for index, label in enumerate(labels)}
+    strange = sorted(set(frame[column]) - set(number))
+    if strange:
+        raise DataError(
+            f"the data has the labels {shown(strange)}, which the model was not trained to tell; it tells "
+            f"{shown(labels)}: leave such rows out, or rename them with 'data prepare --labels THEIRS=NAME,...'"
+        )
+    return [number[label] for label in frame[column]]
+
+
+def shown(labels: Sequence[str]) -> str:
+    """Labels in words; of very many the first ones."""
+    more = len(labels) - _SHOWN
+    return ", ".join(labels[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _are_no_names(labels: Sequence[str]) -> bool:
+    """Whether one is a number, or all are booleans: the ids of labels whose names nobody would see."""
+    return bool(labels) and (
+        any(_is_number(label) for label in labels) or {label.lower() for label in labels} <= _BOOLEANS
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _text(value: Any) -> str:
+    """A cell as text without blanks at its ends; empty where nothing is there."""
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value)).lower()
+    if isinstance(value, float | np.floating):
+        return "" if np.isnan(value) else str(int(value) if float(value).is_integer() else value)
+    return str(value).strip() if isinstance(value, str | int | np.integer) else ""

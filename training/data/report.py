@@ -1,0 +1,130 @@
+"""``data check``: everything about a table that training would suffer from, as text for people and as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+from infolens.contract import Task
+
+from .drift import Drift
+from .statistics import TableStatistics, quantiles
+
+
+def as_json(task: Task, found: TableStatistics, drift: Drift | None = None) -> dict[str, Any]:
+    """The findings as one document."""
+    leakage = found.leakage
+    return {
+        "task": task.value,
+        "rows": found.rows,
+        "problems": found.problems,
+        "first_problems": [asdict(problem) for problem in found.first_problems],
+        "splits": dict(found.splits),
+        "labels": dict(found.labels),
+        "label_problem": found.label_problem,
+        "sources": dict(found.sources.most_common(50)),
+        "article_words": _spread(found.lengths),
+        "summary_words": _spread(found.answer_lengths),
+        "vocabulary": len(found.words),
+        "duplicates_within_a_split": found.duplicates,
+        "near_duplicates_across_splits": Counter(_meeting(pair) for pair in found.pairs),
+        "leaking_columns": [asdict(f) | {"leaks": f.leaks} for f in leakage.columns_found()] if leakage else [],
+        "leaking_words": [asdict(f) for f in leakage.words_found()] if leakage else [],
+        "drift": asdict(drift) if drift else None,
+    }
+
+
+def _spread(lengths: Counter[int]) -> dict[str, int]:
+    names, shares = ("p5", "p50", "p95", "max"), (0.05, 0.5, 0.95, 1.0)
+    return dict(zip(names, quantiles(lengths, shares), strict=True)) if lengths else {}
+
+
+def _meeting(pair: Any) -> str:
+    return f"{pair.dropped_split} repeats {pair.kept_split}"
+
+
+def as_text(source: str, task: Task, found: TableStatistics, drift: Drift | None = None) -> str:
+    """The findings for people; each that should be mended begins with ``!``."""
+    lines = [f"{source}: {found.rows:,} rows for {task.value}", ""]
+    lines += _problems(found)
+    lines.append("splits    " + _counts(found.splits))
+    if found.labels:
+        lines.append("labels    " + _counts(found.labels))
+    if found.label_problem:
+        lines.append(f"! training refuses them: {found.label_problem}")
+    if found.sources:
+        lines.append("sources   " + _counts(found.sources))
+    for name, lengths in (("article", found.lengths), ("summary", found.answer_lengths)):
+        if lengths:
+            spread = _spread(lengths)
+            lines.append(
+                f"{name:<10}{spread['p50']} words in the middle, 5 % below {spread['p5']}, 5 % above {spread['p95']}, "
+                f"at most {spread['max']}"
+            )
+    lines.append(f"words     {len(found.words):,} different ones")
+    lines += _copies(found)
+    lines += _leakage(found)
+    if drift is not None:
+        lines += ["", "drift from --against:"]
+        lines += [f"! {sentence}" for sentence in drift.verdict()] or ["  none that matters"]
+        lines.append(
+            f"  distances: labels {drift.labels:.3f}, length {drift.length:.3f}, words {drift.vocabulary:.3f}, "
+            f"new words {drift.unknown_words:.3f}"
+        )
+    return "\n".join(lines)
+
+
+def _problems(found: TableStatistics) -> list[str]:
+    if not found.problems:
+        return []
+    lines = [
+        f"! {found.problems:,} values do not fit; training refuses them, 'data prepare --skip-bad-rows' drops the rows:"
+    ]
+    lines += [f"    {problem}" for problem in found.first_problems[:5]]
+    return [*lines, ""]
+
+
+def _counts(counts: Counter[str]) -> str:
+    total = max(1, counts.total())
+    shown = [f"{name or '(none)'} {count:,} ({count / total:.0%})" for name, count in counts.most_common(12)]
+    more = len(counts) - 12
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _copies(found: TableStatistics) -> list[str]:
+    meetings = Counter(_meeting(pair) for pair in found.pairs)
+    if not (found.duplicates or meetings):
+        return ["copies    none"]
+    lines = [""]
+    if found.duplicates:
+        lines.append(f"! {found.duplicates:,} rows repeat an article of their own split")
+    lines += [f"! {count:,} articles: {meeting}, word for word or nearly" for meeting, count in meetings.most_common()]
+    return [*lines, "  'data prepare' keeps the test split's, then the validation split's"]
+
+
+def _leakage(found: TableStatistics) -> list[str]:
+    if found.leakage is None:
+        return []
+    lines = ["", "does something beside the writing tell the label?"]
+    columns = found.leakage.columns_found()
+    for finding in columns[:6]:
+        mark = "!" if finding.leaks else " "
+        lines.append(
+            f"{mark} column {finding.column!r} alone ({finding.values} values) is right in {finding.accuracy:.0%}; the "
+            f"most frequent label in {finding.majority:.0%}"
+        )
+    words = found.leakage.words_found()
+    if words:
+        lines.append(
+            "? words that nearly give the label away; a topic's own are fine, agencies and boilerplate are not:"
+        )
+    for word in words[:12]:
+        where = " at the beginning" if word.word.startswith("^") else " at the end" if word.word.endswith("$") else ""
+        lines.append(
+            f"    {word.word.strip('^$')!r}{where}: {word.purity:.0%} of {word.articles:,} articles are {word.label} "
+            f"({word.base:.0%} of all)"
+        )
+    if not (columns or words):
+        lines.append("  nothing that was found")
+    return lines

@@ -1,0 +1,116 @@
+"""The columns of a task's table, and what a row must be; every problem is named by file, column and row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import pandas as pd
+
+from infolens.contract import CONTRACTS, AnswerKind, Task
+from training.errors import DataError
+
+from .labels import ANY_LABEL, LabelRule
+
+SPLITS: Final = ("train", "validation", "test")
+OUT_OF_DOMAIN: Final = "out_of_domain"
+"""The split of the sources that are held out: how a model does on collections that it was not trained on."""
+
+SPLIT_NAMES: Final = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schema:
+    """The columns of the table of a task, by what its answers are made of."""
+
+    body: str
+    """The article: must be there and not blank."""
+    answer: str
+    """The label or the summary: must be there and not blank."""
+    optional: tuple[str, ...]
+    """Filled with empty strings where the source has none."""
+    labelled: bool
+    """Whether the answer is a label; where it is not, an article may stand there with several answers."""
+
+
+_SCHEMAS: Final = {
+    AnswerKind.TEXT: Schema(body="article", answer="summary", optional=("source",), labelled=False),
+    AnswerKind.LABELS: Schema(body="text", answer="label", optional=("title", "source"), labelled=True),
+}
+
+
+def schema_of(task: Task) -> Schema:
+    """The columns of a task's table."""
+    return _SCHEMAS[CONTRACTS[task].answers]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing that does not fit."""
+
+    column: str
+    row: int
+    """Counted from 1, as records, not lines."""
+    text: str
+
+    def __str__(self) -> str:
+        return f"column {self.column!r}, row {self.row}: {self.text}"
+
+
+def check(frame: pd.DataFrame, task: Task, source: str, rule: LabelRule = ANY_LABEL) -> None:
+    """Check the columns and every row of a table against a task's schema.
+
+    Raises:
+        DataError: The first thing that does not fit.
+    """
+    check_columns(frame, task, source)
+    problem = next(problems(frame, task, rule), None)
+    if problem is not None:
+        raise DataError(f"{source}: {problem}")
+
+
+def check_columns(frame: pd.DataFrame, task: Task, source: str) -> None:
+    """Check that a table has the columns that a task needs.
+
+    Raises:
+        DataError: One is missing.
+    """
+    schema = schema_of(task)
+    for name in (schema.body, schema.answer):
+        if name not in frame:
+            raise DataError(
+                f"{source}: column {name!r} is missing; it has: {', '.join(map(str, frame))}. "
+                f"Name the right one with --columns {name}=ITS_NAME"
+            )
+
+
+def problems(frame: pd.DataFrame, task: Task, rule: LabelRule = ANY_LABEL, *, first_row: int = 1) -> Iterator[Problem]:
+    """What does not fit in the rows of a table that has the right columns, column by column.
+
+    Args:
+        frame: The table, or a part of it.
+        task: What it is for.
+        rule: What a label may be.
+        first_row: The number of its first row.
+    """
+    schema = schema_of(task)
+    for name in (schema.body, schema.answer):
+        for row, value in enumerate(frame[name], start=first_row):
+            if name == schema.answer and schema.labelled:
+                if rule.read(value) is None:
+                    yield Problem(column=name, row=row, text=rule.objection(value))
+            elif not (isinstance(value, str) and value.strip()):
+                yield Problem(column=name, row=row, text=f"must be text that is not blank, not {value!r}")
+    if "split" in frame:
+        for row, value in enumerate(frame["split"], start=first_row):
+            if str(value).lower() not in SPLIT_NAMES:
+                yield Problem(column="split", row=row, text=f"{value!r} is not one of: {', '.join(SPLITS)}")

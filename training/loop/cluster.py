@@ -1,0 +1,262 @@
+"""Run a prepared job on Ray: workers, checkpoints, and going on when a worker dies.
+
+Ray is started inside this process (``ray.init()``), or joined with ``--ray-address``. The training itself is
+`worker.train`; this module gives it processes and a place, and brings back the best checkpoint.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from infolens.contract import Task
+from training.errors import RunError, SettingError, TrainingError
+from training.recipes.recipe import Recipe
+from training.tracking.client import Tracking
+
+from . import storage
+from .jobs import task_facts
+from .prepared import Prepared
+from .worker import STEPS_FOLDER, learning_of, train, train_in_ray
+
+logger = logging.getLogger(__name__)
+
+_FULL: Final = ("No space left", "Disk quota exceeded", "PytorchStreamWriter failed", "inline_container")
+"""How Python, safetensors and torch say that a disk is full."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run ended with."""
+
+    checkpoint: Path
+    """Folder of the best checkpoint, on this machine."""
+    history: list[dict[str, Any]]
+    """The trainer's log: losses and validation figures by step."""
+    workers: list[dict[str, Any]]
+    """Of each worker ``peak_memory_bytes``, ``step_ms`` (median), ``train_s`` and ``threads``."""
+    steps: int
+    resumed_step: int
+    """The step of the checkpoint that the run last went on from; 0 for the beginning."""
+    parameter_bytes: int
+    """Size of the parameters that are trained: what the workers exchange."""
+    live_logged_step: int
+    """The last step whose figures MLflow has taken already."""
+
+
+def run(
+    task: Task,
+    recipe: Recipe,
+    prepared: Prepared,
+    work: Path,
+    *,
+    ray_address: str = "",
+    tracking: Tracking | None = None,
+    run_id: str = "",
+) -> Outcome:
+    """Train what was prepared; a run that was cut off goes on from its last checkpoint in ``work`` or the storage.
+
+    Args:
+        task: What the model answers.
+        recipe: How to train.
+        prepared: What to train on.
+        work: Folder of this run.
+        ray_address: Of a Ray cluster; empty starts Ray in this process.
+        tracking: Where metrics go while the run goes on.
+        run_id: Of the MLflow run that they belong to.
+
+    Raises:
+        SettingError: The machine or cluster cannot give what the recipe asks for.
+        StorageError: The storage cannot be written to.
+        RunError: The run broke off.
+    """
+    job: dict[str, Any] = {
+        "task": task.value,
+        "contract": task_facts(task),
+        "recipe": asdict(recipe),
+        "prepared": str(prepared.folder.resolve()),
+        "tracking": asdict(tracking.anywhere) if tracking else None,
+        "run_id": run_id,
+        "threads": recipe.cpus_per_worker,
+    }
+    try:
+        if not recipe.workers:
+            return _in_this_process(job, prepared, work)
+        return _on_ray(task, recipe, job, prepared, work, ray_address)
+    except TrainingError:
+        raise
+    except Exception as error:
+        raise explained(error, recipe, work) from error
+
+
+def _in_this_process(job: dict[str, Any], prepared: Prepared, work: Path) -> Outcome:
+    import torch
+
+    if job["recipe"]["precision"] == "fp16" and not torch.cuda.is_available():
+        raise SettingError("precision=fp16 needs a GPU, and this machine has none: say bf16 or fp32")
+    steps = work / STEPS_FOLDER / prepared.key
+    result = train(job | {"steps": str(steps)})
+    return _outcome(Path(result["best"]), result)
+
+
+def _on_ray(task: Task, recipe: Recipe, job: dict[str, Any], prepared: Prepared, work: Path, address: str) -> Outcome:
+    place = recipe.storage or str((work / "ray").resolve())
+    if storage.is_url(place):
+        storage.check_writable(place)
+        job["prepared"] = f"{place.rstrip('/')}/prepared-{prepared.key}"
+        storage.upload(prepared.folder, job["prepared"])
+    start_ray(address, cpus=_cpus(recipe) * recipe.workers)
+    from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    gpus = _gpus(recipe)
+    if recipe.precision == "fp16" and not gpus:
+        raise SettingError("precision=fp16 needs GPUs, and there are none here: say bf16 or fp32")
+    learning = learning_of(task, recipe)
+    filesystem, path = storage.resolve(place)
+    trainer = TorchTrainer(
+        train_in_ray,
+        train_loop_config=job | {"threads": _cpus(recipe)},
+        scaling_config=ScalingConfig(
+            num_workers=recipe.workers,
+            use_gpu=gpus > 0,
+            resources_per_worker={"CPU": _cpus(recipe)} | ({"GPU": gpus} if gpus else {}),
+        ),
+        run_config=RunConfig(
+            name=f"run-{prepared.key}",
+            storage_path=path,
+            storage_filesystem=filesystem,
+            logging_config=LoggingConfig(log_level="WARNING"),
+            failure_config=FailureConfig(max_failures=recipe.max_failures),
+            checkpoint_config=CheckpointConfig(
+                num_to_keep=2,
+                checkpoint_score_attribute=f"eval_{learning.score}",
+                checkpoint_score_order="max" if learning.higher_is_better else "min",
+            ),
+        ),
+    )
+    result = trainer.fit()
+    best = result.get_best_checkpoint(f"eval_{learning.score}", "max" if learning.higher_is_better else "min")
+    best = best or result.checkpoint
+    if best is None or result.return_value is None:
+        raise RunError(f"the run ended without a checkpoint; what it left is in {place}")
+    folder = work / "best"
+    shutil.rmtree(folder, ignore_errors=True)
+    best.to_directory(str(folder))
+    return _outcome(folder, result.return_value)
+
+
+def _outcome(checkpoint: Path, result: Mapping[str, Any]) -> Outcome:
+    return Outcome(
+        checkpoint=checkpoint,
+        history=result["history"],
+        workers=result["workers"],
+        steps=result["steps"],
+        resumed_step=result["resumed_step"],
+        parameter_bytes=result["parameter_bytes"],
+        live_logged_step=result["live_logged_step"],
+    )
+
+
+def _cpus(recipe: Recipe) -> int:
+    """Cores, and so threads, of a worker."""
+    return recipe.cpus_per_worker or max(1, (os.cpu_count() or 1) // max(1, recipe.workers))
+
+
+def _gpus(recipe: Recipe) -> float:
+    if recipe.gpus_per_worker >= 0:
+        return recipe.gpus_per_worker
+    import ray
+
+    return 1.0 if ray.cluster_resources().get("GPU", 0) >= recipe.workers else 0.0
+
+
+def start_ray(address: str = "", *, cpus: int = 0) -> None:
+    """Join the Ray cluster at ``address``, or start Ray on this machine with room for ``cpus`` cores' worth of work.
+
+    A Ray that this process has started or joined already is kept.
+
+    Raises:
+        SettingError: No cluster answers at the address.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # a worker waits for it at every checkpoint
+    import ray
+
+    if ray.is_initialized():
+        return
+    if not address:
+        ray.init(
+            num_cpus=max(cpus, os.cpu_count() or 1),
+            include_dashboard=False,
+            configure_logging=False,
+            runtime_env={"worker_process_setup_hook": quiet()},
+        )
+        return
+    root = Path(__file__).parents[2]
+    modules = [str(root / "training"), str(root / "clients" / "infolens")]
+    try:
+        ray.init(
+            address=address,
+            runtime_env={"py_modules": modules, "worker_process_setup_hook": quiet()},
+            configure_logging=False,
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise SettingError(
+            f"--ray-address {address}: no Ray cluster answers there ({str(error).splitlines()[0]}). Start one with "
+            "'ray start --head', or leave the option out to train on this machine"
+        ) from error
+
+
+def quiet() -> Callable[[], None]:
+    """What keeps Ray's processes from saying what helps nobody; our own workers' words go to the user's terminal.
+
+    Ray runs it in each process before the search path is set, so it travels by value: a function inside this one does.
+    """
+
+    def set_up() -> None:
+        import logging
+        import warnings
+
+        warnings.simplefilter("ignore")
+        # Asks every second for the dashboard's state API, which is not there.
+        logging.getLogger("ray.train.v2._internal.execution.controller.placement_group_cleaner").setLevel(logging.ERROR)
+
+    return set_up
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a full disk is behind an error of this process or of a worker, whichever library met it."""
+    text = "\n".join(texts_of(error))
+    return any(words in text for words in _FULL)
+
+
+def explained(error: Exception, recipe: Recipe, work: Path) -> RunError:
+    """A failure of the workers in words that help."""
+    text = "\n".join(texts_of(error))
+    again = f"the same command goes on from the last checkpoint, which is in {recipe.storage or work}"
+    if is_disk_full(error):
+        return RunError(f"the disk of {recipe.storage or work} is full: free some space; {again}")
+    if "out of memory" in text.lower() or "OutOfMemory" in text:
+        return RunError(
+            "out of memory: lower per_device_train_batch_size and raise gradient_accumulation_steps as much, or try "
+            f"precision=bf16, gradient_checkpointing=true or strategy=fsdp; {again}"
+        )
+    if "the loss is" in text:
+        return RunError(next(line for line in text.splitlines() if "the loss is" in line).split("Error: ")[-1])
+    last = [line for line in text.splitlines() if line.strip()]
+    return RunError(f"training broke off: {last[-1] if last else type(error).__name__}; {again}")
+
+
+def texts_of(error: BaseException) -> list[str]:
+    """The messages of an error and of what lies behind it, those of the workers among them."""
+    failures = getattr(error, "worker_failures", None) or {}
+    found = [line for failure in failures.values() for line in texts_of(failure)]
+    behind = error.__cause__ or error.__context__
+    return [*(texts_of(behind) if behind else []), f"{type(error).__name__}: {error}", *found]

@@ -1,0 +1,167 @@
+"""Training articles as torch datasets: cropped, thinned out and joined, the same for the same seed, pass and article.
+
+Augmentation draws from a generator of its own for each pass and article, so a run that goes on from a checkpoint, or
+on another number of workers, sees the very same inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset, Sampler
+
+from training.recipes.kinds import ClassifierRecipe
+from training.recipes.recipe import Recipe
+
+from .batches import Ids, collate, crop, drop_tokens, length_sorted
+
+Article = dict[str, Any]
+"""``input_ids`` int32 (L,) and ``labels``: float32 (classes,) for a classifier, int (T,) for a summarizer."""
+
+
+class Articles(Dataset[Article]):
+    """Rows of a tokenized table (``datasets.Dataset``), as they are."""
+
+    def __init__(self, table: Any) -> None:
+        self.table = table.with_format("numpy")
+        self.lengths: NDArray[np.int64] = np.asarray(self.table["length"])
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which pass begins."""
+
+    def __getitem__(self, index: int) -> Article:
+        row: Article = self.table[int(index)]
+        return row
+
+
+class AugmentedArticles(Articles):
+    """What a classifier trains on: each pass another crop, other tokens left out, other neighbours."""
+
+    def __init__(self, table: Any, recipe: ClassifierRecipe, *, room: int) -> None:
+        super().__init__(table)
+        self.recipe, self.room, self.epoch = recipe, room, 0
+        classes = np.asarray(self.table["class"])
+        self.classes = classes
+        self.by_class = {int(c): np.flatnonzero(classes == c) for c in np.unique(classes)}
+        self.lengths = np.minimum(self.lengths, room)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which pass begins."""
+        self.epoch = epoch
+
+    def __getitem__(self, index: int) -> Article:
+        row = super().__getitem__(index)
+        rng = np.random.default_rng((self.recipe.seed, self.epoch, int(index)))
+        ids: Ids = row["input_ids"]
+        if self.recipe.join and rng.random() < self.recipe.join:
+            same = self.by_class[int(self.classes[index])]
+            more = rng.choice(same, size=int(rng.integers(1, 3)))
+            ids = np.concatenate(
+                [ids, *(super(AugmentedArticles, self).__getitem__(int(i))["input_ids"] for i in more)]
+            )
+        row["input_ids"] = drop_tokens(crop(ids, self.room, rng), self.recipe.token_dropout, rng)
+        return row
+
+
+class LengthGrouped(Sampler[int]):
+    """Indexes such that each run of ``batch`` of them has like lengths; another order each pass."""
+
+    def __init__(self, articles: Articles, *, batch: int, seed: int) -> None:
+        self.articles, self.batch, self.seed, self.epoch = articles, batch, seed, 0
+
+    def __len__(self) -> int:
+        return len(self.articles)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which pass begins, to the articles too: with several workers accelerate tells only the sampler."""
+        self.epoch = epoch
+        self.articles.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[int]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        for rows in length_sorted(self.articles.lengths.tolist(), batch=self.batch, rng=rng):
+            yield from rows.tolist()
+
+
+class Curriculum(LengthGrouped):
+    """Stage after stage, each for its passes; all of them are one pass of the trainer.
+
+    Args:
+        articles: With the column ``stage``: the number of each row's stage.
+        batch: Articles of like length in a row.
+        seed: Of the order.
+        passes: How often each stage is gone through, by its number; a fraction takes a part of it.
+    """
+
+    def __init__(self, articles: Articles, *, batch: int, seed: int, passes: Sequence[float]) -> None:
+        super().__init__(articles, batch=batch, seed=seed)
+        stages = np.asarray(articles.table["stage"])
+        self.order: list[int] = []
+        for stage, count in enumerate(passes):
+            rows = np.flatnonzero(stages == stage)
+            for number in range(int(np.ceil(count))):
+                rng = np.random.default_rng((seed, stage, number))
+                chosen = rows[rng.permutation(len(rows))[: max(1, round(len(rows) * min(1.0, count - number)))]]
+                lengths = articles.lengths[chosen].tolist()
+                for part in length_sorted(lengths, batch=batch, rng=rng):
+                    self.order.extend(chosen[part].tolist())
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.order)
+
+
+class ClassifierCollator:
+    """Pads to the longest article: ``input_ids``, ``attention_mask`` (B, L), ``labels`` float32 (B, classes)."""
+
+    def __init__(self, tokenizer: Any, *, types: bool) -> None:
+        self.tokenizer, self.types = tokenizer, types
+
+    def __call__(self, rows: Sequence[Article]) -> dict[str, Any]:
+        """Make a batch of rows."""
+        batch: dict[str, Any] = collate(self.tokenizer, [row["input_ids"] for row in rows], types=self.types)
+        batch["labels"] = torch.from_numpy(np.stack([row["labels"] for row in rows]).astype(np.float32))
+        return batch
+
+
+class SummaryCollator:
+    """Pads: ``input_ids``, ``attention_mask`` (B, L), ``labels`` (-100 is padding), ``decoder_input_ids`` (B, T)."""
+
+    def __init__(self, *, pad: int, start: int) -> None:
+        self.pad, self.start = pad, start
+
+    def __call__(self, rows: Sequence[Article]) -> dict[str, torch.Tensor]:
+        """Make a batch of rows."""
+
+        def padded(values: Sequence[NDArray[np.integer[Any]]], fill: int) -> torch.Tensor:
+            full = np.full((len(values), max(map(len, values))), fill, dtype=np.int64)
+            for i, value in enumerate(values):
+                full[i, : len(value)] = value
+            return torch.from_numpy(full)
+
+        inputs = [row["input_ids"] for row in rows]
+        labels = padded([row["labels"] for row in rows], -100)
+        shifted = torch.nn.functional.pad(labels[:, :-1], (1, 0), value=self.start)
+        return {
+            "input_ids": padded(inputs, self.pad),
+            "attention_mask": padded([np.ones_like(ids) for ids in inputs], 0),
+            "labels": labels,
+            "decoder_input_ids": shifted.masked_fill(shifted == -100, self.pad),
+        }
+
+
+def sampler_of(articles: Articles, recipe: Recipe, passes: Sequence[float]) -> LengthGrouped:
+    """The order of a run's articles: a curriculum where there are ``passes``, else by length."""
+    batch = recipe.per_device_train_batch_size * max(1, recipe.workers)
+    if passes:
+        return Curriculum(articles, batch=batch, seed=recipe.seed, passes=passes)
+    return LengthGrouped(articles, batch=batch, seed=recipe.seed)

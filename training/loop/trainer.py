@@ -1,0 +1,232 @@
+"""The `transformers.Trainer` of this project: our losses, our order of articles, weight averages and full sharding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch.nn import functional
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import rotate_checkpoints
+
+from training.recipes.recipe import Recipe
+
+from . import sharding
+from .averaging import WeightAverage
+from .dataset import Articles, sampler_of
+from .whole_state import WholeOptimizer, takes_whole_weights
+
+_KEPT_CHECKPOINTS: Final = 2
+"""The newest and the best."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learning:
+    """What differs between the tasks."""
+
+    loss: Callable[..., torch.Tensor]
+    """Of ``(outputs, labels, num_items_in_batch)``."""
+    metrics: Callable[[Any], dict[str, float]] | None
+    """Of ``transformers.EvalPrediction``; without it the validation loss alone is measured."""
+    score: str
+    """The validation figure that the best checkpoint is chosen by."""
+    higher_is_better: bool
+    embedding_rate: float = 1.0
+
+
+def soft_cross_entropy(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+    """The mean cross entropy of logits (B, classes) against target distributions (B, classes), over all workers."""
+    count = labels.numel() if num_items_in_batch is None else num_items_in_batch
+    total = functional.cross_entropy(outputs.logits.float(), labels, reduction="sum")
+    return total * labels.shape[-1] / count
+
+
+def token_cross_entropy(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+    """The mean cross entropy of logits (B, T, V) against token ids (B, T), over the tokens of all workers."""
+    count = (labels != -100).sum() if num_items_in_batch is None else num_items_in_batch
+    logits = outputs.logits.float()
+    return functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=-100, reduction="sum") / count
+
+
+def training_arguments(recipe: Recipe, learning: Learning, folder: Path, *, staged: bool) -> TrainingArguments:
+    """The recipe in the words of `transformers`."""
+    gpu = torch.cuda.is_available()
+    cadence: dict[str, Any] = {"eval_strategy": "epoch", "save_strategy": "epoch"}
+    if recipe.save_steps:
+        cadence = {"eval_strategy": "steps", "save_strategy": "steps"}
+        cadence |= {"eval_steps": recipe.save_steps, "save_steps": recipe.save_steps}
+    # Shards leave every batch's gradients shared out; to wait for the last batch would keep them whole until then.
+    each_batch = {"gradient_accumulation_kwargs": {"sync_each_batch": True}} if recipe.strategy == "fsdp" else None
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=1.0 if staged else recipe.num_train_epochs,
+        max_steps=recipe.max_steps or -1,
+        per_device_train_batch_size=recipe.per_device_train_batch_size,
+        per_device_eval_batch_size=recipe.per_device_eval_batch_size,
+        gradient_accumulation_steps=recipe.gradient_accumulation_steps,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type=recipe.lr_scheduler_type,
+        warmup_steps=recipe.warmup_steps or recipe.warmup_ratio,  # below 1 it is a share of all steps
+        optim=recipe.optim,
+        weight_decay=recipe.weight_decay,
+        adam_beta2=recipe.adam_beta2,
+        max_grad_norm=recipe.max_grad_norm,
+        bf16=recipe.precision == "bf16",
+        fp16=recipe.precision == "fp16",
+        activation_checkpointing=recipe.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False} if recipe.gradient_checkpointing else None,
+        seed=recipe.seed,
+        logging_steps=recipe.logging_steps,
+        logging_nan_inf_filter=False,  # a loss that is no number must be seen
+        report_to=[],
+        metric_for_best_model=f"eval_{learning.score}",
+        greater_is_better=learning.higher_is_better,
+        prediction_loss_only=learning.metrics is None,
+        remove_unused_columns=False,
+        use_cpu=not gpu,
+        dataloader_pin_memory=gpu,
+        disable_tqdm=True,
+        accelerator_config=each_batch,
+        **cadence,
+    )
+
+
+class NewsTrainer(Trainer):
+    """Trains a classifier or a summarizer, alone or as one of several workers; overrides public methods alone."""
+
+    optimizer: Any
+
+    def __init__(
+        self,
+        *,
+        recipe: Recipe,
+        learning: Learning,
+        model: Any,
+        arguments: TrainingArguments,
+        collator: Any,
+        train: Articles,
+        validation: Articles,
+        passes: Sequence[float],
+        callbacks: Sequence[TrainerCallback],
+    ) -> None:
+        self.recipe, self.learning, self.passes = recipe, learning, passes
+        self.sharded = recipe.strategy == "fsdp"
+        self.whole_optimizer: WholeOptimizer | None = None
+        if self.sharded:
+            arguments.device  # noqa: B018 - joins the process group, which sharding needs
+            sharding.shard(model)
+            takes_whole_weights(model)
+        super().__init__(
+            model=model,
+            args=arguments,
+            data_collator=collator,
+            train_dataset=train,
+            eval_dataset=validation,
+            compute_metrics=learning.metrics,
+            compute_loss_func=learning.loss,
+            callbacks=[*callbacks, *_board(recipe), _Average(self), _Rotation()],
+        )
+        self.average = WeightAverage(model, recipe.average) if recipe.average else None
+        self.remove_callback(PrinterCallback)  # the log has its own words
+        # "Sharded at load time" means to the trainer: the model owns its shards, leave it as it is. It is said after
+        # the beginning, which would refuse to save what the trainer cannot gather by itself.
+        self.is_distributed_loading_by_transformers: bool = self.sharded
+
+    def get_train_dataloader(self) -> Any:
+        """The training articles in the order of the recipe, shared out over the workers."""
+        loader = DataLoader(
+            self.train_dataset,
+            batch_size=self.args.train_batch_size,
+            sampler=sampler_of(self.train_dataset, self.recipe, self.passes),
+            collate_fn=self.data_collator,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+        return self.accelerator.prepare(loader)
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """AdamW and its like over three groups: embeddings (no decay, their own rate), matrices, and the rest."""
+        if self.optimizer is None:
+            recipe = self.recipe
+            embedding = self.model.get_input_embeddings().weight
+            rest = [p for p in self.model.parameters() if p.requires_grad and p is not embedding]
+            groups = [
+                {"params": [p for p in rest if p.ndim > 1], "weight_decay": recipe.weight_decay},
+                {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
+            ]
+            if embedding.requires_grad:
+                rate = recipe.learning_rate * self.learning.embedding_rate
+                groups.append({"params": [embedding], "weight_decay": 0.0, "lr": rate})
+            kind, settings = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+            self.optimizer = kind([group for group in groups if group["params"]], **settings)
+            self.whole_optimizer = WholeOptimizer(self.optimizer) if self.sharded else None
+        return self.optimizer
+
+    def train(self, resume_from_checkpoint: str | None = None, **more: Any) -> Any:
+        """Train, going on from a checkpoint folder where one is given; the average goes on too."""
+        if resume_from_checkpoint is not None and self.average is not None:
+            self.average.load(Path(resume_from_checkpoint))
+        return super().train(resume_from_checkpoint=resume_from_checkpoint, **more)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Measure the averaged weights, where there are such."""
+        if self.average is None:
+            return dict(super().evaluate(*args, **kwargs))
+        with self.average.applied():
+            return dict(super().evaluate(*args, **kwargs))
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log, but end the run on a loss that is not finite: it must not hide in a plot."""
+        loss = logs.get("loss")
+        if loss is not None and not math.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {loss} at step {self.state.global_step}: lower learning_rate or max_grad_norm, "
+                "raise warmup_steps, or use precision=fp32"
+            )
+        super().log(logs, start_time)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write the weights, whole, and their average beside them; every worker calls it, before the rest is saved."""
+        folder = Path(output_dir or self.args.output_dir)
+        if self.sharded:
+            state = sharding.state_dict(self.model)
+            if self.args.should_save:
+                self.model.save_pretrained(folder, state_dict=state)
+            if self.whole_optimizer is not None:
+                self.whole_optimizer.gather(keep=self.args.should_save)
+        else:
+            super().save_model(output_dir, _internal_call)
+        if self.average is not None:
+            self.average.save(folder, write=self.args.should_save)
+
+
+def _board(recipe: Recipe) -> list[TrainerCallback]:
+    """Writes TensorBoard's event files, where the recipe names a folder for them."""
+    if not recipe.logging_dir:
+        return []
+    from transformers.integrations import TensorBoardCallback
+
+    board = TensorBoardCallback()
+    board.logging_dir = recipe.logging_dir
+    return [board]
+
+
+class _Rotation(TrainerCallback):
+    """Keeps the newest checkpoints, by number: small models save more often than file systems tell times apart."""
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if args.should_save:
+            rotate_checkpoints(args.output_dir, _KEPT_CHECKPOINTS, state.best_model_checkpoint, use_mtime=False)
+
+
+class _Average(TrainerCallback):
+    def __init__(self, trainer: NewsTrainer) -> None:
+        self.trainer = trainer
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.trainer.average is not None:
+            self.trainer.average.update(state.global_step)

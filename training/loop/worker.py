@@ -1,0 +1,271 @@
+"""What runs in every process that trains: a prepared folder in, checkpoints and a history out."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+
+import numpy as np
+import torch
+from transformers import TrainerCallback, set_seed
+from transformers.trainer_utils import get_last_checkpoint
+
+from infolens.contract import CONTRACTS, AnswerKind, Task
+from training.metrics.classification import evaluate
+from training.models.adapters import add_adapters
+from training.models.architectures import architecture_of, load_prepared
+from training.recipes.kinds import ClassifierRecipe, default_recipe
+from training.recipes.recipe import Recipe
+from training.recipes.settings import replace_fields
+from training.tracking.client import LiveMetrics, Tracking
+
+from . import storage
+from .dataset import Articles, AugmentedArticles, ClassifierCollator, SummaryCollator
+from .jobs import task_of
+from .prepared import Prepared, read_prepared, read_table
+from .sharding import parameter_bytes
+from .trainer import Learning, NewsTrainer, soft_cross_entropy, token_cross_entropy, training_arguments
+
+logger = logging.getLogger(__name__)
+
+STEPS_FOLDER: Final = "steps"
+"""Where a run inside this process keeps its checkpoints."""
+
+
+def learning_of(task: Task, recipe: Recipe) -> Learning:
+    """Loss and measure of a task."""
+    return _LEARNING[CONTRACTS[task].answers](recipe)
+
+
+def _learning_of_texts(_: Recipe) -> Learning:
+    return Learning(loss=token_cross_entropy, metrics=None, score="loss", higher_is_better=False)
+
+
+def _learning_of_labels(recipe: Recipe) -> Learning:
+    def metrics(prediction: Any) -> dict[str, float]:
+        logits = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
+        probabilities = torch.from_numpy(np.asarray(logits)).float().softmax(-1).numpy()
+        names = [str(index) for index in range(probabilities.shape[1])]
+        figures = evaluate(probabilities, np.asarray(prediction.label_ids).argmax(-1), names)
+        return {name: figures[name] for name in ("accuracy", "macro_f1", "log_loss")}
+
+    return Learning(
+        loss=soft_cross_entropy,
+        metrics=metrics,
+        score="macro_f1",
+        higher_is_better=True,
+        embedding_rate=cast("ClassifierRecipe", recipe).embedding_rate,
+    )
+
+
+_LEARNING: Final = {AnswerKind.TEXT: _learning_of_texts, AnswerKind.LABELS: _learning_of_labels}
+
+
+def train(job: Mapping[str, Any], *, rank: int = 0, callbacks: tuple[TrainerCallback, ...] = ()) -> dict[str, Any]:
+    """Train as worker ``rank`` of the process group that this process is in, if it is in one.
+
+    Args:
+        job: ``task``, ``contract`` (see `tasks.task_of`), ``recipe`` (its fields), ``prepared`` (folder or URL),
+            ``threads``, ``tracking``, and ``steps``: the folder of this worker's checkpoints.
+        rank: Of this worker; the first one reports.
+        callbacks: More callbacks of the trainer.
+
+    Returns:
+        ``history`` (the trainer's log), ``best``: the folder of the best checkpoint, ``workers``: of each worker its
+        peak memory, and the time of a step and of the whole training; ``parameter_bytes``.
+    """
+    task = task_of(job)
+    recipe = replace_fields(default_recipe(task, job["recipe"]["base"]), job["recipe"])
+    if job["threads"]:
+        torch.set_num_threads(job["threads"])
+    set_seed(recipe.seed)
+    with storage.local_copy(job["prepared"]) as folder:
+        prepared = read_prepared(folder)
+        if prepared is None:
+            raise FileNotFoundError(f"{job['prepared']}: holds no prepared run")
+        watch = _Watch()
+        live = [LiveMetrics(Tracking(**job["tracking"]), job["run_id"])] if job.get("run_id") and rank == 0 else []
+        trainer = _build(task, recipe, prepared, Path(job["steps"]), (watch, *live, *callbacks))
+        last = job.get("resume") or _last_checkpoint(Path(job["steps"]))
+        if last:
+            logger.info("going on from %s", Path(last).name)
+        began = time.monotonic()
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+    mine = {
+        "peak_memory_bytes": peak_memory_bytes(),
+        "step_ms": watch.median_ms,
+        "train_s": time.monotonic() - began,
+        "threads": torch.get_num_threads(),
+    }
+    return {
+        "history": trainer.state.log_history,
+        "best": trainer.state.best_model_checkpoint,
+        "steps": trainer.state.global_step,
+        "resumed_step": watch.first_step,
+        "workers": _gather(mine),
+        "parameter_bytes": parameter_bytes(trainer.model.parameters()),
+        "live_logged_step": live[0].logged_step if live else 0,
+    }
+
+
+def train_in_ray(job: dict[str, Any]) -> dict[str, Any] | None:
+    """What Ray Train calls in each worker: `train`, with every checkpoint reported to Ray, and resumed from it."""
+    import ray.train
+
+    context = ray.train.get_context()
+    rank = context.get_world_rank()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.getLogger("ray").setLevel(logging.WARNING)
+    if rank:
+        logging.getLogger(__name__.split(".", maxsplit=1)[0]).setLevel(logging.WARNING)
+    before = ray.train.get_checkpoint()
+    with tempfile.TemporaryDirectory() as steps:
+        job |= {"steps": steps}
+        if before is None:
+            result = train(job, rank=rank, callbacks=(_Report(rank),))
+        else:
+            with before.as_directory() as folder:
+                result = train(job | {"resume": folder}, rank=rank, callbacks=(_Report(rank),))
+    return result if rank == 0 else None
+
+
+def _build(
+    task: Task, recipe: Recipe, prepared: Prepared, steps: Path, callbacks: tuple[TrainerCallback, ...]
+) -> NewsTrainer:
+    model, tokenizer = load_prepared(task, prepared.model, gradient_checkpointing=recipe.gradient_checkpointing)
+    if recipe.lora:
+        model = add_adapters(model, recipe)
+    learning = learning_of(task, recipe)
+    train_table, validation_table = (read_table(prepared.folder / name) for name in ("train", "validation"))
+    articles, collator = _BATCHES[CONTRACTS[task].answers](recipe, model, tokenizer, train_table)
+    return NewsTrainer(
+        recipe=recipe,
+        learning=learning,
+        model=model,
+        arguments=training_arguments(recipe, learning, steps, staged=bool(prepared.passes)),
+        collator=collator,
+        train=articles,
+        validation=Articles(validation_table),
+        passes=prepared.passes,
+        callbacks=(_MeasureTheEnd(), *callbacks),
+    )
+
+
+def _batches_of_texts(_: Recipe, model: Any, tokenizer: Any, table: Any) -> tuple[Articles, Any]:
+    start = model.config.decoder_start_token_id
+    return Articles(table), SummaryCollator(pad=tokenizer.pad_token_id, start=start)
+
+
+def _batches_of_labels(recipe: Recipe, model: Any, tokenizer: Any, table: Any) -> tuple[Articles, Any]:
+    ours = cast("ClassifierRecipe", recipe)
+    room = ours.train_tokens - tokenizer.num_special_tokens_to_add(pair=False)
+    types = architecture_of(model.config.model_type).token_types
+    return AugmentedArticles(table, ours, room=room), ClassifierCollator(tokenizer, types=types)
+
+
+_BATCHES: Final = {AnswerKind.TEXT: _batches_of_texts, AnswerKind.LABELS: _batches_of_labels}
+"""What a worker learns from, and what makes batches of it."""
+
+
+def _last_checkpoint(steps: Path) -> str | None:
+    """The newest checkpoint that is whole: the trainer writes its state last."""
+    last: str | None = get_last_checkpoint(str(steps)) if steps.is_dir() else None
+    if last and not (Path(last) / "trainer_state.json").exists():
+        import shutil
+
+        logger.warning("%s was cut off; going on from the one before", last)
+        shutil.rmtree(last)
+        return _last_checkpoint(steps)
+    return last
+
+
+def peak_memory_bytes() -> int:
+    """The most memory that this process has had: on the GPU where there is one, else resident."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def _gather(mine: dict[str, Any]) -> list[dict[str, Any]]:
+    if not torch.distributed.is_initialized():
+        return [mine]
+    every: list[dict[str, Any]] = [{}] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(every, mine)
+    return every
+
+
+class _Watch(TrainerCallback):
+    """Times optimizer steps; the first one, which allocates, is left out."""
+
+    def __init__(self) -> None:
+        self.began = 0.0
+        self.first_step = 0
+        self.steps_ms: list[float] = []
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.first_step = state.global_step
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        self.began = time.perf_counter()
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self.steps_ms.append((time.perf_counter() - self.began) * 1e3)
+
+    @property
+    def median_ms(self) -> float:
+        return statistics.median(self.steps_ms[1:] or self.steps_ms or [0.0])
+
+
+class _MeasureTheEnd(TrainerCallback):
+    """The last step is measured and saved too, wherever it falls, and the log says how long is left."""
+
+    def __init__(self) -> None:
+        self.began, self.first = 0.0, 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.began, self.first = time.monotonic(), state.global_step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step >= state.max_steps and args.save_strategy == "steps":  # an epoch's end does it by itself
+            control.should_evaluate = control.should_save = control.should_log = True
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        if state.is_world_process_zero and logs and state.global_step > self.first:
+            left_s = (time.monotonic() - self.began) / (state.global_step - self.first)
+            left_s *= state.max_steps - state.global_step
+            shown = {n: v for n, v in logs.items() if n in {"loss", "learning_rate"} or n in _SHOWN}
+            if shown:
+                figures = ", ".join(f"{name.removeprefix('eval_')} {value:.4g}" for name, value in shown.items())
+                measured = "validation: " if any(name.startswith("eval_") for name in shown) else ""
+                where = f"step {state.global_step} of {state.max_steps}"
+                logger.info("%s: %s%s; about %.0f s left", where, measured, figures, left_s)
+
+
+_SHOWN: Final = frozenset({"eval_loss", "eval_accuracy", "eval_macro_f1"})
+
+
+class _Report(TrainerCallback):
+    """Hands each checkpoint to Ray; workers other than the first add only the state of their random numbers."""
+
+    def __init__(self, rank: int) -> None:
+        self.rank = rank
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        import ray.train
+
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        figures = {n: v for log in state.log_history for n, v in log.items() if isinstance(v, int | float)}
+        figures["pid"] = os.getpid()
+        ray.train.report(figures, checkpoint=ray.train.Checkpoint.from_directory(str(folder)))
+        if self.rank == 0:
+            # Until Ray has taken note of it, a checkpoint is lost when a worker dies.
+            ray.train.get_all_reported_checkpoints(ray.train.CheckpointConsistencyMode.COMMITTED)

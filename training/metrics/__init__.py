@@ -1,0 +1,1 @@
+"""What a model is measured by, and the pictures of it."""

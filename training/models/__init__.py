@@ -1,0 +1,1 @@
+"""Models before training: architectures, tokenizers, first weights, adapters."""

@@ -1,0 +1,1 @@
+"""Whole runs: fit, tune, compare, promote."""

@@ -1,0 +1,167 @@
+"""Measure what each way of training costs and gains: workers, DDP and FSDP, batch sizes, precisions, accumulation.
+
+Every cell of the matrix trains the same model on the same articles for as many passes. A cell that is done is
+kept, so a comparison that was cut off goes on with the same command.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from infolens.contract import Task
+from infolens.machine import this_machine
+from training.loop.cluster import run, start_ray
+from training.recipes.recipe import Recipe
+
+from .fitting import git_revision, load_data, prepare
+from .output import remember, write_whole
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """Which cells are measured."""
+
+    workers: tuple[int, ...] = (1, 2, 4)
+    strategies: tuple[str, ...] = ("ddp", "fsdp")
+    batches: tuple[int, ...] = (8, 16, 32)
+    """Articles in a batch of one worker; the first comparison is with the recipe's own."""
+    precisions: tuple[str, ...] = ("fp32", "bf16")
+    accumulations: tuple[int, ...] = (1, 4)
+    """Batches a step; the batch shrinks as much, so that a step sees as many articles."""
+    repeats: int = 1
+    """How often every cell is measured; the median counts."""
+
+
+def cells(recipe: Recipe, matrix: Matrix) -> dict[str, Recipe]:
+    """Name -> recipe of every cell. More workers share out the same articles a step, so all of them learn alike."""
+    alone = replace(recipe, strategy="single", workers=1)
+    batch = recipe.per_device_train_batch_size
+    found = {"1 worker": alone}
+    for count in matrix.workers:
+        for strategy in matrix.strategies:
+            if count > 1:
+                found[f"{count} workers, {strategy.upper()}"] = replace(
+                    recipe, strategy=strategy, workers=count, per_device_train_batch_size=max(1, batch // count)
+                )
+    for size in matrix.batches:
+        if size != batch:
+            found[f"batch {size}"] = replace(alone, per_device_train_batch_size=size)
+    for precision in matrix.precisions:
+        if precision != recipe.precision:
+            found[f"precision {precision}"] = replace(alone, precision=precision)
+    for count in matrix.accumulations:
+        if count != recipe.gradient_accumulation_steps:
+            found[f"accumulation {count} x {max(1, batch // count)}"] = replace(
+                alone, gradient_accumulation_steps=count, per_device_train_batch_size=max(1, batch // count)
+            )
+    return found
+
+
+def compare(task: Task, recipe: Recipe, out: Path, matrix: Matrix, *, ray_address: str = "") -> dict[str, Any]:
+    """Measure every cell and return the report, which is in ``out/compare.json`` too.
+
+    Args:
+        task: What the model answers.
+        recipe: What every cell begins from.
+        out: Folder of the comparison; cells that are in it already are kept.
+        matrix: Which cells.
+        ray_address: Of a Ray cluster; empty starts Ray on this machine.
+
+    Raises:
+        SettingError: ``out`` holds another comparison.
+        TrainingError: The data, the base or the settings do not fit; a cell broke off.
+    """
+    every = cells(recipe, matrix)
+    remember(out / "comparison.json", {"task": task.value, "recipe": asdict(recipe)}, "a comparison of another recipe")
+    work = out / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    todo = [name for name in every if not _cell_file(out, name).exists()]
+    if todo:
+        data = load_data(task, recipe)
+        prepared = prepare(task, recipe, data, work)
+        start_ray(ray_address, cpus=max(max(1, r.cpus_per_worker) * r.workers for r in every.values()))
+    for number, name in enumerate(todo, start=1):
+        logger.info("%s (%d of %d)", name, number, len(todo))
+        measured = []
+        for _ in range(matrix.repeats):
+            shutil.rmtree(work / "ray", ignore_errors=True)
+            began = time.monotonic()
+            outcome = run(task, every[name], prepared, work, ray_address=ray_address)
+            measured.append(_measured(outcome, every[name], time.monotonic() - began))
+        measured.sort(key=lambda cell: cell["train_s"])
+        _cell_file(out, name).parent.mkdir(exist_ok=True)
+        write_whole(_cell_file(out, name), json.dumps(measured[len(measured) // 2], indent=2) + "\n")
+    report = {
+        "task": task.value,
+        "base": recipe.base,
+        "machine": describe_machine(),
+        "cores": this_machine().cores,
+        "gpus": torch.cuda.device_count(),
+        "date": time.strftime("%Y-%m-%d"),
+        "git_revision": git_revision(),
+        "repeats": matrix.repeats,
+        "recipe": asdict(recipe),
+        "cells": {name: json.loads(_cell_file(out, name).read_text(encoding="utf-8")) for name in every},
+    }
+    add_ratios(report)
+    (out / "compare.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(work, ignore_errors=True)
+    return report
+
+
+def add_ratios(report: dict[str, Any]) -> None:
+    """Add to each cell its speed-up over one worker, and the efficiency of its workers."""
+    alone = report["cells"]["1 worker"]["train_s"]
+    for cell in report["cells"].values():
+        cell["speed_up"] = alone / cell["train_s"]
+        cell["efficiency"] = cell["speed_up"] / cell["workers"]
+
+
+def describe_machine() -> str:
+    """This machine and its GPUs, in words."""
+    gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    return "; ".join([str(this_machine()), *(f"{gpus.count(name)} x {name}" for name in sorted(set(gpus)))])
+
+
+def _measured(outcome: Any, recipe: Recipe, total_s: float) -> dict[str, Any]:
+    last: dict[str, Any] = {}
+    for entry in outcome.history:
+        if "eval_loss" in entry:
+            last = entry
+    return {
+        "workers": recipe.workers,
+        "strategy": recipe.strategy,
+        "per_device_train_batch_size": recipe.per_device_train_batch_size,
+        "gradient_accumulation_steps": recipe.gradient_accumulation_steps,
+        "precision": recipe.precision,
+        "total_s": total_s,
+        "train_s": max(worker["train_s"] for worker in outcome.workers),
+        "step_ms": max(worker["step_ms"] for worker in outcome.workers),
+        "steps": outcome.steps,
+        "threads": outcome.workers[0]["threads"],
+        "peak_memory_bytes": max(worker["peak_memory_bytes"] for worker in outcome.workers),
+        "parameter_bytes": outcome.parameter_bytes,
+        "validation_loss": last.get("eval_loss"),
+        "accuracy": last.get("eval_accuracy"),
+        "macro_f1": last.get("eval_macro_f1"),
+    }
+
+
+def _cell_file(out: Path, name: str) -> Path:
+    return out / "cells" / f"{name.replace(',', '').replace(' ', '-')}.json"
+
+
+def names_of(report: dict[str, Any], prefix: str) -> Sequence[str]:
+    """The cells that vary one thing, after the one that they are compared to."""
+    return ["1 worker", *(name for name in report["cells"] if name.startswith(prefix))]

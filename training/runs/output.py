@@ -1,0 +1,45 @@
+"""Where a run writes: beside its checkpoint folder, which is there only when it is whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from training.errors import SettingError, TrainingError
+
+
+def work_folder(out: Path) -> Path:
+    """The folder ``<out>.partial``, which becomes ``out`` at the end; a run that was cut off may have left it.
+
+    Raises:
+        TrainingError: ``out`` is there already.
+    """
+    if out.exists():
+        raise TrainingError(f"{out}: is there already; name another folder with --out, or move it away")
+    return out.with_name(out.name + ".partial")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file beside its place and rename it, so that it is there only when it is whole."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def remember(file: Path, settings: Any, holds: str) -> None:
+    """Keep the settings of work that goes on in a folder, and refuse to mix it with work of other settings.
+
+    Args:
+        file: In the folder; made on the first call.
+        settings: What JSON can hold.
+        holds: What the folder holds when they differ, for the message.
+
+    Raises:
+        SettingError: The folder's settings are others.
+    """
+    wanted = json.loads(json.dumps(settings))
+    if file.exists() and json.loads(file.read_text(encoding="utf-8")) != wanted:
+        raise SettingError(f"{file.parent}: holds {holds}; name another folder with --out")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(file, json.dumps(wanted, indent=2) + "\n")

@@ -1,0 +1,1 @@
+"""What the kinds of answers train on, and how good they become."""

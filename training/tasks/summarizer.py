@@ -1,0 +1,224 @@
+"""Fine-tune BART to summarize, or train a small one from scratch that copies the sentences that matter.
+
+A base with trained weights sees the summaries that people wrote, in one stage. The preset ``starter`` begins with the
+copying circuit of `copying` and goes through the stages of `curriculum`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+
+from infolens.contract import AnswerKind
+from training.data.cleaning import clean_text
+from training.data.curriculum import SelectionConfig, collapse, faithful_pairs, gap_pairs, oracle_pairs
+from training.errors import BaseModelError, DataError
+from training.loop.prepared import Prepared, read_prepared, write_prepared
+from training.metrics.summarization import evaluate, generate_settings
+from training.models.architectures import answering, architecture_of, require_length
+from training.models.copying import write_copying_weights
+from training.models.tokenization import load_tokenizer, train_byte_bpe
+from training.recipes.kinds import SummarizerRecipe
+from training.recipes.recipe import STARTER
+
+from .starter import key_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+Pair = tuple[str, str]
+Frames = dict[str, "pd.DataFrame"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One part of the curriculum: what is learned, how long, and how much of an article is read."""
+
+    name: str
+    pairs: list[Pair]
+    epochs: float
+    source_tokens: int
+
+
+def new_starter(texts: Sequence[str], recipe: SummarizerRecipe) -> tuple[Any, Any]:
+    """A small BART with copying weights and a byte-level BPE tokenizer trained on ``texts``.
+
+    Returns:
+        The model (``BartForConditionalGeneration``) and its tokenizer.
+    """
+    from transformers import BartConfig, BartForConditionalGeneration
+
+    tokenizer = train_byte_bpe(texts, vocabulary=recipe.vocabulary, max_length=recipe.max_tokens)
+    torch.manual_seed(recipe.seed)
+    shape = BartConfig(
+        vocab_size=len(tokenizer),
+        d_model=recipe.width,
+        encoder_layers=recipe.encoder_layers,
+        decoder_layers=recipe.decoder_layers,
+        encoder_attention_heads=recipe.heads,
+        decoder_attention_heads=recipe.heads,
+        encoder_ffn_dim=recipe.feed_forward,
+        decoder_ffn_dim=recipe.feed_forward,
+        max_position_embeddings=recipe.max_tokens,
+        dropout=recipe.dropout,
+        bos_token_id=tokenizer.bos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=tokenizer.eos_token_id,
+        forced_eos_token_id=tokenizer.eos_token_id,
+    )
+    model: Any = BartForConditionalGeneration(shape)
+    model.generation_config.forced_bos_token_id = tokenizer.bos_token_id
+    write_copying_weights(model, seed=recipe.seed)
+    return model, tokenizer
+
+
+def load_base(base: str) -> tuple[Any, Any]:
+    """A trained model that writes texts, in fp32, and its tokenizer, from a local folder or a hub id.
+
+    Raises:
+        BaseModelError: It cannot be found, or is of no architecture that writes texts.
+    """
+    import transformers
+
+    kinds = answering(AnswerKind.TEXT)
+    hint = f"try {kinds[0].example} or {STARTER}"
+    try:
+        kind = transformers.AutoConfig.from_pretrained(base).model_type
+        record = next((record for record in kinds if record.model_type == kind), None)
+        if record is None:
+            wanted = " or ".join(record.model_type for record in kinds)
+            raise BaseModelError(f"a summary needs a model of type {wanted}, and {base} is of type {kind!r}: {hint}")
+        model = getattr(transformers, record.model_class).from_pretrained(base, dtype="float32")
+        return model, load_tokenizer(base)
+    except (OSError, ValueError) as error:
+        raise BaseModelError(
+            f"cannot load the base {base!r}: it must be a checkpoint folder with its tokenizer, a hub id that can be "
+            f"reached, or the preset {STARTER!r} ({str(error).splitlines()[0]})"
+        ) from error
+
+
+def _stages(train: pd.DataFrame, extra: Sequence[Pair], recipe: SummarizerRecipe, *, starter: bool) -> list[Stage]:
+    rows = [(clean_text(article), summary) for article, summary in zip(train["article"], train["summary"], strict=True)]
+    if not starter:
+        pairs = [(collapse(article), collapse(summary)) for article, summary in rows]
+        return [Stage(name="pairs", pairs=pairs, epochs=recipe.num_train_epochs, source_tokens=recipe.max_tokens)]
+    selection = SelectionConfig()
+    read, gap_read = int(recipe.max_tokens * 0.72), int(recipe.gap_tokens * 0.72)  # words a token: 0.72
+    articles = [(article, "") for article, _ in rows] + [(clean_text(text), title) for text, title in extra]
+    stages = [
+        Stage(
+            name="gap sentences",
+            pairs=gap_pairs(articles, read_words=gap_read, config=selection) if recipe.gap_epochs else [],
+            epochs=recipe.gap_epochs,
+            source_tokens=recipe.gap_tokens,
+        ),
+        Stage(
+            name="oracle",
+            pairs=oracle_pairs(rows, read_words=read, config=selection) if recipe.oracle_epochs else [],
+            epochs=recipe.oracle_epochs,
+            source_tokens=recipe.max_tokens,
+        ),
+        Stage(
+            name="pairs",
+            pairs=faithful_pairs(
+                rows, read_words=read, min_coverage=recipe.min_coverage, min_bigrams=recipe.min_bigrams
+            )
+            if recipe.num_train_epochs
+            else [],
+            epochs=recipe.num_train_epochs,
+            source_tokens=recipe.max_tokens,
+        ),
+    ]
+    return [stage for stage in stages if stage.epochs > 0 and stage.pairs]
+
+
+_PREPARES: Final = (
+    *("base", "seed", "max_tokens", "num_train_epochs", "gap_epochs", "oracle_epochs", "gap_tokens", "dropout"),
+    *("max_target_tokens", "min_coverage", "min_bigrams", "vocabulary", "width", "encoder_layers", "decoder_layers"),
+    *("heads", "feed_forward", "num_beams"),
+)
+"""What of a recipe the prepared folder depends on; the rest may be tuned over the same folder."""
+
+
+def prepare(frames: Frames, recipe: SummarizerRecipe, work: Path, *, extra: Sequence[Pair] = ()) -> Prepared:
+    """Make what the workers read, in ``work/prepared``; kept as it is when nothing has changed.
+
+    Args:
+        frames: ``train``, ``validation`` and ``test``, each with the columns ``article`` and ``summary``.
+        recipe: How to train.
+        work: The run's folder.
+        extra: More articles without summaries (text, title), for the starter's gap sentences.
+
+    Raises:
+        BaseModelError: The base cannot be loaded or does not write texts.
+        DataError: Nothing is left to train on.
+        SettingError: The base reads less than ``max_tokens``.
+    """
+    key = key_of(
+        itertools.chain(*(frame[name] for frame in frames.values() for name in ("article", "summary")), *extra),
+        *(getattr(recipe, name) for name in _PREPARES),
+    )
+    folder = work / "prepared"
+    known = read_prepared(folder)
+    if known is not None and known.key == key:
+        logger.info("pairs, tokens and first weights: from %s", folder)
+        return known
+    logger.info("preparing the pairs")
+    stages = _stages(frames["train"], extra, recipe, starter=recipe.starter)
+    if not stages:
+        raise DataError("no article of the training split gives a pair to learn from: check its columns and lengths")
+    if recipe.starter:
+        texts = [collapse(text) for text in (*frames["train"]["article"], *frames["train"]["summary"])]
+        model, tokenizer = new_starter(texts, recipe)
+    else:
+        model, tokenizer = load_base(recipe.base)
+        require_length(model, recipe.base, max_tokens=recipe.max_tokens)
+        for name in architecture_of(model.config.model_type).dropout_fields:
+            setattr(model.config, name, recipe.dropout)
+    for stage in stages:
+        logger.info("stage %s: %d pairs, %g passes", stage.name, len(stage.pairs), stage.epochs)
+    generate_settings(model, num_beams=recipe.num_beams, max_tokens=recipe.max_target_tokens)
+    tokenizer.model_max_length = recipe.max_tokens
+    # The validation split is learned from nowhere; its pairs are those of the last stage.
+    last = _stages(frames["validation"], (), recipe, starter=recipe.starter)
+    if not last:
+        raise DataError("no article of the validation split gives a pair to measure with: give more of them")
+    tables = {
+        "train": _columns(tokenizer, stages, recipe),
+        "validation": _columns(tokenizer, last[-1:], recipe),
+    }
+    passes = [stage.epochs for stage in stages]
+    return write_prepared(folder, model=model, tokenizer=tokenizer, tables=tables, passes=passes, key=key)
+
+
+def measure(frames: Frames, recipe: SummarizerRecipe, model: Any, tokenizer: Any) -> dict[str, Any]:
+    """ROUGE of a trained model on the test split, beside the article's lead (see `summary_metrics.evaluate`)."""
+    return evaluate(model, tokenizer, frames["test"], max_tokens=recipe.max_tokens, rows=recipe.evaluate_rows)
+
+
+def _columns(tokenizer: Any, stages: Sequence[Stage], recipe: SummarizerRecipe) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {"input_ids": [], "labels": [], "length": [], "stage": []}
+    for number, stage in enumerate(stages):
+        articles, targets = ([pair[side] for pair in stage.pairs] for side in (0, 1))
+        sources = _ids(tokenizer, articles, stage.source_tokens)
+        columns["input_ids"] += sources
+        columns["labels"] += _ids(tokenizer, targets, recipe.max_target_tokens)
+        columns["length"] += [len(ids) for ids in sources]
+        columns["stage"] += [number] * len(sources)
+    return columns
+
+
+def _ids(tokenizer: Any, texts: Sequence[str], limit: int) -> list[list[int]]:
+    """Token ids of texts, special ones included; a special token that a text spells is text, as it is to the server."""
+    encoded = tokenizer(texts, truncation=True, max_length=limit, split_special_tokens=True)
+    ids: list[list[int]] = encoded["input_ids"]
+    return ids

@@ -1,0 +1,1 @@
+"""MLflow: runs as they go, checkpoints as they are recorded, and the flavour of models that write."""
