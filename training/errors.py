@@ -9,11 +9,12 @@
     ├── StorageError    a place for checkpoints cannot be reached or written to
     ├── TrackingError   the MLflow server cannot be reached, or has no such run or model
     └── RunError        a run broke off; what it had finished is kept
+        └── DivergedError   the loss is infinite or not a number
 """
 
 
 class TrainingError(Exception):
-    """Base of every error that a user of the training commands can cause and mend."""
+    """Base of every error that a user of the training commands can cause and put right."""
 
 
 class DataError(TrainingError):
@@ -38,3 +39,7 @@ class TrackingError(TrainingError):
 
 class RunError(TrainingError):
     """A run broke off: a full disk, workers that keep dying; the message says how to go on."""
+
+
+class DivergedError(RunError):
+    """The loss is infinite or not a number; the message says at which step, and what may help."""

@@ -1,10 +1,25 @@
-"""Ray for the tests that need it, and the S3-compatible server that its processes know: started at most once a run."""
+"""What takes seconds to make, and is made at most once a run: Ray, an S3-compatible server, an empty MLflow store."""
 
 from __future__ import annotations
 
+import gc
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from training.tracking.client import Tracking, open_client
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_collections() -> None:
+    """Take the imported libraries out of garbage collection.
+
+    `accelerate` collects at the end of every training, and would look through hundreds of thousands of their objects.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +55,20 @@ def ray_session(s3: str) -> Iterator[None]:  # Ray's processes have the environm
     start_ray(cpus=4)
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of an MLflow store with nothing in it, to be copied: MLflow takes seconds to make one."""
+    folder = tmp_path_factory.mktemp("empty-store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        open_client(Tracking())  # the default store makes its own folder
+    return folder / "mlruns" / "mlflow.db"
+
+
+@pytest.fixture
+def tracking(empty_store: Path, tmp_path: Path) -> Tracking:
+    """An MLflow store of a test's own, in its folder."""
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    return Tracking(uri=f"sqlite:///{tmp_path}/mlflow.db", experiment="test")

@@ -42,7 +42,10 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
         assert all(word in text for word in words), command
 
 
-def test_errors_are_one_line_and_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_are_one_line_and_exit_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     out = ["--tracking-uri", "none", "--out", str(tmp_path / "out")]
     assert main(["fit", "veracity", "--data", str(tmp_path / "no.csv"), *out]) == 2
     assert capsys.readouterr().err == f"error: {tmp_path}/no.csv: no such file or folder\n"

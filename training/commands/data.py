@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from infolens.contract import Task
+from training.data.policy import RowPolicy
 from training.recipes.settings import parse_columns, parse_list
 from training.runs.output import write_whole
 
@@ -52,7 +54,9 @@ def add(commands: Any) -> None:
     prepare.set_defaults(run=_prepare)
     for parser in (check, prepare):
         parser.add_argument(
-            "--keep-near-duplicates", action="store_true", help="do not compare articles across splits (faster)"
+            "--keep-near-duplicates",
+            action="store_true",
+            help="of articles across splits compare only whether they are wholly the same (faster)",
         )
 
 
@@ -78,14 +82,9 @@ def _check(options: argparse.Namespace) -> int:
     from training.data.report import as_json, as_text
     from training.data.statistics import gather
 
-    task = Task(options.task)
-    columns = parse_columns(options.columns)
-    labels = parse_list(options.labels)
-    near = not options.keep_near_duplicates
-    found = gather(options.data, task, columns=columns, near_duplicates=near, labels=labels)
-    other = None
-    if options.against:
-        other = gather(options.against, task, columns=columns, near_duplicates=False, labels=labels)
+    task, policy = Task(options.task), _policy(options)
+    found = gather(options.data, task, policy)
+    other = gather(options.against, task, replace(policy, near_copies=False)) if options.against else None
     # From the older collection to this one.
     drift = measure_drift(other, found) if other else None
     if options.json:
@@ -94,23 +93,20 @@ def _check(options: argparse.Namespace) -> int:
     return 1 if found.problems or found.label_problem else 0
 
 
-def _prepare(options: argparse.Namespace) -> int:
-    from training.data.prepare import PrepareOptions, prepare_table
-
-    counts = prepare_table(
-        options.data,
-        Task(options.task),
-        options.out,
-        PrepareOptions(
-            columns=parse_columns(options.columns),
-            labels=parse_list(options.labels),
-            validation=options.validation,
-            test=options.test,
-            clean=not options.no_cleaning,
-            skip_bad_rows=options.skip_bad_rows,
-            near_duplicates=not options.keep_near_duplicates,
-        ),
+def _policy(options: argparse.Namespace) -> RowPolicy:
+    """What the options that both commands have say of the rows."""
+    return RowPolicy(
+        columns=parse_columns(options.columns),
+        labels=parse_list(options.labels),
+        near_copies=not options.keep_near_duplicates,
     )
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    from training.data.prepare import prepare_table
+
+    policy = replace(_policy(options), validation=options.validation, test=options.test, clean=not options.no_cleaning)
+    counts = prepare_table(options.data, Task(options.task), options.out, policy, skip_bad_rows=options.skip_bad_rows)
     for name in ("read", *sorted(name for name in counts if name != "read")):
         print(f"{counts[name]:>10,}  {name}")
     print(options.out)

@@ -29,6 +29,7 @@ example: BART large (406 M parameters) on up to 16 GPUs that exchange 25 GB/s, w
 
 Measure --article-ms with one GPU: 'fit' writes the time of a step into metrics.json (workers, step_ms); divide it by
 the articles of a batch. Exchange that hides behind computing is not taken off, so real clusters do a little better.
+Beside each prediction stands how far the model was off on the comparison's own cells: plan with that margin.
 """
 
 
@@ -83,7 +84,8 @@ def _add_plan(commands: Any) -> None:
     plan = commands.add_parser(
         "plan",
         help="predict the time on N workers from a comparison",
-        description="Predict training times from what 'compare' measured, or from figures of your own GPU.",
+        description="Predict training times, each with its error, from what 'compare' measured or from figures of your "
+        "own GPU.",
         epilog=_PLAN,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -151,21 +153,21 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from training.runs.compare_report import plan_table
+    from training.runs.planning import Plan, plan_table
 
+    wanted = Plan(
+        workers=_numbers("--workers", options.workers),
+        strategy=options.strategy,
+        articles=options.articles,
+        epochs=options.epochs,
+        per_device=options.batch,
+        accumulation=options.accumulation,
+        bandwidth_gb_s=options.bandwidth_gb_s,
+        article_ms=options.article_ms,
+        parameters_m=options.parameters_m,
+    )
     try:
-        table = plan_table(
-            options.report,
-            workers=list(_numbers("--workers", options.workers)),
-            strategy=options.strategy,
-            articles=options.articles,
-            epochs=options.epochs,
-            per_device=options.batch,
-            accumulation=options.accumulation,
-            bandwidth_gb_s=options.bandwidth_gb_s,
-            article_ms=options.article_ms,
-            parameters_m=options.parameters_m,
-        )
+        table = plan_table(options.report, wanted)
     except (OSError, ValueError, KeyError) as error:
         raise SettingError(f"--report {options.report}: is no compare.json of a comparison: {error}") from error
     print(table)

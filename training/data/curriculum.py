@@ -31,7 +31,7 @@ class SelectionConfig:
 
     max_sentences: int = 3
     max_words: int = 44
-    """Of the whole target: it then fits into the 80 tokens of a summary by default, to its last full stop."""
+    """Words of the whole target: it then fits into the 80 tokens of a summary by default, to its last full stop."""
     min_words: int = 18
     """Sentences are added until the target has this many words, also when they do not bring it closer."""
     min_sentence_words: int = 6

@@ -42,7 +42,7 @@ class Drift:
 
 
 def measure_drift(first: Any, second: Any) -> Drift:
-    """The drift from one collection to another; both are `table_statistics.TableStatistics`."""
+    """The drift from one collection to another; both are `statistics.TableStatistics`."""
     return Drift(
         labels=total_variation(first.labels, second.labels),
         length=kolmogorov_smirnov(first.lengths, second.lengths),

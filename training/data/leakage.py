@@ -32,9 +32,9 @@ class ColumnFinding:
     column: str
     values: int
     accuracy: float
-    """Of giving each value's most frequent label."""
+    """Share of the articles that is right when each value is given its most frequent label."""
     majority: float
-    """Of giving the most frequent label of all."""
+    """The same when all are given the most frequent label."""
 
     @property
     def leaks(self) -> bool:
@@ -102,24 +102,28 @@ class LeakageCounter:
         return sorted(findings, key=lambda finding: -finding.accuracy)
 
     def words_found(
-        self, *, least_share: float = 0.005, least_purity: float = 0.97, most: int = 20
+        self, *, minimum_share: float = 0.005, minimum_purity: float = 0.97, maximum: int = 20
     ) -> list[WordFinding]:
         """Words (``^word`` at the beginning, ``word$`` at the end of an article) that nearly give the label away.
 
         Args:
-            least_share: Of all articles that must have the word.
-            least_purity: Of them that must have the same label.
-            most: Findings that are returned, those first that stand in the most articles beyond what chance explains.
+            minimum_share: Of all articles that must have the word.
+            minimum_purity: Of them that must have the same label.
+            maximum: Findings that are returned: those in the most articles, beyond what chance explains, come first.
         """
         findings = []
         for word, counts in self.words.items():
             total = counts.total()
             label, hits = counts.most_common(1)[0]
             base = self.labels[label] / self.rows
-            if total >= max(20, least_share * self.rows) and hits / total >= least_purity and base < least_purity - 0.1:
+            if (
+                total >= max(20, minimum_share * self.rows)
+                and hits / total >= minimum_purity
+                and base < minimum_purity - 0.1
+            ):
                 findings.append(WordFinding(word=word, label=label, articles=total, purity=hits / total, base=base))
         findings.sort(key=lambda finding: -finding.articles * (finding.purity - finding.base))
-        return _without_repeats(findings)[:most]
+        return _without_repeats(findings)[:maximum]
 
 
 def _words(title: str, text: str) -> set[str]:
@@ -130,7 +134,7 @@ def _words(title: str, text: str) -> set[str]:
 
 
 def _without_repeats(findings: Sequence[WordFinding]) -> list[WordFinding]:
-    """Of ``^Reuters``, ``reuters`` and ``Reuters$`` the one that stands in the most articles."""
+    """Keep one of ``^Reuters``, ``reuters`` and ``Reuters$``: the one that stands in the most articles."""
     result: list[WordFinding] = []
     for finding in findings:
         if finding.word.strip("^$").lower() not in {kept.word.strip("^$").lower() for kept in result}:

@@ -1,4 +1,4 @@
-"""Find articles that are nearly the same in different splits: MinHash signatures and locality-sensitive hashing.
+"""Find articles that are nearly the same: MinHash signatures and locality-sensitive hashing.
 
 Two articles whose sets of three-word runs overlap by 0.8 or more (Jaccard) count as the same (Broder, 1997; Leskovec et
 al., Mining of Massive Datasets, ch. 3). A reprint in the test split tells what a model remembers, not what it reads.
@@ -7,28 +7,15 @@ al., Mining of Massive Datasets, ch. 3). A reprint in the test split tells what 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 THRESHOLD: Final = 0.8
 _PERMUTATIONS: Final = 64
-_RANK: Final = {"test": 0, "validation": 1, "train": 2}
 _WORD: Final = re.compile(r"\w+")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pair:
-    """Two rows with nearly the same text in two splits."""
-
-    kept: int
-    dropped: int
-    kept_split: str
-    dropped_split: str
-
-
-class SplitGuard:
-    """Takes articles one by one and says which of them must leave a split because another split has them.
+class NearDuplicates:
+    """Takes articles one by one and finds the earlier ones that are nearly the same.
 
     Signatures stay in memory (about 1 kB an article), texts do not.
     """
@@ -39,41 +26,18 @@ class SplitGuard:
         self.index = MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS)
         self.threshold = threshold
         self.signatures: dict[int, Any] = {}
-        self.splits: dict[int, str] = {}
 
-    def add(self, row: int, text: str, split: str) -> list[Pair]:
-        """Take an article in; returns the pairs that it makes with articles of other splits.
-
-        In each pair the test split keeps its article before the validation split, and that before the training split.
-        """
+    def add(self, row: int, text: str) -> list[int]:
+        """Take an article in; returns the rows of those before it that are nearly the same."""
         signature = _signature(text)
         similar = [
-            key for key in self.index.query(signature) if self.signatures[key].jaccard(signature) >= self.threshold
+            other
+            for other in self.index.query(signature)
+            if self.signatures[other].jaccard(signature) >= self.threshold
         ]
-        pairs = []
-        for other in similar:
-            theirs = self.splits[other]
-            if theirs == split:
-                continue
-            ours_first = _RANK[split] < _RANK[theirs]
-            kept, dropped = (row, other) if ours_first else (other, row)
-            pairs.append(
-                Pair(
-                    kept=kept,
-                    dropped=dropped,
-                    kept_split=self.splits.get(kept, split),
-                    dropped_split=self.splits.get(dropped, split),
-                )
-            )
-        self.signatures[row], self.splits[row] = signature, split
+        self.signatures[row] = signature
         self.index.insert(row, signature)
-        return pairs
-
-
-def cross_split_pairs(rows: Iterable[tuple[int, str, str]], threshold: float = THRESHOLD) -> list[Pair]:
-    """Every pair of nearly equal articles in two splits, from ``(row, text, split)``."""
-    guard = SplitGuard(threshold)
-    return [pair for row, text, split in rows for pair in guard.add(row, text, split)]
+        return similar
 
 
 def _signature(text: str) -> Any:

@@ -28,7 +28,7 @@ def as_json(task: Task, found: TableStatistics, drift: Drift | None = None) -> d
         "summary_words": _spread(found.answer_lengths),
         "vocabulary": len(found.words),
         "duplicates_within_a_split": found.duplicates,
-        "near_duplicates_across_splits": Counter(_meeting(pair) for pair in found.pairs),
+        "near_duplicates_across_splits": _meetings(found),
         "leaking_columns": [asdict(f) | {"leaks": f.leaks} for f in leakage.columns_found()] if leakage else [],
         "leaking_words": [asdict(f) for f in leakage.words_found()] if leakage else [],
         "drift": asdict(drift) if drift else None,
@@ -40,12 +40,12 @@ def _spread(lengths: Counter[int]) -> dict[str, int]:
     return dict(zip(names, quantiles(lengths, shares), strict=True)) if lengths else {}
 
 
-def _meeting(pair: Any) -> str:
-    return f"{pair.dropped_split} repeats {pair.kept_split}"
+def _meetings(found: TableStatistics) -> Counter[str]:
+    return Counter({f"{split} repeats {kept_in}": rows for (split, kept_in), rows in found.shared.items()})
 
 
 def as_text(source: str, task: Task, found: TableStatistics, drift: Drift | None = None) -> str:
-    """The findings for people; each that should be mended begins with ``!``."""
+    """The findings for people; each that needs attention begins with ``!``."""
     lines = [f"{source}: {found.rows:,} rows for {task.value}", ""]
     lines += _problems(found)
     lines.append("splits    " + _counts(found.splits))
@@ -93,14 +93,14 @@ def _counts(counts: Counter[str]) -> str:
 
 
 def _copies(found: TableStatistics) -> list[str]:
-    meetings = Counter(_meeting(pair) for pair in found.pairs)
+    meetings = _meetings(found)
     if not (found.duplicates or meetings):
         return ["copies    none"]
     lines = [""]
     if found.duplicates:
         lines.append(f"! {found.duplicates:,} rows repeat an article of their own split")
     lines += [f"! {count:,} articles: {meeting}, word for word or nearly" for meeting, count in meetings.most_common()]
-    return [*lines, "  'data prepare' keeps the test split's, then the validation split's"]
+    return [*lines, "  training and 'data prepare' keep the test split's, then the validation split's"]
 
 
 def _leakage(found: TableStatistics) -> list[str]:

@@ -66,18 +66,6 @@ class Problem:
         return f"column {self.column!r}, row {self.row}: {self.text}"
 
 
-def check(frame: pd.DataFrame, task: Task, source: str, rule: LabelRule = ANY_LABEL) -> None:
-    """Check the columns and every row of a table against a task's schema.
-
-    Raises:
-        DataError: The first thing that does not fit.
-    """
-    check_columns(frame, task, source)
-    problem = next(problems(frame, task, rule), None)
-    if problem is not None:
-        raise DataError(f"{source}: {problem}")
-
-
 def check_columns(frame: pd.DataFrame, task: Task, source: str) -> None:
     """Check that a table has the columns that a task needs.
 

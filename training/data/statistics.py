@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-import pandas as pd
-
 from infolens.contract import Task
 
-from .cleaning import fingerprint, split_of
-from .labels import label_problem, label_rule
+from .labels import label_problem
 from .leakage import LeakageCounter
-from .near_duplicates import Pair, SplitGuard
-from .schema import SPLIT_NAMES, Problem, Schema, check_columns, problems, schema_of
-from .stream import stream_table
+from .policy import CopyFilter, Part, RowPolicy, read_rows
+from .schema import Problem, Schema, schema_of
 
 _WORD: Final = re.compile(r"\w+")
 _KEPT_WORDS: Final = 500_000
@@ -42,9 +38,9 @@ class TableStatistics:
     answer_lengths: Counter[int] = field(default_factory=Counter)
     words: Counter[str] = field(default_factory=Counter)
     duplicates: int = 0
-    """Rows whose article stands in an earlier row of the same split."""
-    pairs: list[Pair] = field(default_factory=list)
-    """Articles that stand, nearly the same, in two splits."""
+    """Rows that repeat an earlier row of their split: its article, and its summary where there are such."""
+    shared: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """``(split, kept_in)`` -> rows of ``split`` whose article stands in ``kept_in`` too, which keeps it."""
     leakage: LeakageCounter | None = None
 
     @property
@@ -53,72 +49,51 @@ class TableStatistics:
         return sum(self.split_labels.values(), Counter())
 
 
-def gather(
-    source: str,
-    task: Task,
-    *,
-    columns: Mapping[str, str] | None = None,
-    near_duplicates: bool = True,
-    labels: Sequence[str] = (),
-) -> TableStatistics:
+def gather(source: str, task: Task, policy: RowPolicy) -> TableStatistics:
     """Read a table once and count.
 
     Args:
-        source: What `stream.stream_table` reads.
+        source: What `reading.read_parts` reads.
         task: Whose schema it must fit.
-        columns: Our column name -> the source's, where they differ.
-        near_duplicates: Whether articles are compared across the splits.
-        labels: What a label may be, and how the table writes it (see `labels.label_rule`); empty takes any.
+        policy: What training would make of its rows; the copies are counted by it.
 
     Raises:
         DataError: It cannot be read, has no rows, or lacks a column.
-        SettingError: ``labels`` do not fit together.
+        SettingError: The policy's labels do not fit together.
     """
-    schema, rule = schema_of(task), label_rule(labels)
+    schema = schema_of(task)
     found = TableStatistics(leakage=LeakageCounter(schema) if schema.labelled else None)
-    guard = SplitGuard() if near_duplicates else None
-    seen: set[str] = set()
-    for part in stream_table(source, columns):
-        if not found.rows:
-            check_columns(part, task, source)
-        bad = list(problems(part, task, rule, first_row=found.rows + 1))
-        found.problems += len(bad)
-        found.first_problems += bad[: _KEPT_PROBLEMS - len(found.first_problems)]
-        rows = {problem.row - 1 for problem in bad}
-        good = part[[index not in rows for index in range(found.rows, found.rows + len(part))]]
-        found.rows += len(part)
-        if schema.labelled:
-            good = good.assign(**{schema.answer: good[schema.answer].map(rule.read)})
-        _count(found, good, schema, guard, seen)
+    copies = CopyFilter(schema, near=policy.near_copies)
+    for part in read_rows(source, task, policy):
+        found.rows += len(part.raw)
+        found.problems += len(part.problems)
+        found.first_problems += part.problems[: _KEPT_PROBLEMS - len(found.first_problems)]
+        _count(found, part, schema)
+        copies.add(part.articles)
+    found.duplicates = sum(copy.split == copy.kept_in for copy in copies.dropped.values())
+    found.shared.update((copy.split, copy.kept_in) for copy in copies.dropped.values() if copy.split != copy.kept_in)
     if schema.labelled:
-        found.label_problem = label_problem(task, found.split_labels, rule)
+        found.label_problem = label_problem(task, found.split_labels, policy.rule)
     return found
 
 
-def _count(
-    found: TableStatistics, frame: pd.DataFrame, schema: Schema, guard: SplitGuard | None, seen: set[str]
-) -> None:
+def _count(found: TableStatistics, part: Part, schema: Schema) -> None:
+    """Count the rows that fit, with the text as it was written."""
+    raw = part.raw.loc[part.fitting.index]
+    splits, answers = part.fitting["split"].tolist(), part.fitting[schema.answer].tolist()
     if found.leakage is not None:
-        found.leakage.add(frame)
+        found.leakage.add(raw.assign(**{schema.answer: answers}))
     else:
-        found.answer_lengths.update(len(text.split()) for text in frame[schema.answer])
-    if "source" in frame:
-        found.sources.update(frame["source"].fillna("").astype(str))
-    splits = frame["split"].tolist() if "split" in frame else [None] * len(frame)
-    for row, text, named, answer in zip(frame.index, frame[schema.body], splits, frame[schema.answer], strict=True):
+        found.answer_lengths.update(len(text.split()) for text in answers)
+    if "source" in raw:
+        found.sources.update(raw["source"].fillna("").astype(str))
+    found.splits.update(splits)
+    for text, split, answer in zip(raw[schema.body], splits, answers, strict=True):
         words = _WORD.findall(text.lower())
         found.lengths[len(words)] += 1
         found.words.update(words)
-        split = SPLIT_NAMES[str(named).lower()] if named else split_of(text, validation=0.1, test=0.1)
-        found.splits[split] += 1
         if schema.labelled:
             found.split_labels.setdefault(split, Counter())[answer] += 1
-        mark = split + fingerprint(text)
-        if mark in seen:
-            found.duplicates += 1
-        elif guard is not None:
-            found.pairs += guard.add(int(row), text, split)
-        seen.add(mark)
     if len(found.words) > _KEPT_WORDS:
         found.words = Counter(dict(found.words.most_common(_KEPT_WORDS // 2)))
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
 
 from infolens.contract import Task
 from training.errors import RunError, SettingError, TrainingError
@@ -20,33 +19,12 @@ from training.recipes.recipe import Recipe
 from training.tracking.client import Tracking
 
 from . import storage
-from .jobs import task_facts
+from .failures import explained
+from .jobs import Job, Outcome
 from .prepared import Prepared
 from .worker import STEPS_FOLDER, learning_of, train, train_in_ray
 
 logger = logging.getLogger(__name__)
-
-_FULL: Final = ("No space left", "Disk quota exceeded", "PytorchStreamWriter failed", "inline_container")
-"""How Python, safetensors and torch say that a disk is full."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a run ended with."""
-
-    checkpoint: Path
-    """Folder of the best checkpoint, on this machine."""
-    history: list[dict[str, Any]]
-    """The trainer's log: losses and validation figures by step."""
-    workers: list[dict[str, Any]]
-    """Of each worker ``peak_memory_bytes``, ``step_ms`` (median), ``train_s`` and ``threads``."""
-    steps: int
-    resumed_step: int
-    """The step of the checkpoint that the run last went on from; 0 for the beginning."""
-    parameter_bytes: int
-    """Size of the parameters that are trained: what the workers exchange."""
-    live_logged_step: int
-    """The last step whose figures MLflow has taken already."""
 
 
 def run(
@@ -75,41 +53,39 @@ def run(
         StorageError: The storage cannot be written to.
         RunError: The run broke off.
     """
-    job: dict[str, Any] = {
-        "task": task.value,
-        "contract": task_facts(task),
-        "recipe": asdict(recipe),
-        "prepared": str(prepared.folder.resolve()),
-        "tracking": asdict(tracking.anywhere) if tracking else None,
-        "run_id": run_id,
-        "threads": recipe.cpus_per_worker,
-    }
+    job = Job.of(
+        task,
+        recipe,
+        str(prepared.folder.resolve()),
+        threads=recipe.cpus_per_worker,
+        tracking=tracking.anywhere if tracking else None,
+        run_id=run_id,
+    )
     try:
         if not recipe.workers:
             return _in_this_process(job, prepared, work)
-        return _on_ray(task, recipe, job, prepared, work, ray_address)
+        return _on_ray(job, prepared, work, ray_address)
     except TrainingError:
         raise
     except Exception as error:
         raise explained(error, recipe, work) from error
 
 
-def _in_this_process(job: dict[str, Any], prepared: Prepared, work: Path) -> Outcome:
+def _in_this_process(job: Job, prepared: Prepared, work: Path) -> Outcome:
     import torch
 
-    if job["recipe"]["precision"] == "fp16" and not torch.cuda.is_available():
+    if job.recipe.precision == "fp16" and not torch.cuda.is_available():
         raise SettingError("precision=fp16 needs a GPU, and this machine has none: say bf16 or fp32")
-    steps = work / STEPS_FOLDER / prepared.key
-    result = train(job | {"steps": str(steps)})
-    return _outcome(Path(result["best"]), result)
+    return train(replace(job, steps=str(work / STEPS_FOLDER / prepared.key)))
 
 
-def _on_ray(task: Task, recipe: Recipe, job: dict[str, Any], prepared: Prepared, work: Path, address: str) -> Outcome:
+def _on_ray(job: Job, prepared: Prepared, work: Path, address: str) -> Outcome:
+    recipe = job.recipe
     place = recipe.storage or str((work / "ray").resolve())
     if storage.is_url(place):
         storage.check_writable(place)
-        job["prepared"] = f"{place.rstrip('/')}/prepared-{prepared.key}"
-        storage.upload(prepared.folder, job["prepared"])
+        job = replace(job, prepared=f"{place.rstrip('/')}/prepared-{prepared.key}")
+        storage.upload(prepared.folder, job.prepared)
     start_ray(address, cpus=_cpus(recipe) * recipe.workers)
     from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
@@ -117,11 +93,11 @@ def _on_ray(task: Task, recipe: Recipe, job: dict[str, Any], prepared: Prepared,
     gpus = _gpus(recipe)
     if recipe.precision == "fp16" and not gpus:
         raise SettingError("precision=fp16 needs GPUs, and there are none here: say bf16 or fp32")
-    learning = learning_of(task, recipe)
+    learning = learning_of(job.task, recipe)
     filesystem, path = storage.resolve(place)
     trainer = TorchTrainer(
         train_in_ray,
-        train_loop_config=job | {"threads": _cpus(recipe)},
+        train_loop_config={"job": replace(job, threads=_cpus(recipe))},
         scaling_config=ScalingConfig(
             num_workers=recipe.workers,
             use_gpu=gpus > 0,
@@ -148,19 +124,8 @@ def _on_ray(task: Task, recipe: Recipe, job: dict[str, Any], prepared: Prepared,
     folder = work / "best"
     shutil.rmtree(folder, ignore_errors=True)
     best.to_directory(str(folder))
-    return _outcome(folder, result.return_value)
-
-
-def _outcome(checkpoint: Path, result: Mapping[str, Any]) -> Outcome:
-    return Outcome(
-        checkpoint=checkpoint,
-        history=result["history"],
-        workers=result["workers"],
-        steps=result["steps"],
-        resumed_step=result["resumed_step"],
-        parameter_bytes=result["parameter_bytes"],
-        live_logged_step=result["live_logged_step"],
-    )
+    outcome: Outcome = replace(result.return_value, checkpoint=folder)
+    return outcome
 
 
 def _cpus(recipe: Recipe) -> int:
@@ -215,9 +180,10 @@ def start_ray(address: str = "", *, cpus: int = 0) -> None:
 
 
 def quiet() -> Callable[[], None]:
-    """What keeps Ray's processes from saying what helps nobody; our own workers' words go to the user's terminal.
+    """A function that silences warnings and logs in Ray's processes which do not concern a user of ours.
 
-    Ray runs it in each process before the search path is set, so it travels by value: a function inside this one does.
+    Ray runs it in each process before the search path is set, so it must be pickled by value; a function inside another
+    one is.
     """
 
     def set_up() -> None:
@@ -229,34 +195,3 @@ def quiet() -> Callable[[], None]:
         logging.getLogger("ray.train.v2._internal.execution.controller.placement_group_cleaner").setLevel(logging.ERROR)
 
     return set_up
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Whether a full disk is behind an error of this process or of a worker, whichever library met it."""
-    text = "\n".join(texts_of(error))
-    return any(words in text for words in _FULL)
-
-
-def explained(error: Exception, recipe: Recipe, work: Path) -> RunError:
-    """A failure of the workers in words that help."""
-    text = "\n".join(texts_of(error))
-    again = f"the same command goes on from the last checkpoint, which is in {recipe.storage or work}"
-    if is_disk_full(error):
-        return RunError(f"the disk of {recipe.storage or work} is full: free some space; {again}")
-    if "out of memory" in text.lower() or "OutOfMemory" in text:
-        return RunError(
-            "out of memory: lower per_device_train_batch_size and raise gradient_accumulation_steps as much, or try "
-            f"precision=bf16, gradient_checkpointing=true or strategy=fsdp; {again}"
-        )
-    if "the loss is" in text:
-        return RunError(next(line for line in text.splitlines() if "the loss is" in line).split("Error: ")[-1])
-    last = [line for line in text.splitlines() if line.strip()]
-    return RunError(f"training broke off: {last[-1] if last else type(error).__name__}; {again}")
-
-
-def texts_of(error: BaseException) -> list[str]:
-    """The messages of an error and of what lies behind it, those of the workers among them."""
-    failures = getattr(error, "worker_failures", None) or {}
-    found = [line for failure in failures.values() for line in texts_of(failure)]
-    behind = error.__cause__ or error.__context__
-    return [*(texts_of(behind) if behind else []), f"{type(error).__name__}: {error}", *found]

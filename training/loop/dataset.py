@@ -29,12 +29,14 @@ class Articles(Dataset[Article]):
     def __init__(self, table: Any) -> None:
         self.table = table.with_format("numpy")
         self.lengths: NDArray[np.int64] = np.asarray(self.table["length"])
+        self.epoch = 0
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def set_epoch(self, epoch: int) -> None:
         """Say which pass begins."""
+        self.epoch = epoch
 
     def __getitem__(self, index: int) -> Article:
         row: Article = self.table[int(index)]
@@ -46,15 +48,11 @@ class AugmentedArticles(Articles):
 
     def __init__(self, table: Any, recipe: ClassifierRecipe, *, room: int) -> None:
         super().__init__(table)
-        self.recipe, self.room, self.epoch = recipe, room, 0
+        self.recipe, self.room = recipe, room
         classes = np.asarray(self.table["class"])
         self.classes = classes
         self.by_class = {int(c): np.flatnonzero(classes == c) for c in np.unique(classes)}
         self.lengths = np.minimum(self.lengths, room)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Say which pass begins."""
-        self.epoch = epoch
 
     def __getitem__(self, index: int) -> Article:
         row = super().__getitem__(index)
@@ -74,18 +72,21 @@ class LengthGrouped(Sampler[int]):
     """Indexes such that each run of ``batch`` of them has like lengths; another order each pass."""
 
     def __init__(self, articles: Articles, *, batch: int, seed: int) -> None:
-        self.articles, self.batch, self.seed, self.epoch = articles, batch, seed, 0
+        self.articles, self.batch, self.seed = articles, batch, seed
 
     def __len__(self) -> int:
         return len(self.articles)
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which pass begins, to the articles too: with several workers accelerate tells only the sampler."""
-        self.epoch = epoch
+        """Say which pass begins.
+
+        The articles keep it for both: with several workers accelerate tells only the sampler, and in the pass in which
+        a run goes on from a checkpoint only the articles.
+        """
         self.articles.set_epoch(epoch)
 
     def __iter__(self) -> Iterator[int]:
-        rng = np.random.default_rng((self.seed, self.epoch))
+        rng = np.random.default_rng((self.seed, self.articles.epoch))
         for rows in length_sorted(self.articles.lengths.tolist(), batch=self.batch, rng=rng):
             yield from rows.tolist()
 

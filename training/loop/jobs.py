@@ -1,29 +1,99 @@
-"""Tasks that are registered at run time, in the other processes of a run: a job carries what they are."""
+"""What a training process is told and what it tells: both travel between processes."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from infolens.contract import CONTRACTS, Task, register
+from training.recipes.recipe import Recipe
+from training.tracking.client import Tracking
 
 
-def task_facts(task: Task) -> dict[str, Any]:
-    """The fields of a task's contract, as `infolens.contract.register` takes them; they can be pickled."""
-    contract = CONTRACTS[task]
-    return {f.name: getattr(contract, f.name) for f in dataclasses.fields(contract) if f.name != "task"}
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a process trains; can be unpickled where the task is not registered yet."""
+
+    task_name: str
+    contract: Mapping[str, Any]
+    """The fields of the task's contract, as `infolens.contract.register` takes them."""
+    recipe: Recipe
+    prepared: str
+    """Folder or URL of what is trained on (see `prepared.Prepared`)."""
+    steps: str = ""
+    """Folder of this process's checkpoints."""
+    resume: str = ""
+    """The checkpoint to go on from; empty takes the newest in ``steps``, if there is one."""
+    threads: int = 0
+    """Threads of torch in this process; 0 leaves them to torch."""
+    tracking: Tracking | None = None
+    """Where the first worker sends its figures while the run goes on."""
+    run_id: str = ""
+    """The MLflow run that they belong to; empty sends nothing."""
+
+    @classmethod
+    def of(
+        cls,
+        task: Task,
+        recipe: Recipe,
+        prepared: str,
+        *,
+        steps: str = "",
+        threads: int = 0,
+        tracking: Tracking | None = None,
+        run_id: str = "",
+    ) -> Job:
+        """The job of a task that is registered in this process."""
+        contract = CONTRACTS[task]
+        facts = {f.name: getattr(contract, f.name) for f in dataclasses.fields(contract) if f.name != "task"}
+        return cls(
+            task_name=task.value,
+            contract=facts,
+            recipe=recipe,
+            prepared=prepared,
+            steps=steps,
+            threads=threads,
+            tracking=tracking,
+            run_id=run_id,
+        )
+
+    @property
+    def task(self) -> Task:
+        """The task, registered in this process if it was not yet."""
+        if self.task_name not in CONTRACTS:
+            return register(self.task_name, **self.contract)
+        return Task(self.task_name)
 
 
-def task_of(job: Mapping[str, Any]) -> Task:
-    """The task of a job, registered in this process if it is not yet.
+@dataclass(frozen=True, kw_only=True)
+class WorkerFigures:
+    """What one worker measured of itself."""
 
-    Args:
-        job: With ``task``, its name, and ``contract``, its `task_facts`; these may be missing where it is known.
+    peak_memory_bytes: int
+    """The most it had: on the GPU where there is one, else resident."""
+    step_ms: float
+    """The median time of an optimizer step."""
+    train_s: float
+    """The whole training, with measuring and saving."""
+    threads: int
 
-    Raises:
-        ValueError: It is not known, and the job does not say what it is.
-    """
-    if job["task"] not in CONTRACTS and job.get("contract"):
-        return register(job["task"], **job["contract"])
-    return Task(job["task"])
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a training ended with."""
+
+    checkpoint: Path
+    """Folder of the best checkpoint, or of the last one where none was better than another."""
+    history: list[dict[str, Any]]
+    """The trainer's log: losses and validation figures by step."""
+    workers: tuple[WorkerFigures, ...]
+    steps: int
+    resumed_step: int
+    """The step of the checkpoint that the run last went on from; 0 for the beginning."""
+    parameter_bytes: int
+    """Size of the parameters that are trained: what the workers exchange."""
+    live_logged_step: int
+    """The last step whose figures MLflow has taken already."""

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import rotate_checkpoints
 
+from training.errors import DivergedError
 from training.recipes.recipe import Recipe
 
 from . import sharding
@@ -30,9 +31,9 @@ class Learning:
     """What differs between the tasks."""
 
     loss: Callable[..., torch.Tensor]
-    """Of ``(outputs, labels, num_items_in_batch)``."""
+    """Function of ``(outputs, labels, num_items_in_batch)``."""
     metrics: Callable[[Any], dict[str, float]] | None
-    """Of ``transformers.EvalPrediction``; without it the validation loss alone is measured."""
+    """Function of a ``transformers.EvalPrediction``; without it the validation loss alone is measured."""
     score: str
     """The validation figure that the best checkpoint is chosen by."""
     higher_is_better: bool
@@ -180,10 +181,14 @@ class NewsTrainer(Trainer):
             return dict(super().evaluate(*args, **kwargs))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log, but end the run on a loss that is not finite: it must not hide in a plot."""
+        """Log, but end the run on a loss that is not finite: it must not hide in a plot.
+
+        Raises:
+            DivergedError: The loss is not finite.
+        """
         loss = logs.get("loss")
         if loss is not None and not math.isfinite(loss):
-            raise FloatingPointError(
+            raise DivergedError(
                 f"the loss is {loss} at step {self.state.global_step}: lower learning_rate or max_grad_norm, "
                 "raise warmup_steps, or use precision=fp32"
             )

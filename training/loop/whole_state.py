@@ -75,7 +75,7 @@ class WholeOptimizer:
 
 
 def _shards(values: Mapping[str, Any], parameter: torch.Tensor) -> dict[str, Any]:
-    """Of an optimizer's state of a parameter, what has its shape is shared out as the parameter is."""
+    """Share out those tensors of a parameter's optimizer state that have its shape, as the parameter is."""
     return {
         name: shard_of(value, parameter)
         if isinstance(value, torch.Tensor) and value.shape == parameter.shape

@@ -1,7 +1,8 @@
-"""What runs in every process that trains: a prepared folder in, checkpoints and a history out."""
+"""What runs in every process that trains: a job in, checkpoints and an outcome out."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import resource
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -22,14 +24,13 @@ from infolens.contract import CONTRACTS, AnswerKind, Task
 from training.metrics.classification import evaluate
 from training.models.adapters import add_adapters
 from training.models.architectures import architecture_of, load_prepared
-from training.recipes.kinds import ClassifierRecipe, default_recipe
+from training.recipes.kinds import ClassifierRecipe
 from training.recipes.recipe import Recipe
-from training.recipes.settings import replace_fields
-from training.tracking.client import LiveMetrics, Tracking
+from training.tracking.live import LiveMetrics
 
 from . import storage
 from .dataset import Articles, AugmentedArticles, ClassifierCollator, SummaryCollator
-from .jobs import task_of
+from .jobs import Job, Outcome, WorkerFigures
 from .prepared import Prepared, read_prepared, read_table
 from .sharding import parameter_bytes
 from .trainer import Learning, NewsTrainer, soft_cross_entropy, token_cross_entropy, training_arguments
@@ -69,55 +70,60 @@ def _learning_of_labels(recipe: Recipe) -> Learning:
 _LEARNING: Final = {AnswerKind.TEXT: _learning_of_texts, AnswerKind.LABELS: _learning_of_labels}
 
 
-def train(job: Mapping[str, Any], *, rank: int = 0, callbacks: tuple[TrainerCallback, ...] = ()) -> dict[str, Any]:
+def train(job: Job, *, rank: int = 0, callbacks: tuple[TrainerCallback, ...] = ()) -> Outcome:
     """Train as worker ``rank`` of the process group that this process is in, if it is in one.
 
     Args:
-        job: ``task``, ``contract`` (see `tasks.task_of`), ``recipe`` (its fields), ``prepared`` (folder or URL),
-            ``threads``, ``tracking``, and ``steps``: the folder of this worker's checkpoints.
+        job: What to train.
         rank: Of this worker; the first one reports.
         callbacks: More callbacks of the trainer.
 
-    Returns:
-        ``history`` (the trainer's log), ``best``: the folder of the best checkpoint, ``workers``: of each worker its
-        peak memory, and the time of a step and of the whole training; ``parameter_bytes``.
+    Raises:
+        DivergedError: The loss is not finite.
+        FileNotFoundError: ``job.prepared`` holds no prepared run.
     """
-    task = task_of(job)
-    recipe = replace_fields(default_recipe(task, job["recipe"]["base"]), job["recipe"])
-    if job["threads"]:
-        torch.set_num_threads(job["threads"])
+    task, recipe = job.task, job.recipe
+    if job.threads:
+        torch.set_num_threads(job.threads)
     set_seed(recipe.seed)
-    with storage.local_copy(job["prepared"]) as folder:
+    with storage.local_copy(job.prepared) as folder:
         prepared = read_prepared(folder)
         if prepared is None:
-            raise FileNotFoundError(f"{job['prepared']}: holds no prepared run")
+            raise FileNotFoundError(f"{job.prepared}: holds no prepared run")
         watch = _Watch()
-        live = [LiveMetrics(Tracking(**job["tracking"]), job["run_id"])] if job.get("run_id") and rank == 0 else []
-        trainer = _build(task, recipe, prepared, Path(job["steps"]), (watch, *live, *callbacks))
-        last = job.get("resume") or _last_checkpoint(Path(job["steps"]))
+        live = [LiveMetrics(job.tracking, job.run_id)] if job.tracking and job.run_id and rank == 0 else []
+        trainer = _build(task, recipe, prepared, Path(job.steps), (watch, *live, *callbacks))
+        last = job.resume or _last_checkpoint(Path(job.steps))
         if last:
             logger.info("going on from %s", Path(last).name)
         began = time.monotonic()
         trainer.train(resume_from_checkpoint=str(last) if last else None)
-    mine = {
-        "peak_memory_bytes": peak_memory_bytes(),
-        "step_ms": watch.median_ms,
-        "train_s": time.monotonic() - began,
-        "threads": torch.get_num_threads(),
-    }
-    return {
-        "history": trainer.state.log_history,
-        "best": trainer.state.best_model_checkpoint,
-        "steps": trainer.state.global_step,
-        "resumed_step": watch.first_step,
-        "workers": _gather(mine),
-        "parameter_bytes": parameter_bytes(trainer.model.parameters()),
-        "live_logged_step": live[0].logged_step if live else 0,
-    }
+    mine = WorkerFigures(
+        peak_memory_bytes=peak_memory_bytes(),
+        step_ms=watch.median_ms,
+        train_s=time.monotonic() - began,
+        threads=torch.get_num_threads(),
+    )
+    return Outcome(
+        checkpoint=Path(trainer.state.best_model_checkpoint or _last_checkpoint(Path(job.steps)) or job.steps),
+        history=trainer.state.log_history,
+        workers=_gather(mine),
+        steps=trainer.state.global_step,
+        resumed_step=watch.first_step,
+        parameter_bytes=parameter_bytes(trainer.model.parameters()),
+        live_logged_step=live[0].logged_step if live else 0,
+    )
 
 
-def train_in_ray(job: dict[str, Any]) -> dict[str, Any] | None:
-    """What Ray Train calls in each worker: `train`, with every checkpoint reported to Ray, and resumed from it."""
+def train_in_ray(config: Mapping[str, Job]) -> Outcome | None:
+    """What Ray Train calls in each worker: `train`, with every checkpoint reported to Ray, and resumed from it.
+
+    Args:
+        config: ``{"job": Job}``, as Ray Train takes no other kind of argument.
+
+    Returns:
+        The outcome, of the first worker alone.
+    """
     import ray.train
 
     context = ray.train.get_context()
@@ -127,14 +133,11 @@ def train_in_ray(job: dict[str, Any]) -> dict[str, Any] | None:
     if rank:
         logging.getLogger(__name__.split(".", maxsplit=1)[0]).setLevel(logging.WARNING)
     before = ray.train.get_checkpoint()
-    with tempfile.TemporaryDirectory() as steps:
-        job |= {"steps": steps}
-        if before is None:
-            result = train(job, rank=rank, callbacks=(_Report(rank),))
-        else:
-            with before.as_directory() as folder:
-                result = train(job | {"resume": folder}, rank=rank, callbacks=(_Report(rank),))
-    return result if rank == 0 else None
+    with tempfile.TemporaryDirectory() as steps, contextlib.ExitStack() as stack:
+        resume = stack.enter_context(before.as_directory()) if before else ""
+        job = replace(config["job"], steps=steps, resume=str(resume))
+        outcome = train(job, rank=rank, callbacks=(_Report(rank),))
+    return outcome if rank == 0 else None
 
 
 def _build(
@@ -195,12 +198,12 @@ def peak_memory_bytes() -> int:
     return int(peak if sys.platform == "darwin" else peak * 1024)
 
 
-def _gather(mine: dict[str, Any]) -> list[dict[str, Any]]:
+def _gather(mine: WorkerFigures) -> tuple[WorkerFigures, ...]:
     if not torch.distributed.is_initialized():
-        return [mine]
-    every: list[dict[str, Any]] = [{}] * torch.distributed.get_world_size()
+        return (mine,)
+    every = [mine] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(every, mine)
-    return every
+    return tuple(every)
 
 
 class _Watch(TrainerCallback):

@@ -8,7 +8,7 @@ from typing import Final
 from infolens.contract import CONTRACTS, AnswerKind, Task
 from training.data.labels import label_rule
 
-from .recipe import STARTER, Recipe, _at_least, require_fractions
+from .recipe import STARTER, Recipe, require_fractions, require_minimum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +42,9 @@ class ClassifierRecipe(Recipe):
     vocabulary: int = 16_000
     """Tokens of a starter's tokenizer."""
     layers: int = 3
-    """Of a starter."""
+    """Layers of a starter."""
     width: int = 192
-    """Of a starter's hidden states."""
+    """Size of a starter's hidden states."""
     heads: int = 4
     """Attention heads of a starter's layer."""
 
@@ -53,10 +53,10 @@ class ClassifierRecipe(Recipe):
         label_rule(self.labels)
         if self.convert_to and self.starter:
             raise ValueError(f"convert_to says what a base becomes, and {STARTER!r} is none: leave it out")
-        _at_least(self, "train_tokens", 8)
-        _at_least(self, "keep_layers", 0)
+        require_minimum(self, "train_tokens", 8)
+        require_minimum(self, "keep_layers", 0)
         for name in ("vocabulary", "layers", "width", "heads"):
-            _at_least(self, name, 1)
+            require_minimum(self, name, 1)
         require_fractions(self, ("smoothing", "token_dropout", "join", "teacher"))
         if not (self.num_train_epochs or self.max_steps):
             raise ValueError("num_train_epochs is above 0, unless max_steps says how long the run is")
@@ -85,11 +85,11 @@ class SummarizerRecipe(Recipe):
     vocabulary: int = 8192
     """Tokens of a starter's tokenizer."""
     width: int = 256
-    """Of a starter's hidden states."""
+    """Size of a starter's hidden states."""
     encoder_layers: int = 3
-    """Of a starter."""
+    """Layers of a starter's encoder."""
     decoder_layers: int = 2
-    """Of a starter."""
+    """Layers of a starter's decoder."""
     heads: int = 8
     """Attention heads of a starter's layer."""
     feed_forward: int = 768
@@ -98,9 +98,9 @@ class SummarizerRecipe(Recipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("gap_epochs", "oracle_epochs", "evaluate_rows"):
-            _at_least(self, name, 0)
-        _at_least(self, "max_tokens", 16)
-        _at_least(self, "max_target_tokens", 4)
+            require_minimum(self, name, 0)
+        require_minimum(self, "max_tokens", 16)
+        require_minimum(self, "max_target_tokens", 4)
         require_fractions(self, ("min_coverage", "min_bigrams"))
         if not (self.num_train_epochs or self.gap_epochs or self.oracle_epochs):
             raise ValueError("one of num_train_epochs, gap_epochs and oracle_epochs is above 0")

@@ -38,7 +38,7 @@ class Recipe:
     clean: bool = True
     """Strip source markers, bylines and links, which leak the label."""
     seed: int = 0
-    """Of weights, order, augmentation and dropout."""
+    """Seed of weights, order, augmentation and dropout."""
 
     max_tokens: int = 512
     """Tokens of an article that the model reads when it serves, special tokens included."""
@@ -71,7 +71,7 @@ class Recipe:
     dropout: float = 0.1
     """Share of the hidden units that a step leaves out."""
     precision: str = "fp32"
-    """Of the products: fp32, bf16 or fp16 (fp16 needs a GPU). Weights and sums stay in fp32."""
+    """Precision of the products: fp32, bf16 or fp16 (fp16 needs a GPU). Weights and sums stay in fp32."""
     average: float = 0.0
     """Decay of a moving average of the weights, which is what is measured and saved; 0 for none."""
     gradient_checkpointing: bool = False
@@ -120,13 +120,13 @@ class Recipe:
             "logging_steps",
             "lora_rank",
         ):
-            _at_least(self, name, 1)
+            require_minimum(self, name, 1)
         for name in (
             *("max_steps", "warmup_steps", "save_steps", "workers", "cpus_per_worker", "max_failures"),
             *("weight_decay", "max_grad_norm", "num_train_epochs"),
         ):
-            _at_least(self, name, 0)
-        _at_least(self, "max_tokens", 8)
+            require_minimum(self, name, 0)
+        require_minimum(self, "max_tokens", 8)
         for name in ("warmup_ratio", "dropout", "average", "adam_beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is from 0 to below 1, not {getattr(self, name)}")
@@ -148,9 +148,10 @@ class Recipe:
         return self.per_device_train_batch_size * self.gradient_accumulation_steps * max(1, self.workers)
 
 
-def _at_least(recipe: Recipe, name: str, least: int) -> None:
-    if getattr(recipe, name) < least:
-        raise ValueError(f"{name} is {least} or more, not {getattr(recipe, name)}")
+def require_minimum(recipe: Recipe, name: str, minimum: int) -> None:
+    """Raise `ValueError` unless the named field is ``minimum`` or more."""
+    if getattr(recipe, name) < minimum:
+        raise ValueError(f"{name} is {minimum} or more, not {getattr(recipe, name)}")
 
 
 def require_fractions(recipe: Recipe, names: tuple[str, ...]) -> None:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from .comparing import names_of
-from .cost_model import CostModel, fit_bandwidth, fit_compute, plan
+from .cost_model import CostModel, fit_bandwidth, fit_compute
+from .output import write_whole
 
 _BLUE, _ORANGE, _GREY = "#1f5fa8", "#d9641e", "#8a8f98"
-_GROUPS: Final = {"batch": "Batch size", "precision": "Precision", "accumulation": "Accumulation"}
 
 
-def cost_model(report: dict[str, Any]) -> CostModel:
+def cost_model(report: dict[str, Any], *, without: str = "") -> CostModel:
     """Fit the cost model to the measured cells.
 
     The batch sizes of one worker give the computing; what DDP with two workers takes beyond it is the exchange.
+
+    Args:
+        report: Of a comparison.
+        without: The name of a cell whose computing is left out of the fit.
     """
     cells = report["cells"]
-    alone = [cells[name] for name in names_of(report, "batch")]
+    alone = [cells[name] for name in names_of(report, "batch") if name != without]
     batches = [cell["per_device_train_batch_size"] for cell in alone]
     fixed_ms, article_ms = fit_compute(batches, [cell["step_ms"] for cell in alone])
     first = cells["1 worker"]
@@ -43,6 +46,17 @@ def share_of_core(report: dict[str, Any], cell: dict[str, Any]) -> float:
     if report["gpus"]:
         return 1.0
     return float(min(1.0, report["cores"] / (cell["workers"] * cell["threads"])))
+
+
+def predicted_step_ms(report: dict[str, Any], model: CostModel, cell: dict[str, Any]) -> float:
+    """What a model says of the step of a measured cell."""
+    return model.step_ms(
+        articles=cell["per_device_train_batch_size"],
+        workers=cell["workers"],
+        strategy=cell["strategy"],
+        accumulation=cell["gradient_accumulation_steps"],
+        share=share_of_core(report, cell),
+    )
 
 
 def markdown(report: dict[str, Any]) -> str:
@@ -87,13 +101,7 @@ def markdown(report: dict[str, Any]) -> str:
     for name, cell in report["cells"].items():
         if name.startswith("precision"):
             continue
-        predicted = model.step_ms(
-            articles=cell["per_device_train_batch_size"],
-            workers=cell["workers"],
-            strategy=cell["strategy"],
-            accumulation=cell["gradient_accumulation_steps"],
-            share=share_of_core(report, cell),
-        )
+        predicted = predicted_step_ms(report, model, cell)
         off = predicted / cell["step_ms"] - 1
         lines.append(f"| {name} | {cell['step_ms']:.0f} ms | {predicted:.0f} ms | {off:+.0%} |")
     lines += [
@@ -153,39 +161,5 @@ def _colour(strategy: str) -> str:
 
 def write(report: dict[str, Any], folder: Path) -> None:
     """Write ``compare.md`` and ``compare.png`` beside ``compare.json``."""
-    (folder / "compare.md").write_text(markdown(report), encoding="utf-8")
+    write_whole(folder / "compare.md", markdown(report))
     draw(report, folder / "compare.png")
-
-
-def plan_table(
-    report_file: Path,
-    *,
-    workers: list[int],
-    strategy: str,
-    articles: int,
-    epochs: float,
-    per_device: int,
-    accumulation: int,
-    bandwidth_gb_s: float | None,
-    article_ms: float | None,
-    parameters_m: float | None,
-) -> str:
-    """A table of predicted training times; what is None is taken from the report."""
-    model = cost_model(json.loads(report_file.read_text(encoding="utf-8")))
-    model = CostModel(
-        fixed_ms=model.fixed_ms if article_ms is None else 0.0,
-        article_ms=model.article_ms if article_ms is None else article_ms,
-        parameter_bytes=model.parameter_bytes if parameters_m is None else int(parameters_m * 4e6),
-        bandwidth_gb_s=model.bandwidth_gb_s if bandwidth_gb_s is None else bandwidth_gb_s,
-    )
-    rows = plan(
-        model, articles=articles, epochs=epochs, per_device=per_device, workers=workers, strategy=strategy,
-        accumulation=accumulation,
-    )  # fmt: skip
-    lines = [f"{'workers':>8}{'step':>12}{'training':>14}{'speed-up':>10}{'efficiency':>12}{'exchange':>10}"]
-    lines += [
-        f"{row['workers']:>8.0f}{row['step_ms']:>9.0f} ms{row['hours']:>12.2f} h{row['speed_up']:>10.2f}"
-        f"{row['efficiency']:>12.0%}{row['exchange_share']:>10.0%}"
-        for row in rows
-    ]
-    return "\n".join(lines)

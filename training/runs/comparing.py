@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import platform
 import shutil
 import time
 from collections.abc import Sequence
@@ -15,11 +17,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from infolens.contract import Task
-from infolens.machine import this_machine
 from training.loop.cluster import run, start_ray
+from training.loop.jobs import Outcome
 from training.recipes.recipe import Recipe
 
 from .fitting import git_revision, load_data, prepare
@@ -106,7 +109,7 @@ def compare(task: Task, recipe: Recipe, out: Path, matrix: Matrix, *, ray_addres
         "task": task.value,
         "base": recipe.base,
         "machine": describe_machine(),
-        "cores": this_machine().cores,
+        "cores": _cores(),
         "gpus": torch.cuda.device_count(),
         "date": time.strftime("%Y-%m-%d"),
         "git_revision": git_revision(),
@@ -115,7 +118,7 @@ def compare(task: Task, recipe: Recipe, out: Path, matrix: Matrix, *, ray_addres
         "cells": {name: json.loads(_cell_file(out, name).read_text(encoding="utf-8")) for name in every},
     }
     add_ratios(report)
-    (out / "compare.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_whole(out / "compare.json", json.dumps(report, indent=2) + "\n")
     shutil.rmtree(work, ignore_errors=True)
     return report
 
@@ -130,11 +133,23 @@ def add_ratios(report: dict[str, Any]) -> None:
 
 def describe_machine() -> str:
     """This machine and its GPUs, in words."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")  # Linux says the processor's name nowhere else
+    if info.exists():
+        lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
+        cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), cpu)
+    memory_gib = psutil.virtual_memory().total / 2**30
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-    return "; ".join([str(this_machine()), *(f"{gpus.count(name)} x {name}" for name in sorted(set(gpus)))])
+    machine = f"{cpu}, {_cores()} cores, {memory_gib:.0f} GiB, {platform.system()} {platform.machine()}"
+    return "; ".join([machine, *(f"{gpus.count(name)} x {name}" for name in sorted(set(gpus)))])
 
 
-def _measured(outcome: Any, recipe: Recipe, total_s: float) -> dict[str, Any]:
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _measured(outcome: Outcome, recipe: Recipe, total_s: float) -> dict[str, Any]:
     last: dict[str, Any] = {}
     for entry in outcome.history:
         if "eval_loss" in entry:
@@ -146,11 +161,11 @@ def _measured(outcome: Any, recipe: Recipe, total_s: float) -> dict[str, Any]:
         "gradient_accumulation_steps": recipe.gradient_accumulation_steps,
         "precision": recipe.precision,
         "total_s": total_s,
-        "train_s": max(worker["train_s"] for worker in outcome.workers),
-        "step_ms": max(worker["step_ms"] for worker in outcome.workers),
+        "train_s": max(worker.train_s for worker in outcome.workers),
+        "step_ms": max(worker.step_ms for worker in outcome.workers),
         "steps": outcome.steps,
-        "threads": outcome.workers[0]["threads"],
-        "peak_memory_bytes": max(worker["peak_memory_bytes"] for worker in outcome.workers),
+        "threads": outcome.workers[0].threads,
+        "peak_memory_bytes": max(worker.peak_memory_bytes for worker in outcome.workers),
         "parameter_bytes": outcome.parameter_bytes,
         "validation_loss": last.get("eval_loss"),
         "accuracy": last.get("eval_accuracy"),

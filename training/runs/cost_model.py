@@ -24,11 +24,11 @@ class CostModel:
     """The costs of a step."""
 
     fixed_ms: float
-    """Of a step whatever its batch: the optimizer, overheads."""
+    """Time of a step whatever its batch: the optimizer, overheads."""
     article_ms: float
-    """Of each article in a worker's batch."""
+    """Time of each article in a worker's batch."""
     parameter_bytes: int
-    """Of the weights that are trained, in the precision that is exchanged (fp32)."""
+    """Size of the weights that are trained, in the precision that is exchanged (fp32)."""
     bandwidth_gb_s: float
     """What one worker can send to the next, in 10^9 bytes a second."""
 

@@ -19,12 +19,15 @@ from typing import Any, Final, cast
 import pandas as pd
 
 from infolens.contract import CONTRACTS, AnswerKind, Task
+from training.data.policy import RowPolicy
 from training.data.tables import load_splits, unlabelled_pairs
 from training.errors import TrackingError, TrainingError
-from training.loop.cluster import Outcome, explained, is_disk_full, run
+from training.loop.cluster import run
+from training.loop.failures import explained, is_disk_full
+from training.loop.jobs import Outcome
 from training.loop.prediction import load_trained
 from training.loop.prepared import Prepared
-from training.metrics import figures
+from training.metrics import pictures
 from training.recipes.kinds import ClassifierRecipe, SummarizerRecipe
 from training.recipes.recipe import Recipe
 from training.recipes.settings import parse_columns, to_toml
@@ -46,7 +49,7 @@ class Data:
     """The articles of a run."""
 
     splits: Frames
-    """The tables of `data.load_splits`."""
+    """The tables of `tables.load_splits`."""
     more: tuple[tuple[str, str], ...] = ()
     """Articles without labels: text and title."""
 
@@ -57,16 +60,15 @@ def load_data(task: Task, recipe: Recipe) -> Data:
     Raises:
         DataError: It cannot be read or does not fit the task.
     """
-    splits = load_splits(
-        recipe.data,
-        task,
+    policy = RowPolicy(
         columns=parse_columns(recipe.columns),
+        labels=recipe.labels if isinstance(recipe, ClassifierRecipe) else (),
         validation=recipe.validation,
         test=recipe.test,
-        clean=recipe.clean,
         hold_out=recipe.hold_out,
-        labels=recipe.labels if isinstance(recipe, ClassifierRecipe) else (),
+        clean=recipe.clean,
     )
+    splits = load_splits(recipe.data, task, policy)
     return Data(splits=splits, more=tuple(pair for place in recipe.unlabelled for pair in unlabelled_pairs(place)))
 
 
@@ -174,7 +176,7 @@ def _finish(
         "config": asdict(recipe),
         "steps": outcome.steps,
         "resumed_step": outcome.resumed_step,
-        "workers": outcome.workers,
+        "workers": [asdict(worker) for worker in outcome.workers],
         "parameter_bytes": outcome.parameter_bytes,
         "minutes": minutes,
     }
@@ -185,7 +187,7 @@ def _finish(
     (final / "history.json").write_text(json.dumps(outcome.history, indent=1) + "\n", encoding="utf-8")
     (final / "recipe.toml").write_text(to_toml(recipe, task), encoding="utf-8")
     (final / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    figures.draw(final)
+    pictures.draw(final)
     return metrics
 
 

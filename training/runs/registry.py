@@ -51,7 +51,7 @@ def promote(task: Task, tracking: Tracking, *, margin: float | None = None, data
     """
     client = open_client(tracking)
     answers = CONTRACTS[task].answers
-    least = MARGINS[answers] if margin is None else margin
+    minimum_gain = MARGINS[answers] if margin is None else margin
     challenger = _version(client, task, CHALLENGER)
     if challenger is None:
         raise TrackingError(
@@ -76,8 +76,8 @@ def promote(task: Task, tracking: Tracking, *, margin: float | None = None, data
             f"version {challenger.version} has {name} {scores[0]:.4f}, the champion, version {champion.version}, "
             f"{scores[1]:.4f}"
         )
-        if gain < least:
-            short = f"{figures}: a gain of {gain:+.4f}, and {least:g} is asked for"
+        if gain < minimum_gain:
+            short = f"{figures}: a gain of {gain:+.4f}, and {minimum_gain:g} is asked for"
             return Verdict(promoted=False, text=f"{task.value}: not promoted. {short}")
         text = f"{task.value}: promoted. {figures}: a gain of {gain:+.4f}"
     client.set_registered_model_alias(task.value, CHAMPION, challenger.version)
@@ -103,17 +103,26 @@ def _require_same_articles(task: Task, challenger: Any, champion: Any) -> None:
         )
 
 
-def _measure(task: Task, tracking: Tracking, model: Any, frame: pd.DataFrame) -> float:
-    """The score of a registered model on a table of test articles."""
-    logger.info("measuring version %s on %d test articles", model.version, len(frame))
+def _measure(task: Task, tracking: Tracking, version: Any, frame: pd.DataFrame) -> float:
+    """The score of a registered version of a model on a table of test articles."""
+    import mlflow
+
+    logger.info("measuring version %s on %d test articles", version.version, len(frame))
+    uri = f"models:/{task.value}/{version.version}"
     with tempfile.TemporaryDirectory() as place:
-        folder = download(f"models:/{task.value}/{model.version}", tracking, Path(place))
+        try:
+            found = mlflow.artifacts.download_artifacts(uri, dst_path=place, tracking_uri=tracking.resolved)
+        except Exception as error:  # MLflow raises what its stores raise
+            raise TrackingError(f"{uri}: cannot be fetched: {first_line(error)}") from error
+        # MLflow's flavour keeps the tokenizer apart from the model.
+        model, tokenizer = load_prepared(
+            task, Path(found) / "model", tokenizer=Path(found) / "components" / "tokenizer"
+        )
         answers = CONTRACTS[task].answers
-        return float(_FIGURES[answers](task, folder, frame)[SCORES[answers]])
+        return float(_FIGURES[answers](model, tokenizer, frame)[SCORES[answers]])
 
 
-def _summary_figures(task: Task, folder: Path, frame: pd.DataFrame) -> dict[str, Any]:
-    model, tokenizer = load_prepared(task, folder)
+def _summary_figures(model: Any, tokenizer: Any, frame: pd.DataFrame) -> dict[str, Any]:
     limit = architecture_of(model.config.model_type).limit(model.config)
     figures: dict[str, Any] = evaluate_summaries(
         model, tokenizer, frame, max_tokens=min(tokenizer.model_max_length, limit or tokenizer.model_max_length)
@@ -121,25 +130,7 @@ def _summary_figures(task: Task, folder: Path, frame: pd.DataFrame) -> dict[str,
     return figures
 
 
-_FIGURES: Final[dict[AnswerKind, Callable[[Task, Path, pd.DataFrame], dict[str, Any]]]] = {
+_FIGURES: Final[dict[AnswerKind, Callable[[Any, Any, pd.DataFrame], dict[str, Any]]]] = {
     AnswerKind.TEXT: _summary_figures,
     AnswerKind.LABELS: classifier.figures_on,
 }
-
-
-def download(uri: str, tracking: Tracking, place: Path) -> Path:
-    """A registered model as a checkpoint folder inside ``place``.
-
-    Raises:
-        TrackingError: It cannot be fetched.
-    """
-    import mlflow
-
-    try:
-        found = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(place), tracking_uri=tracking.resolved))
-        # MLflow keeps the tokenizer apart from the model; a checkpoint has both in one folder.
-        for file in (found / "components" / "tokenizer").iterdir():
-            file.replace(found / "model" / file.name)
-    except Exception as error:  # MLflow raises what its stores raise
-        raise TrackingError(f"{uri}: cannot be fetched: {first_line(error)}") from error
-    return found / "model"

@@ -19,10 +19,10 @@ from transformers import TrainerCallback
 from infolens.contract import Task
 from training.errors import RunError
 from training.loop.cluster import start_ray
-from training.loop.jobs import task_facts, task_of
+from training.loop.jobs import Job
 from training.loop.worker import learning_of, train
 from training.recipes.recipe import Recipe
-from training.recipes.settings import to_toml
+from training.recipes.settings import replace_fields, to_toml
 from training.tracking.client import Tracking, log_params, open_client, open_run
 
 from .fitting import load_data, prepare
@@ -48,7 +48,7 @@ class Search:
     grace: int = 1
     """Measurements that every trial may make."""
     reduction: int = 2
-    """Of the trials that reach a measurement, one in this many goes on."""
+    """One in this many of the trials that reach a measurement goes on."""
     learning_rate: tuple[float, float] = (1e-5, 1e-3)
     """The range of the rate, log-uniform; a recipe outside of it moves the range so that it lies in its middle."""
     seed: int = 0
@@ -62,6 +62,19 @@ class Found:
     score: float
     trials: int
     stopped_early: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trials:
+    """What all trials of a search have in common; it travels to their processes."""
+
+    job: Job
+    parent_run: str
+    """The MLflow run of the search; empty where nothing is recorded."""
+    measurements: int
+    """How often a trial is measured."""
+    score: str
+    """The validation figure that is searched for."""
 
 
 def space(recipe: Recipe, search: Search) -> dict[str, Any]:
@@ -110,19 +123,17 @@ def tune_recipe(
     cores = max(1, (os.cpu_count() or 1) // search.concurrent)
     cores = recipe.cpus_per_worker or cores
     start_ray(ray_address, cpus=cores * search.concurrent)
-    job = {
-        "task": task.value,
-        "contract": task_facts(task),
-        "recipe": asdict(replace(recipe, strategy="single", workers=0)),
-        "prepared": str(prepared.folder.resolve()),
-        "tracking": asdict(tracking.anywhere),
-        "threads": cores,
-        "parent": _parent_run(client, tracking, task, recipe, out) if client else "",
-        "measurements": search.measurements,
-        "score": learning.score,
-    }
+    job = Job.of(
+        task,
+        replace(recipe, strategy="single", workers=0),
+        str(prepared.folder.resolve()),
+        threads=cores,
+        tracking=tracking.anywhere if client else None,
+    )
+    run_id = _parent_run(client, tracking, task, recipe, out) if client else ""
+    plan = Trials(job=job, parent_run=run_id, measurements=search.measurements, score=learning.score)
     name, place = "trials", str(out.resolve())
-    trainable = tune.with_resources(tune.with_parameters(run_trial, job=job), {"cpu": cores, "gpu": _gpus()})
+    trainable = tune.with_resources(tune.with_parameters(run_trial, plan=plan), {"cpu": cores, "gpu": _gpus()})
     mode = "max" if learning.higher_is_better else "min"
     config = tune.TuneConfig(
         metric="score",
@@ -150,29 +161,34 @@ def tune_recipe(
         )
         tuner = tune.Tuner(trainable, param_space=space(recipe, search), tune_config=config, run_config=run_config)
     results = tuner.fit()
-    return _report(task, recipe, out, results, search, mode, learning.score, client, str(job["parent"]))
+    return _report(task, recipe, out, results, search, mode, learning.score, client, run_id)
 
 
-def run_trial(config: Mapping[str, Any], *, job: dict[str, Any]) -> None:
-    """One trial, in a process of Ray Tune's: train, and report each measurement."""
+def run_trial(config: Mapping[str, Any], *, plan: Trials) -> None:
+    """One trial, in a process of Ray Tune's: train, and report each measurement.
+
+    Args:
+        config: The trial's value of each setting of `TUNED`.
+        plan: What all trials have in common.
+    """
     from ray import tune
 
-    task = task_of(job)
-    tracking = Tracking(**job["tracking"])
+    job = plan.job
+    task, tracking = job.task, job.tracking
     steps = Path(tune.get_context().get_trial_dir()) / "steps"
     changed = {name: config[name] for name in TUNED}
-    run_id = ""
-    if tracking.enabled and job["parent"]:
+    client, run_id = None, ""
+    if tracking is not None:
         client = open_client(tracking)
-        tags = {"task": task.value, "mlflow.parentRunId": job["parent"]}
+        tags = {"task": task.value, "mlflow.parentRunId": plan.parent_run}
         file = steps.parent / "run_id"
         known = file.read_text(encoding="utf-8") if file.exists() else ""
         run_id = open_run(client, tracking, tune.get_context().get_trial_name(), tags=tags, run_id=known)
         file.write_text(run_id, encoding="utf-8")
         log_params(client, run_id, changed)
-    worker_job = job | {"recipe": job["recipe"] | changed, "steps": str(steps), "run_id": run_id}
-    train(worker_job, callbacks=(_ReportToTune(job["measurements"], job["score"]),))
-    if run_id:
+    job = replace(job, recipe=replace_fields(job.recipe, changed), steps=str(steps), run_id=run_id)
+    train(job, callbacks=(_ReportToTune(plan.measurements, plan.score),))
+    if client is not None:
         client.set_terminated(run_id)
 
 
@@ -256,7 +272,7 @@ def _report(
     measured.sort(key=lambda trial: trial["score"], reverse=mode == "max")
     best = measured[0]
     found = replace(recipe, **{name: best[name] for name in TUNED})
-    (out / "trials.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+    write_whole(out / "trials.json", json.dumps(measured, indent=2) + "\n")
     write_whole(out / "best.toml", to_toml(found, task))
     if client:
         client.log_metric(run_id, f"best_{score}", best["score"])

@@ -33,7 +33,6 @@ from training.models.architectures import (
     labels_of,
     last_layer_of,
     load_base,
-    load_prepared,
     name_labels,
     require_length,
 )
@@ -59,7 +58,7 @@ def prepare(
     """Make what the workers read, in ``work/prepared``; kept as it is when nothing has changed.
 
     Args:
-        splits: The tables of `data.load_splits`.
+        splits: The tables of `data.tables.load_splits`.
         task: A task whose answers are labels.
         recipe: How to train; its ``labels``, or those of the splits, become the model's.
         work: The run's folder.
@@ -122,7 +121,7 @@ def measure(splits: Frames, recipe: ClassifierRecipe, work: Path, model: Any, to
     """Test figures of a trained model beside the baseline's; with ``balance`` the model's decision is shifted first.
 
     Args:
-        splits: The tables of `data.load_splits`.
+        splits: The tables of `data.tables.load_splits`.
         recipe: How it was trained.
         work: Folder that keeps the baseline's figures.
         model: The classifier, whose labels those of the splits are; its last bias takes the offset.
@@ -154,13 +153,12 @@ def measure(splits: Frames, recipe: ClassifierRecipe, work: Path, model: Any, to
     return {"max_tokens": recipe.max_tokens, "decision_offset": offset, **figures, "baseline": baseline}
 
 
-def figures_on(task: Task, folder: Path, frame: pd.DataFrame, *, batch: int = 64) -> dict[str, Any]:
-    """The figures of a checkpoint folder on a table of articles.
+def figures_on(model: Any, tokenizer: Any, frame: pd.DataFrame, *, batch: int = 64) -> dict[str, Any]:
+    """The figures of a trained classifier on a table of articles.
 
     Raises:
-        DataError: An article has a label that the checkpoint was not trained to tell.
+        DataError: An article has a label that the model was not trained to tell.
     """
-    model, tokenizer = load_prepared(task, folder)
     labels = labels_of(model)
     classes = classes_of({"": frame}, labels)[""]
     items = encode(tokenizer, joined(frame))

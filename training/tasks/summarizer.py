@@ -201,7 +201,7 @@ def prepare(frames: Frames, recipe: SummarizerRecipe, work: Path, *, extra: Sequ
 
 
 def measure(frames: Frames, recipe: SummarizerRecipe, model: Any, tokenizer: Any) -> dict[str, Any]:
-    """ROUGE of a trained model on the test split, beside the article's lead (see `summary_metrics.evaluate`)."""
+    """ROUGE of a trained model on the test split, beside the article's lead (see `metrics.summarization.evaluate`)."""
     return evaluate(model, tokenizer, frames["test"], max_tokens=recipe.max_tokens, rows=recipe.evaluate_rows)
 
 

@@ -1,4 +1,4 @@
-"""MLflow: where runs are recorded, how a run is opened, and its figures while it goes on.
+"""MLflow: where runs are recorded, how a run is opened, and what is written to it.
 
 Without ``--tracking-uri`` a SQLite file in ``mlruns/`` holds the runs, and their files lie beside it. A server that
 stops answering does not stop a run: what it missed is sent at the end, or later with ``python -m training record``.
@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from transformers import TrainerCallback
-
 from training.errors import TrackingError
 
 logger = logging.getLogger(__name__)
@@ -29,7 +27,7 @@ class Tracking:
     """Where runs are recorded."""
 
     uri: str = ""
-    """Of an MLflow server, or a database URL; empty: ``mlruns/mlflow.db`` in the current folder; ``none``: nowhere."""
+    """URI of an MLflow server or database; empty: ``mlruns/mlflow.db`` in the current folder; ``none``: nowhere."""
     experiment: str = "infolens"
 
     @property
@@ -131,31 +129,6 @@ def system_metrics(run_id: str, *, every_s: float = 10.0) -> Iterator[None]:
         yield
     finally:
         monitor.finish()
-
-
-class LiveMetrics(TrainerCallback):
-    """Sends the trainer's log to MLflow as it grows; gives up for this run when the server stops answering."""
-
-    def __init__(self, tracking: Tracking, run_id: str) -> None:
-        self.run_id = run_id
-        self.logged_step: int = 0
-        self.client: Any = None
-        try:
-            self.client = open_client(tracking)
-        except TrackingError as error:
-            logger.warning("%s; the run goes on without it", error)
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        """Send what was logged."""
-        if not (state.is_world_process_zero and logs and self.client):
-            return
-        try:
-            log_history(self.client, self.run_id, [{**logs, "step": state.global_step}])
-        except Exception as error:
-            logger.warning("MLflow does not answer (%s); the run goes on without it", first_line(error))
-            self.client = None
-            return
-        self.logged_step = state.global_step
 
 
 _LEFT_OUT: Final = ("runtime", "per_second", "total_flos", "preparation_time")

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from infolens.contract import CONTRACTS, AnswerKind, Task
 from training.errors import TrackingError
-from training.metrics.figures import PLOTS
+from training.metrics.pictures import PLOTS
 from training.models.architectures import labels_of, load_prepared
 from training.recipes.recipe import Recipe
 

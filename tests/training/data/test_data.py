@@ -6,7 +6,9 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
 from infolens.contract import Task
-from training.data.tables import load_splits, read_table, unlabelled_pairs, with_names
+from training.data.policy import RowPolicy
+from training.data.reading import read_table, with_class_names
+from training.data.tables import load_splits, unlabelled_pairs
 from training.errors import DataError
 
 
@@ -54,18 +56,32 @@ def test_a_folder_names_its_splits_by_its_files(tmp_path: Path) -> None:
     assert {name: len(part) for name, part in splits.items()} == {"train": 20, "validation": 20, "test": 20}
 
 
+def test_rows_with_and_without_a_split_are_refused(tmp_path: Path) -> None:
+    part = _rows().drop(columns="split")
+    for name in ("train", "test", "more"):
+        _write(part, tmp_path / f"{name}.csv")
+    with pytest.raises(DataError, match=r"test\.csv: some rows say their split, .* and some not"):
+        load_splits(str(tmp_path), Task.VERACITY)
+
+
+def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
+    for ending in ("csv", "parquet", "jsonl"):
+        with pytest.raises(DataError, match=rf"empty\.{ending}: has no rows"):
+            load_splits(_write(_rows(0), tmp_path / f"empty.{ending}"), Task.VERACITY)
+
+
 def test_columns_are_mapped_and_the_source_is_kept(tmp_path: Path) -> None:
     frame = _rows().rename(columns={"text": "body", "label": "verdict"})
     frame["text"] = "not this one"
     path = _write(frame, tmp_path / "data.csv")
-    splits = load_splits(path, Task.VERACITY, columns={"text": "body", "label": "verdict"})
+    splits = load_splits(path, Task.VERACITY, RowPolicy(columns={"text": "body", "label": "verdict"}))
     assert splits["train"]["text"].str.startswith("Article number").all()
 
 
 def test_without_a_split_column_a_hash_of_the_text_decides(tmp_path: Path) -> None:
     path = _write(_rows(300).drop(columns="split"), tmp_path / "data.csv")
-    one = load_splits(path, Task.VERACITY, validation=0.2, test=0.2)
-    two = load_splits(path, Task.VERACITY, validation=0.2, test=0.2)
+    one = load_splits(path, Task.VERACITY, RowPolicy(validation=0.2, test=0.2))
+    two = load_splits(path, Task.VERACITY, RowPolicy(validation=0.2, test=0.2))
     assert {name: part["text"].tolist() for name, part in one.items()} == {
         name: part["text"].tolist() for name, part in two.items()
     }
@@ -95,11 +111,11 @@ def test_held_out_sources_are_measured_apart(tmp_path: Path) -> None:
     frame = _rows()
     frame["source"] = ["a" if i < 50 else "b" for i in range(60)]
     path = _write(frame, tmp_path / "data.csv")
-    splits = load_splits(path, Task.VERACITY, hold_out=["b"])
+    splits = load_splits(path, Task.VERACITY, RowPolicy(hold_out=("b",)))
     assert len(splits["out_of_domain"]) == 10
     assert "b" not in {source for name in ("train", "validation", "test") for source in splits[name]["source"]}
     with pytest.raises(DataError, match=r"never says 'c', so it cannot be held out; it says: a, b"):
-        load_splits(path, Task.VERACITY, hold_out=["c"])
+        load_splits(path, Task.VERACITY, RowPolicy(hold_out=("c",)))
 
 
 def test_cleaning_can_be_left_out(tmp_path: Path) -> None:
@@ -107,7 +123,10 @@ def test_cleaning_can_be_left_out(tmp_path: Path) -> None:
     frame.loc[0, "text"] = "PARIS (Reuters) - It rained."
     path = _write(frame, tmp_path / "data.csv")
     assert load_splits(path, Task.VERACITY)["train"]["text"].iloc[0] == "It rained."
-    assert load_splits(path, Task.VERACITY, clean=False)["train"]["text"].iloc[0] == "PARIS (Reuters) - It rained."
+    assert (
+        load_splits(path, Task.VERACITY, RowPolicy(clean=False))["train"]["text"].iloc[0]
+        == "PARIS (Reuters) - It rained."
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,7 +144,7 @@ def test_a_bad_row_is_named(tmp_path: Path, column: str, row: int, value: str, m
     frame.loc[row, column] = value
     path = _write(frame, tmp_path / "news.jsonl")
     with pytest.raises(DataError, match=r"news\.jsonl: " + message):
-        load_splits(path, Task.VERACITY, labels=("real", "fake"))
+        load_splits(path, Task.VERACITY, RowPolicy(labels=("real", "fake")))
 
 
 def test_a_missing_value_is_named(tmp_path: Path) -> None:
@@ -140,7 +159,7 @@ def test_a_missing_column_tells_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"column 'text' is missing; it has: body, label, split\. .* --columns text="):
         load_splits(path, Task.VERACITY)
     with pytest.raises(DataError, match=r"no column 'story' to read as 'text'; it has: body, label, split"):
-        load_splits(path, Task.VERACITY, columns={"text": "story"})
+        load_splits(path, Task.VERACITY, RowPolicy(columns={"text": "story"}))
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
@@ -160,7 +179,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_a_hub_data_set_says_the_names_of_its_classes() -> None:
     features = Features(text=Value("string"), label=ClassLabel(names=["World", "Sports"]))
-    frame = with_names(Dataset.from_dict({"text": ["a", "b", "c"], "label": [1, 0, -1]}, features=features))
+    frame = with_class_names(Dataset.from_dict({"text": ["a", "b", "c"], "label": [1, 0, -1]}, features=features))
     assert frame["label"].tolist()[:2] == ["Sports", "World"]
     assert pd.isna(frame["label"][2])
 

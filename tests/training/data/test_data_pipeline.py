@@ -11,13 +11,13 @@ import pytest
 
 from infolens.contract import Task
 from training.cli import main
-from training.data import stream
+from training.data import reading
 from training.data.drift import jensen_shannon, kolmogorov_smirnov, measure_drift, total_variation
 from training.data.leakage import LeakageCounter
-from training.data.near_duplicates import cross_split_pairs
+from training.data.policy import CopyFilter, RowPolicy
+from training.data.reading import read_parts
 from training.data.schema import schema_of
 from training.data.statistics import gather, quantiles
-from training.data.stream import stream_table
 from training.data.tables import load_splits
 from training.errors import DataError
 
@@ -41,7 +41,7 @@ def _rows(count: int = 60) -> list[dict[str, str]]:
 
 
 def test_a_table_in_parts_is_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "_ROWS", 7)
+    monkeypatch.setattr(reading, "_ROWS", 7)
     frame = pd.DataFrame(_rows())
     frame.loc[3, "text"] = 'a "quoted",\nbroken line'
     frame.to_csv(tmp_path / "t.csv", index=False)
@@ -49,19 +49,19 @@ def test_a_table_in_parts_is_the_table(tmp_path: Path, monkeypatch: pytest.Monke
     frame.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
     frame.to_json(tmp_path / "t.json", orient="records")
     for name in ("t.csv", "t.parquet", "t.jsonl", "t.json"):
-        parts = list(stream_table(str(tmp_path / name), {"body": "text"}))
-        assert len(parts) > 1 or name in {"t.json", "t.csv"}
+        parts = list(read_parts(str(tmp_path / name), {"body": "text"}))
+        assert len(parts) > 1 or name == "t.json"
         whole = pd.concat(parts)
         assert whole.index.tolist() == list(range(60))
         assert whole["body"].tolist() == frame["text"].tolist(), name
     (tmp_path / "t.jsonl").write_text('{"text": "x"}\n{"text": oops}\n')
     with pytest.raises(DataError, match=r"t.jsonl: cannot be read as jsonl: line 2: "):
-        list(stream_table(str(tmp_path / "t.jsonl")))
+        list(read_parts(str(tmp_path / "t.jsonl")))
     (tmp_path / "t.parquet").write_bytes(b"PAR1 and then nothing")
     with pytest.raises(DataError, match=r"t.parquet: cannot be read as parquet"):
-        list(stream_table(str(tmp_path / "t.parquet")))
+        list(read_parts(str(tmp_path / "t.parquet")))
     with pytest.raises(DataError, match=r"no column 'story' to read as 'text'; it has: text, label"):
-        list(stream_table(str(tmp_path / "t.csv"), {"text": "story"}))
+        list(read_parts(str(tmp_path / "t.csv"), {"text": "story"}))
 
 
 def test_check_names_what_does_not_fit_and_what_leaks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,14 +103,63 @@ def test_words_that_give_the_label_away_are_found() -> None:
     assert all(finding.label == "real" and finding.purity == 1 and finding.articles == 100 for finding in words)
 
 
-def test_near_copies_are_found_across_splits_only() -> None:
-    changed = STORY.replace("Tuesday", "Wednesday")
-    other = "A quite different article about the opening of a museum of fishing boats and the people who built them."
-    pairs = cross_split_pairs(
-        [(0, STORY, "train"), (1, changed, "test"), (2, changed, "test"), (3, other, "validation")]
-    )
-    assert {(pair.kept, pair.dropped) for pair in pairs} == {(1, 0), (2, 0)}
-    assert cross_split_pairs([(0, STORY, "train"), (1, changed, "train")]) == []
+CHANGED = STORY.replace("Tuesday", "Wednesday")
+SHOUTED = STORY.upper().replace(",", "")
+
+
+@pytest.mark.parametrize(
+    ("rows", "dropped", "without_near"),
+    [
+        ([("train", STORY), ("test", SHOUTED)], {0: "copy of an article in test"}, {0}),
+        ([("test", STORY), ("validation", SHOUTED)], {1: "copy of an article in test"}, {1}),
+        ([("out_of_domain", STORY), ("test", STORY)], {1: "copy of an article in out_of_domain"}, {1}),
+        ([("train", STORY), ("train", SHOUTED)], {1: "repeats an article of its split"}, {1}),
+        ([("train", STORY), ("test", CHANGED)], {0: "near copy of an article in test"}, set()),
+        ([("train", STORY), ("train", CHANGED)], {}, set()),
+        (
+            [("train", STORY), ("validation", STORY), ("test", CHANGED), ("train", STORY)],
+            {
+                0: "copy of an article in validation",
+                1: "near copy of an article in test",
+                3: "copy of an article in validation",
+            },
+            {0, 3},
+        ),
+    ],
+)
+def test_an_article_stands_in_one_split_and_test_keeps_it(
+    rows: list[tuple[str, str]], dropped: dict[int, str], without_near: set[int]
+) -> None:
+    frame = pd.DataFrame(rows, columns=["split", "text"]).assign(label="real")
+    near, exact = (CopyFilter(schema_of(Task.VERACITY), near=near) for near in (True, False))
+    near.add(frame)
+    assert {row: str(copy) for row, copy in near.dropped.items()} == dropped
+    for row in range(len(frame)):  # part by part
+        exact.add(frame[row : row + 1])
+    assert set(exact.dropped) == without_near
+
+
+def test_fit_check_and_prepare_agree_on_what_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {"article": f"{row['text']} {STORY[:40]}", "summary": row["text"], "split": row["split"]} for row in _rows()
+    ]
+    rows += [{**rows[0], "summary": "Another summary."}, dict(rows[1])]  # a second summary; a repeated row
+    rows += [{**rows[2], "split": "test"}, {**rows[3], "article": f"(Reuters) - {rows[3]['article']}", "split": "test"}]
+    file, out, report = tmp_path / "t.csv", tmp_path / "clean.parquet", tmp_path / "report.json"
+    pd.DataFrame(rows).to_csv(file, index=False)
+    fitted = load_splits(str(file), Task.SUMMARY)
+    assert main(["data", "check", "summary", "--data", str(file), "--keep-near-duplicates", "--json", str(report)]) == 0
+    found = json.loads(report.read_text())
+    assert found["duplicates_within_a_split"] == 1
+    assert found["near_duplicates_across_splits"] == {"train repeats test": 1, "validation repeats test": 1}
+    arguments = ["data", "prepare", "summary", "--data", str(file), "--out", str(out), "--keep-near-duplicates"]
+    assert main(arguments) == 0
+    assert "2  dropped: copy of an article in test" in (text := capsys.readouterr().out)
+    assert "1  dropped: repeats an article of its split" in text
+    prepared = load_splits(str(out), Task.SUMMARY)
+    for split, frame in fitted.items():
+        assert prepared[split][["article", "summary"]].equals(frame[["article", "summary"]]), split
+    assert sum(map(len, fitted.values())) == len(rows) - 3
 
 
 def test_prepare_writes_a_table_that_training_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,7 +181,7 @@ def test_prepare_writes_a_table_that_training_takes(tmp_path: Path, capsys: pyte
     text = capsys.readouterr().out
     assert "63  read" in text
     assert "1  dropped: does not fit" in text
-    assert "1  dropped: near copy of an article in test" in text
+    assert "1  dropped: copy of an article in test" in text
     assert "1  dropped: repeats an article of its split" in text
     splits = load_splits(str(out), Task.VERACITY)
     assert sum(map(len, splits.values())) == 60
@@ -147,7 +196,7 @@ def test_drift_between_collections(tmp_path: Path, capsys: pytest.CaptureFixture
     pd.DataFrame([{**row, "text": STORY * 2 + row["text"], "label": "fake"} for row in _rows()]).to_csv(
         tmp_path / "new.csv", index=False
     )
-    old, new = (gather(str(tmp_path / name), Task.VERACITY, near_duplicates=False) for name in ("old.csv", "new.csv"))
+    old, new = (gather(str(tmp_path / name), Task.VERACITY, RowPolicy()) for name in ("old.csv", "new.csv"))
     assert measure_drift(old, old).verdict() == []
     drift = measure_drift(old, new)
     assert drift.labels == pytest.approx(2 / 3)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import pickle
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +14,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import multiprocessing
-from transformers import Trainer, TrainerCallback
+from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from infolens.contract import Task
 from tests.training.toys import small, toy_splits
 from training.loop import worker
+from training.loop.jobs import Job, Outcome
 from training.loop.prepared import Prepared
 from training.loop.trainer import NewsTrainer
 from training.recipes.recipe import Recipe
@@ -29,31 +34,25 @@ ALONE = small(
 )  # fmt: skip
 
 
-def _job(recipe: Recipe, prepared: Prepared, steps: Path) -> dict[str, Any]:
-    return {
-        "task": Task.VERACITY.value,
-        "recipe": vars(recipe),
-        "prepared": str(prepared.folder),
-        "threads": 1,
-        "steps": str(steps),
-    }
+def _job(recipe: Recipe, prepared: Prepared, steps: Path) -> Job:
+    return Job.of(Task.VERACITY, recipe, str(prepared.folder), threads=1, steps=str(steps))
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    data = Data(splits=toy_splits(Task.VERACITY, train=64))
+    data = Data(splits=toy_splits(Task.VERACITY, train=24))  # three steps a pass: runs go on within the second
     return prepare(Task.VERACITY, ALONE, data, tmp_path_factory.mktemp("prepared"))
 
 
 @pytest.fixture(scope="module")
-def alone(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def alone(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
     """The checkpoints of one process without augmentation, and what it said of itself."""
     steps = tmp_path_factory.mktemp("alone")
     return steps, worker.train(_job(ALONE, prepared, steps))
 
 
-def _losses(result: dict[str, Any], name: str = "loss") -> dict[int, float]:
-    return {entry["step"]: entry[name] for entry in result["history"] if name in entry}
+def _losses(outcome: Outcome, name: str = "loss") -> dict[int, float]:
+    return {entry["step"]: entry[name] for entry in outcome.history if name in entry}
 
 
 class _CutOff(TrainerCallback):  # type: ignore[misc]
@@ -75,24 +74,25 @@ def test_only_public_methods_of_the_trainer_are_overridden() -> None:
         assert callable(getattr(Trainer, name)), f"Trainer has no {name} any more: nothing calls ours"
 
 
-def test_the_trainer_still_knows_models_that_own_their_shards(prepared: Prepared, tmp_path: Path) -> None:
-    built = worker._build(Task.VERACITY, ALONE, prepared, tmp_path, ())
-    plain = Trainer(model=built.model, args=built.args, eval_dataset=built.eval_dataset)
+def test_the_trainer_still_knows_models_that_own_their_shards(tmp_path: Path) -> None:
+    """`NewsTrainer` sets this attribute, which is of use only as long as the trainer has it."""
+    arguments = TrainingArguments(output_dir=str(tmp_path), report_to=[], use_cpu=True)
+    plain = Trainer(model=torch.nn.Linear(1, 1), args=arguments, train_dataset=[])
     assert plain.is_distributed_loading_by_transformers is False
 
 
-def test_the_rate_rises_for_its_share_of_the_steps(alone: tuple[Path, dict[str, Any]]) -> None:
+def test_the_rate_rises_for_its_share_of_the_steps(alone: tuple[Path, Outcome]) -> None:
     rates = list(_losses(alone[1], "learning_rate").values())
     top = max(rates)
     assert rates.index(top) == STEPS * ALONE.warmup_ratio  # the log says the rate after the step
     assert top == pytest.approx(ALONE.learning_rate)
 
 
-def test_the_newest_and_the_best_checkpoint_are_kept(alone: tuple[Path, dict[str, Any]]) -> None:
-    steps, result = alone
+def test_the_newest_and_the_best_checkpoint_are_kept(alone: tuple[Path, Outcome]) -> None:
+    steps, outcome = alone
     names = {path.name for path in steps.iterdir()}
     assert f"checkpoint-{STEPS}" in names
-    assert Path(result["best"]).name in names
+    assert outcome.checkpoint.name in names
     assert len(names) == 2
 
 
@@ -102,7 +102,7 @@ def test_checkpoints_are_counted_by_number_not_by_the_time_of_their_files(prepar
         folder.mkdir()
         os.utime(folder, (4e9, 4e9))
     recipe = small(**{**vars(ALONE), "max_steps": 6, "save_steps": 3})
-    worker.train(_job(recipe, prepared, tmp_path) | {"resume": ""})
+    worker.train(_job(recipe, prepared, tmp_path))
     assert {path.name for path in tmp_path.iterdir()} >= {"checkpoint-6"}
     assert not (tmp_path / "checkpoint-2").exists()
 
@@ -123,43 +123,47 @@ def test_event_files_for_tensorboard_lie_where_the_recipe_says(prepared: Prepare
     assert list((tmp_path / "board").glob("events.out.*"))
 
 
-def test_a_loss_that_is_no_number_ends_the_run(prepared: Prepared, tmp_path: Path) -> None:
-    recipe = small(**{**vars(ALONE), "learning_rate": 0.99, "max_grad_norm": 1e9, "optim": "sgd", "warmup_ratio": 0.0})
-    trainer = worker._build(Task.VERACITY, recipe, prepared, tmp_path, ())
-    trainer.compute_loss_func = lambda outputs, labels, num_items_in_batch=None: outputs.logits.sum() * float("nan")
-    with pytest.raises(FloatingPointError, match=r"the loss is nan at step 1: lower learning_rate"):
-        trainer.train()
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """What two processes train together."""
+
+    job: Job
+    cut: int = 0
+    """The step before which they are cut off; 0 for none."""
 
 
-def _as_worker(rank: int, place: str, jobs: list[dict[str, Any]]) -> None:
-    """One of two processes: trains each job, cut off where it says ``cut``, and writes what came of it."""
+def _as_worker(rank: int, place: str, runs: list[_Run]) -> None:
+    """One of two processes: trains each run and writes what came of it; of one cut off, a copy of what it left."""
+    gc.freeze()
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", LOCAL_WORLD_SIZE="2")
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="0")  # the processes meet in a file
     torch.distributed.init_process_group("gloo", init_method=f"file://{place}/meeting", rank=rank, world_size=2)
-    for number, job in enumerate(jobs):
-        cut = (_CutOff(job["cut"]),) if job["cut"] else ()
+    for number, run in enumerate(runs):
         try:
-            result = worker.train(job, rank=rank, callbacks=cut)
+            outcome = worker.train(run.job, rank=rank, callbacks=(_CutOff(run.cut),) if run.cut else ())
         except KeyboardInterrupt:
-            result = None
+            outcome = None
         torch.distributed.barrier()
-        if rank == 0 and result:
-            torch.save({"history": result["history"], "resumed": result["resumed_step"]}, f"{place}/{number}.pt")
+        if rank == 0 and outcome:
+            Path(place, f"{number}.pickle").write_bytes(pickle.dumps(outcome))
+        elif rank == 0:
+            shutil.copytree(run.job.steps, f"{run.job.steps}-left")
+        torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
 
-def _two_workers(place: Path, jobs: list[dict[str, Any]]) -> list[dict[str, Any] | None]:
-    """Train jobs one after the other on two processes that share every model out."""
-    multiprocessing.spawn(_as_worker, args=(str(place), jobs), nprocs=2)
-    files = [place / f"{number}.pt" for number in range(len(jobs))]
-    return [torch.load(file) if file.exists() else None for file in files]
+def _two_workers(place: Path, runs: list[_Run]) -> list[Outcome | None]:
+    """Train one run after the other on two processes."""
+    multiprocessing.set_forkserver_preload(["training.loop.worker"])  # the libraries are loaded once for both
+    multiprocessing.start_processes(_as_worker, args=(str(place), runs), nprocs=2, start_method="forkserver")
+    files = [place / f"{number}.pickle" for number in range(len(runs))]
+    return [pickle.loads(file.read_bytes()) if file.exists() else None for file in files]
 
 
-def _whole_and_cut(recipe: Recipe, prepared: Prepared, place: Path, name: str) -> list[dict[str, Any]]:
+def _whole_and_cut(recipe: Recipe, prepared: Prepared, place: Path, name: str) -> list[_Run]:
     """A run, the same run cut off after its second checkpoint, and what goes on from there."""
-    job = _job(recipe, prepared, place / name) | {"cut": 0}
-    again = job | {"steps": str(place / f"{name}-cut")}
-    return [job, again | {"cut": 5}, again]
+    whole, again = (_job(recipe, prepared, place / folder) for folder in (name, f"{name}-cut"))
+    return [_Run(job=whole), _Run(job=again, cut=5), _Run(job=again)]
 
 
 def _checkpoint(steps: Path) -> dict[str, torch.Tensor]:
@@ -170,22 +174,21 @@ def _checkpoint(steps: Path) -> dict[str, torch.Tensor]:
 
 
 def test_two_workers_with_shards_go_on_exactly_where_they_were_cut_off(
-    prepared: Prepared, alone: tuple[Path, dict[str, Any]], tmp_path: Path
+    prepared: Prepared, alone: tuple[Path, Outcome], tmp_path: Path
 ) -> None:
     """Fails when the trainer wraps shards, saves or loads a shard for the whole, or leaves a state out."""
     two = {**vars(ALONE), "strategy": "fsdp", "workers": 2, "per_device_train_batch_size": 4}
     # With dropout of its own, so that the random numbers must go on too.
     lora = small(**{**two, "lora": True, "gradient_accumulation_steps": 2, "dropout": 0.1})
-    jobs = [
+    runs = [
         *_whole_and_cut(small(**two), prepared, tmp_path, "plain"),
         *_whole_and_cut(lora, prepared, tmp_path, "lora"),
-        _job(small(**two), prepared, tmp_path / "crossing") | {"cut": 5},
     ]
-    _, cut, resumed, _, _, lora_resumed, _ = _two_workers(tmp_path, jobs)
+    _, cut, resumed, _, _, lora_resumed = _two_workers(tmp_path, runs)
     assert cut is None
     assert resumed is not None
     assert lora_resumed is not None
-    assert resumed["resumed"] == lora_resumed["resumed"] == 4
+    assert resumed.resumed_step == lora_resumed.resumed_step == 4
     for name in ("plain", "lora"):
         whole, gone_on = (_checkpoint(tmp_path / run) for run in (name, f"{name}-cut"))
         assert whole.keys() == gone_on.keys()
@@ -194,7 +197,7 @@ def test_two_workers_with_shards_go_on_exactly_where_they_were_cut_off(
     assert any("lora_A" in key for key in _checkpoint(tmp_path / "lora"))
 
     # The checkpoints are whole ones: one process goes on from them, and learns what it would have learned alone.
-    crossed = worker.train(_job(ALONE, prepared, tmp_path / "crossing"))
-    assert crossed["resumed_step"] == 4
+    crossed = worker.train(_job(ALONE, prepared, tmp_path / "plain-cut-left"))
+    assert crossed.resumed_step == 4
     for figure in ("loss", "eval_loss"):
         assert _losses(crossed, figure) == pytest.approx(_losses(alone[1], figure), rel=1e-4), figure

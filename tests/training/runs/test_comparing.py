@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from infolens.contract import Task
 from tests.training.toys import small, toy_file
 from training.cli import main
 from training.errors import RunError, SettingError
-from training.loop.cluster import Outcome
+from training.loop.jobs import Outcome, WorkerFigures
 from training.runs import comparing
 from training.runs.compare_report import cost_model, markdown, write
 from training.runs.comparing import Matrix, cells, compare
 from training.runs.cost_model import CostModel, fit_bandwidth, fit_compute, plan
+from training.runs.planning import Plan, error_range, plan_table, step_errors
 
 ROOT = Path(__file__).parents[3]
 
@@ -35,10 +37,10 @@ def test_the_matrix_shares_out_the_same_articles() -> None:
 
 
 def _measure(step_ms: float, workers: int) -> Outcome:
-    worker = {"peak_memory_bytes": 10**8, "step_ms": step_ms, "train_s": step_ms / 10, "threads": 1}
+    worker = WorkerFigures(peak_memory_bytes=10**8, step_ms=step_ms, train_s=step_ms / 10, threads=1)
     history = [{"step": 8, "eval_loss": 0.5, "eval_accuracy": 0.9, "eval_macro_f1": 0.8}]
     return Outcome(
-        checkpoint=Path(), history=history, workers=[worker] * workers, steps=8, resumed_step=0,
+        checkpoint=Path(), history=history, workers=(worker,) * workers, steps=8, resumed_step=0,
         parameter_bytes=4 * 10**6, live_logged_step=0,
     )  # fmt: skip
 
@@ -103,10 +105,58 @@ def test_the_committed_report_is_what_its_figures_say(capsys: pytest.CaptureFixt
     arguments = ["--articles", "100000", "--workers", "1,4", "--article-ms", "12", "--bandwidth-gb-s", "25"]
     assert main(["plan", "--report", str(file), *arguments, "--parameters-m", "406"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["workers", "step", "training", "speed-up", "efficiency", "exchange"]
+    head = ["workers", "step", "training", "speed-up", "efficiency", "exchange", "error", "on", "measured", "cells"]
+    assert lines[0].split() == head
     assert lines[2].split()[0] == "4"
+    assert "+13% to +40%" in lines[2]
+    assert (
+        "With --article-ms, --bandwidth-gb-s, --parameters-m of your own nothing in the table was measured" in lines[-1]
+    )
     (tmp_path / "x.json").write_text("{}")
     assert main(["plan", "--report", str(tmp_path / "x.json"), *arguments]) == 2
     assert "is no compare.json of a comparison" in capsys.readouterr().err
     assert main(["plan", "--report", str(file), "--articles", "5", "--workers", "0"]) == 2
     assert "--workers is a list of numbers from 1 on" in capsys.readouterr().err
+
+
+def _report(cells: dict[str, tuple[int, str, int, float]]) -> dict[str, Any]:
+    """A report of cells: name -> workers, strategy, batch of a worker, milliseconds of a step."""
+    names = ("workers", "strategy", "per_device_train_batch_size", "step_ms")
+    more = {"gradient_accumulation_steps": 1, "parameter_bytes": 10**7, "threads": 1}
+    measured = {name: more | dict(zip(names, cell, strict=True)) for name, cell in cells.items()}
+    return {"machine": "a test", "cores": 64, "gpus": 0, "cells": measured}
+
+
+MEASURED = {
+    "1 worker": (1, "single", 16, 30.0 + 2 * 16),
+    "batch 8": (1, "single", 8, 30.0 + 2 * 8),
+    "batch 32": (1, "single", 32, 30.0 + 2 * 32),
+    "2 workers, DDP": (2, "ddp", 8, 30.0 + 2 * 8 + 20),
+}
+
+
+def test_a_plan_says_how_far_its_model_was_off_where_it_could_be_checked() -> None:
+    exact = step_errors(_report(MEASURED))
+    # The two DDP workers gave the bandwidth, so that they test nothing.
+    assert exact == {name: pytest.approx(0, abs=1e-9) for name in ("1 worker", "batch 8", "batch 32")}
+    more = {"4 workers, DDP": (4, "ddp", 4, 2 * (30.0 + 2 * 4 + 30)), "4 workers, FSDP": (4, "fsdp", 4, 166.0)}
+    report = _report({**MEASURED, "batch 8": (1, "single", 8, 2 * 46.0), **more})
+    errors = step_errors(report)
+    assert errors["batch 8"] == pytest.approx(-0.5), "the model of the other two batches says 46 ms"
+    assert errors["4 workers, DDP"] < 0
+    several = [errors[name] for name in more]
+    assert error_range(report, errors, 4) == f"{min(several):+.0%} to {max(several):+.0%}"
+    assert error_range(report, errors, 1) != error_range(report, errors, 4)
+
+
+def test_a_plan_says_where_nothing_was_measured(tmp_path: Path) -> None:
+    (tmp_path / "compare.json").write_text(json.dumps(_report(MEASURED)))
+    wanted = Plan(workers=(1, 2, 8), strategy="ddp", articles=1000, epochs=1.0, per_device=16)
+    one, two, eight = plan_table(tmp_path / "compare.json", wanted).splitlines()[1:4]
+    assert one.endswith("+0% to +0%")
+    assert two.endswith("unknown: 0 measured cell(s), too few to say")
+    assert eight.endswith("too few to say; extrapolated: at most 2 worker(s) were measured")
+    wanted = replace(wanted, strategy="fsdp", per_device=64)
+    _, one, two, *_ = plan_table(tmp_path / "compare.json", wanted).splitlines()
+    assert one.endswith("; extrapolated: batches of 8 to 32 were measured")
+    assert "extrapolated: FSDP was not measured, batches of 8 to 32 were measured" in two

@@ -1,6 +1,7 @@
 """The summarizer's run from data to checkpoint, on a model of a few thousand weights."""
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from transformers import AutoTokenizer, BartForConditionalGeneration, TrainerCal
 
 from infolens.contract import Task
 from training.errors import BaseModelError, SettingError, TrainingError
-from training.loop import worker
+from training.loop import cluster, worker
 from training.recipes.kinds import FINE_TUNING, STARTERS, SummarizerRecipe, default_recipe
 from training.runs.fitting import Data, fit
 from training.tasks import summarizer
@@ -87,7 +88,7 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights(tmp_path: Path, monke
     recipe = dataclasses.replace(SMALL, average=0.9)  # with dropout: random numbers go on too
     fit(Task.SUMMARY, recipe, tmp_path / "whole", data=articles())
     with monkeypatch.context() as patch:
-        patch.setattr(worker, "_MeasureTheEnd", lambda: _StopAt(5))
+        patch.setattr(cluster, "train", functools.partial(worker.train, callbacks=(_StopAt(5),)))
         with pytest.raises(KeyboardInterrupt):
             fit(Task.SUMMARY, recipe, tmp_path / "cut", data=articles())
     assert not (tmp_path / "cut").exists()
@@ -120,6 +121,8 @@ def test_defaults_follow_the_base() -> None:
         assert tuning.learning_rate < STARTERS[task].learning_rate
 
 
-def test_the_starter_has_no_stage_without_pairs() -> None:
-    stages = summarizer._stages(articles().splits["train"], [], SMALL, starter=True)
-    assert [stage.name for stage in stages] == ["gap sentences", "oracle"]
+def test_the_starter_has_no_stage_without_pairs(tmp_path: Path) -> None:
+    frames = articles().splits
+    assert summarizer.prepare(frames, SMALL, tmp_path / "two").passes == (1.0, 1.0)  # gap sentences, oracle
+    invented = {name: frame.assign(summary="Nobody said any such thing.") for name, frame in frames.items()}
+    assert summarizer.prepare(invented, SMALL, tmp_path / "one").passes == (1.0,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,8 +23,9 @@ from tests.training.toys import small, toy_file, toy_splits
 from training.errors import TrackingError
 from training.models.architectures import load_prepared
 from training.runs.fitting import Data, fit
-from training.runs.registry import download, promote
-from training.tracking.client import LiveMetrics, Tracking, open_client
+from training.runs.registry import promote
+from training.tracking.client import Tracking, open_client
+from training.tracking.live import LiveMetrics
 from training.tracking.recording import record
 
 pytestmark = [
@@ -41,14 +43,10 @@ def quick_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
+def store(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Tracking:
     folder = tmp_path_factory.mktemp("mlflow")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        tracking = Tracking(uri=f"sqlite:///{folder}/mlflow.db")
-        open_client(Tracking())  # the default store makes its own folder
-        assert (folder / "mlruns" / "mlflow.db").is_file()
-    return tracking
+    shutil.copy(empty_store, folder / "mlflow.db")
+    return Tracking(uri=f"sqlite:///{folder}/mlflow.db", experiment="test")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +60,7 @@ def fitted(store: Tracking, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_shows_what_a_person_looks_for(store: Tracking, fitted: Path) -> None:
     client = open_client(store)
-    (run,) = client.search_runs([client.get_experiment_by_name("infolens").experiment_id])
+    (run,) = client.search_runs([client.get_experiment_by_name("test").experiment_id])
     assert run.info.run_name == "first"
     assert run.info.status == "FINISHED"
     assert run.data.params["learning_rate"] == "0.004"
@@ -140,7 +138,6 @@ def test_a_summarizer_is_recorded_fetched_and_asked(store: Tracking, tmp_path: P
         assert not {"plots", "metrics.json"} & files
         with (tmp_path / "summary" / "model.safetensors").open("rb") as kept:
             assert (Path(folder) / "model.safetensors").read_bytes() == kept.read()
-    assert (download("models:/summary@champion", store, tmp_path / "fetched") / "tokenizer.json").is_file()
     import mlflow
 
     mlflow.set_tracking_uri(store.uri)
@@ -157,14 +154,18 @@ def test_a_summarizer_is_recorded_fetched_and_asked(store: Tracking, tmp_path: P
 
 def _copy(folder: Path, to: Path, *, macro_f1: float) -> Path:
     """The same checkpoint with another score, not yet recorded."""
-    import shutil
-
     shutil.copytree(folder, to)
     (to / "mlflow.json").unlink()
     metrics = json.loads((to / "metrics.json").read_text())
     metrics["test"]["macro_f1"] = macro_f1
     (to / "metrics.json").write_text(json.dumps(metrics))
     return to
+
+
+def test_the_default_store_makes_its_own_folder(empty_store: Path) -> None:
+    assert empty_store.is_file()
+    experiment = open_client(Tracking(uri=f"sqlite:///{empty_store}")).get_experiment_by_name("infolens")
+    assert experiment.artifact_location == (empty_store.parent / "artifacts").as_uri()
 
 
 def test_the_default_store_is_the_same_for_workers_in_another_folder(

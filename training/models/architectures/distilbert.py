@@ -27,7 +27,7 @@ _NAMES: Final = {
     "output.LayerNorm": "output_layer_norm",
 }
 _POSITION_STD: Final = 0.005
-"""Of a starter: positions that are seldom trained must not drown the tokens."""
+"""Scale of a starter's position embeddings: positions that are seldom trained must not drown the tokens."""
 
 
 def build(tokenizer: Any, *, layers: int, width: int, heads: int, dropout: float, max_length: int, labels: int) -> Any:

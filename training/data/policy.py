@@ -1,0 +1,211 @@
+"""What becomes of the rows of a table: the one policy by which ``fit``, ``data check`` and ``data prepare`` go.
+
+1. A row that does not fit the task's schema is no article (`schema.problems`): refused, counted, or left out.
+2. Labels are read by the run's rule; the split is the row's own, else it follows from a hash of its text; sources that
+   are held out form a split of their own.
+3. The text is cleaned of what leaks the label. What is blank then is left out.
+4. An article stands in one split only, so that the test split measures what a model reads and not what it remembers:
+   `SPLIT_RANK` says which split keeps it. Within that split it stands once, or once with each of its summaries.
+   Articles that are nearly the same are treated alike across splits where `RowPolicy.near_copies` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import pandas as pd
+
+from infolens.contract import Task
+from training.errors import DataError
+
+from .cleaning import clean_text, clean_title, fingerprint, split_of
+from .labels import LabelRule, label_rule
+from .near_duplicates import NearDuplicates
+from .reading import read_parts
+from .schema import OUT_OF_DOMAIN, SPLIT_NAMES, Problem, Schema, check_columns, problems, schema_of
+
+SPLIT_RANK: Final = {OUT_OF_DOMAIN: 0, "test": 1, "validation": 2, "train": 3}
+"""Precedence of the splits that have the same article: the one with the lowest rank keeps it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowPolicy:
+    """The choices that the policy leaves."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Our column name -> the source's, where they differ."""
+    labels: tuple[str, ...] = ()
+    """What a label may be, and how the source writes it (see `labels.label_rule`); empty takes any."""
+    validation: float = 0.1
+    """Share of the articles for validation where the source has no column ``split``."""
+    test: float = 0.1
+    """The same for the test split."""
+    hold_out: tuple[str, ...] = ()
+    """Values of ``source`` whose rows all go to the split `schema.OUT_OF_DOMAIN`."""
+    clean: bool = True
+    """Strip markers that leak the label."""
+    near_copies: bool = False
+    """An article leaves a split also where another split has nearly the same one."""
+
+    @property
+    def rule(self) -> LabelRule:
+        """How labels are read.
+
+        Raises:
+            SettingError: ``labels`` do not fit together.
+        """
+        return label_rule(self.labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Some rows of a table; the index of both tables is the row's number in the source, from 0."""
+
+    raw: pd.DataFrame
+    """As they were read, with our column names."""
+    problems: tuple[Problem, ...]
+    """What does not fit."""
+    fitting: pd.DataFrame
+    """The rows without a problem: labels read, optional columns filled, text cleaned, and ``split``."""
+    blank: Sequence[int]
+    """Those of them in which nothing is left of the text."""
+
+    @property
+    def bad(self) -> list[int]:
+        """The rows with a problem."""
+        return sorted({problem.row - 1 for problem in self.problems})
+
+    @property
+    def articles(self) -> pd.DataFrame:
+        """The rows that fit and are not blank."""
+        return self.fitting.drop(index=list(self.blank))
+
+
+def read_rows(source: str, task: Task, policy: RowPolicy) -> Iterator[Part]:
+    """Read a table part by part, and say of every row whether it fits, its split and its cleaned text.
+
+    Raises:
+        DataError: It cannot be read, lacks a column that the task needs, or the shares of the splits are none.
+        SettingError: The policy's labels do not fit together.
+    """
+    schema, rule = schema_of(task), policy.rule
+    for raw in read_parts(source, policy.columns):
+        check_columns(raw, task, source)
+        found = tuple(problems(raw, task, rule, first_row=int(raw.index[0]) + 1)) if len(raw) else ()
+        frame = raw.drop(index=list({problem.row - 1 for problem in found}))
+        frame = _filled(frame, schema, rule)
+        frame["split"] = _splits(frame, schema, source, policy)
+        if policy.clean:
+            frame[schema.body] = [clean_text(text) for text in frame[schema.body]]
+            if "title" in schema.optional:
+                frame["title"] = [clean_title(title) for title in frame["title"]]
+        blank = frame.index[frame[schema.body].str.strip() == ""].tolist() if len(frame) else []
+        yield Part(raw=raw, problems=found, fitting=frame, blank=blank)
+
+
+def _filled(frame: pd.DataFrame, schema: Schema, rule: LabelRule) -> pd.DataFrame:
+    frame = frame.copy()
+    if schema.labelled:
+        frame[schema.answer] = [rule.read(value) for value in frame[schema.answer]]
+    for name in schema.optional:
+        if name not in frame:
+            frame[name] = ""
+        frame[name] = frame[name].fillna("").astype(str)
+    return frame
+
+
+def _splits(frame: pd.DataFrame, schema: Schema, source: str, policy: RowPolicy) -> list[str]:
+    if "split" in frame:
+        splits = [SPLIT_NAMES[str(value).lower()] for value in frame["split"]]
+    else:
+        try:
+            splits = [split_of(text, validation=policy.validation, test=policy.test) for text in frame[schema.body]]
+        except ValueError as error:
+            raise DataError(f"{source}: {error}") from error
+    held_out = frozenset(policy.hold_out)
+    return [
+        OUT_OF_DOMAIN if origin in held_out else split for origin, split in zip(frame["source"], splits, strict=True)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """A row that is left out because its article stands in another row too."""
+
+    split: str
+    """Its split."""
+    kept_in: str
+    """The split of the other row; the same split where it is a repetition."""
+    near: bool
+    """Whether the two are nearly, not wholly, the same."""
+
+    def __str__(self) -> str:
+        if self.split == self.kept_in:
+            return "repeats an article of its split"
+        return f"{'near copy' if self.near else 'copy'} of an article in {self.kept_in}"
+
+
+@dataclass(kw_only=True)
+class _Article:
+    """Where an article stands: its split, the rows in it that are kept, and their answers."""
+
+    split: str
+    rows: list[int] = field(default_factory=list)
+    answers: set[str] = field(default_factory=set)
+
+
+class CopyFilter:
+    """Takes rows one by one and finds those to leave out, because another row has the same article.
+
+    Texts are compared by their `cleaning.fingerprint`. For each article a hash is kept in memory, and with ``near`` a
+    signature of about 1 kB.
+
+    Args:
+        schema: Whose rows they are; an article that is summarized may stand in its split with several summaries.
+        near: Whether articles that are nearly the same count as the same across splits (not within one).
+    """
+
+    def __init__(self, schema: Schema, *, near: bool) -> None:
+        self.schema = schema
+        self.dropped: dict[int, Copy] = {}
+        """Row -> why it is left out; complete when all rows are taken in."""
+        self._articles: dict[str, _Article] = {}
+        self._near = NearDuplicates() if near else None
+        self._splits: dict[int, str] = {}
+
+    def add(self, articles: pd.DataFrame) -> None:
+        """Take rows in: `Part.articles`."""
+        columns = (articles[name] for name in (self.schema.body, self.schema.answer, "split"))
+        for row, text, answer, split in zip(articles.index, *columns, strict=True):
+            self._add(int(row), text, "" if self.schema.labelled else fingerprint(answer), split)
+
+    def _add(self, row: int, text: str, answer: str, split: str) -> None:
+        mark = fingerprint(text)
+        known = self._articles.get(mark)
+        if known is not None and SPLIT_RANK[known.split] < SPLIT_RANK[split]:
+            self.dropped[row] = Copy(split=split, kept_in=known.split, near=False)
+            return
+        if known is not None and known.split != split:  # this split has precedence
+            loses = Copy(split=known.split, kept_in=split, near=False)
+            self.dropped.update(dict.fromkeys(known.rows, loses))
+            known = None
+        if known is None:
+            known = self._articles[mark] = _Article(split=split)
+        elif answer in known.answers:
+            self.dropped[row] = Copy(split=split, kept_in=split, near=False)
+            return
+        known.rows.append(row)
+        known.answers.add(answer)
+        if self._near is not None:
+            self._splits[row] = split
+            self._compare(row, split, self._near.add(row, text))
+
+    def _compare(self, row: int, split: str, similar: Sequence[int]) -> None:
+        for other in similar:
+            theirs = self._splits[other]
+            if SPLIT_RANK[split] < SPLIT_RANK[theirs]:
+                self.dropped.setdefault(other, Copy(split=theirs, kept_in=split, near=True))
+            elif SPLIT_RANK[theirs] < SPLIT_RANK[split]:
+                self.dropped.setdefault(row, Copy(split=split, kept_in=theirs, near=True))
