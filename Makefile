@@ -41,11 +41,11 @@ latency: $(DEV) ## Measure info_lens on this machine: latency at one client, thr
 	exec $(BIN)/python -m benchmarks latency $(ARGS)
 
 .PHONY: load
-load: $(DEV) ## The highest rate that is answered whole within 500 ms, with Locust beside it: a page with pictures (10 minutes).
+load: $(DEV) ## Find the highest rate at which all is answered within 500 ms, with Locust too: a page with pictures (10 minutes).
 	exec $(BIN)/python -m benchmarks load --find-max --p99-ms 500 --locust-seconds 60 $(ARGS)
 
 .PHONY: overload
-overload: $(DEV) ## Ask three times more than the server can answer, and see that it stays upright (2 minutes).
+overload: $(DEV) ## Ask three times more than the server can answer, and see what it refuses and answers (2 minutes).
 	exec $(BIN)/python -m benchmarks overload $(ARGS)
 
 .PHONY: capacity
@@ -57,12 +57,12 @@ tune: $(DEV) ## Find the best settings for this machine, by measurement (15 minu
 	exec $(BIN)/python -m benchmarks tune $(ARGS)
 
 .PHONY: peers
-peers: $(DEV) ## Measure Info Lens beside its peers, in turn (20 minutes; ARGS="--size small" tries it out).
+peers: $(DEV) ## Measure Info Lens beside other engines, in turn (20 minutes; ARGS="--size small" tries it out).
 	exec $(BIN)/python -m benchmarks peers $(ARGS)
 
 ##@ Upkeep
 .PHONY: format
-format: $(DEV) ## Format the code and mend what ruff can mend.
+format: $(DEV) ## Format the code and apply the fixes that ruff knows.
 	$(BIN)/ruff check --fix --quiet .
 	$(BIN)/ruff format --quiet .
 	$(BIN)/clang-format -i $(NATIVE)

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
+from benchmarks.common.machine import this_machine
 from infolens import Client, InfoLensError
 from infolens.contract import Task
-from infolens.machine import this_machine
 
 from .capacity.command import add_capacity, run_capacity
 from .common.articles import read_article
@@ -31,7 +31,7 @@ examples:
   python -m benchmarks latency                                  start a server, measure it, end it
   python -m benchmarks latency --server grpc://127.0.0.1:8001   measure one that runs
   python -m benchmarks latency --article story.txt --requests 1000
-  python -m benchmarks peers                                    Info Lens beside four peers, full size (20 minutes)
+  python -m benchmarks peers                                    Info Lens beside other engines, full size (20 minutes)
   python -m benchmarks peers --task category --engines infolens --engines openvino --rounds 9
   python -m benchmarks fixtures --out checkpoints/random        checkpoints of full size with random weights
 
@@ -80,15 +80,23 @@ def _add_latency(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default=ROOT / "tests" / "articles" / "world_news.txt",
         help="what is sent at one client: a title line, a blank line, the text (default: %(default)s)",
     )
-    latency.add_argument("--requests", type=int, default=defaults.requests, help="of each kind (default: %(default)s)")
     latency.add_argument(
-        "--in-flight", type=int, default=defaults.in_flight, help="of the second measurement (default: %(default)s)"
+        "--requests",
+        type=int,
+        default=defaults.requests,
+        help="requests of each kind with one client (default: %(default)s)",
+    )
+    latency.add_argument(
+        "--in-flight",
+        type=int,
+        default=defaults.in_flight,
+        help="requests under way at any time in the second measurement (default: %(default)s)",
     )
     latency.add_argument(
         "--load-requests",
         type=int,
         default=defaults.load_requests,
-        help="of the second measurement (default: %(default)s)",
+        help="requests of the second measurement (default: %(default)s)",
     )
 
 
@@ -122,7 +130,9 @@ def _add_peers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     peers.add_argument(
         "--rounds", type=int, default=defaults.rounds, help="turns of each engine (default: %(default)s)"
     )
-    peers.add_argument("--threads", type=int, default=defaults.threads, help="of each engine (default: %(default)s)")
+    peers.add_argument(
+        "--threads", type=int, default=defaults.threads, help="threads of each engine (default: %(default)s)"
+    )
     peers.add_argument(
         "--out",
         type=Path,

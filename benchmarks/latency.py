@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from benchmarks.common.machine import this_machine
 from infolens import Article, Client, InfoLensError, Report
-from infolens.contract import CONTRACTS, ENSEMBLE
-from infolens.machine import this_machine
+from infolens.contract import CONTRACTS, INFO_LENS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class LatencyConfig:
     """What is measured, and how often."""
 
     requests: int = 200
-    """Of each kind at one client, after the warm-up."""
+    """Requests of each kind with one client, after the warm-up."""
     warmup_requests: int = 30
     in_flight: int = 16
     load_requests: int = 600
@@ -75,7 +75,7 @@ def measure_latency(client: Client, article: Article, config: LatencyConfig) -> 
     """
     has = client.status(timeout_s=config.deadline_s).models
     kinds: dict[str, Callable[[], object]] = {
-        ENSEMBLE: lambda: client.analyze(article, timeout_s=config.deadline_s),
+        INFO_LENS: lambda: client.analyze(article, timeout_s=config.deadline_s),
         **{
             task.value: lambda task=task: client.analyze(article, tasks=[task], timeout_s=config.deadline_s)  # type: ignore[misc]
             for task, contract in CONTRACTS.items()
@@ -86,7 +86,7 @@ def measure_latency(client: Client, article: Article, config: LatencyConfig) -> 
         _time(call, config.warmup_requests)
     times: dict[str, list[float]] = {kind: [] for kind in kinds}
     turn = max(1, config.requests // 10)
-    while len(times[ENSEMBLE]) < config.requests:
+    while len(times[INFO_LENS]) < config.requests:
         for kind, call in kinds.items():
             times[kind] += _time(call, min(turn, config.requests - len(times[kind])))
     return [
@@ -141,6 +141,11 @@ def measure_throughput(client: Client, articles: Sequence[Article], config: Late
 def report(timings: Sequence[Timing], load: Throughput, article: Article) -> tuple[str, dict[str, object]]:
     """A Markdown table for people and a JSON document for programs."""
     machine, words = this_machine(), len(article.text.split())
+    answered = (
+        f"{load.requests - load.lost} of {load.requests} were answered"
+        if load.lost
+        else f"all {load.requests} were answered"
+    )
     lines = [
         f"{machine}; one article of {words} words, gRPC, response cache off",
         "",
@@ -152,7 +157,7 @@ def report(timings: Sequence[Timing], load: Throughput, article: Article) -> tup
         ),
         "",
         f"{load.in_flight} in flight, closed loop, articles of different lengths: {load.requests_per_s:.1f} info_lens "
-        f"requests/s, p50 {load.p50_ms:.0f} ms, p99 {load.p99_ms:.0f} ms, {load.lost} of {load.requests} lost",
+        f"requests/s, p50 {load.p50_ms:.0f} ms, p99 {load.p99_ms:.0f} ms, {answered}",
     ]
     document = {
         "machine": asdict(machine),

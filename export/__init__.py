@@ -1,4 +1,4 @@
-"""From a checkpoint to a served model: ONNX graph, parity check, model repository.
+"""From a checkpoint to a served model: ONNX graph, parity check, model repository; see README.md.
 
 ``python -m export --help`` shows the commands.
 """

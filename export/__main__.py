@@ -8,7 +8,7 @@ try:
 except ModuleNotFoundError as error:
     sys.exit(f"python -m export needs the package {error.name}: `make .venv/.info-lens/dev` installs it in .venv")
 
-# A terminated export, too, clears up what it wrote beside the repository.
+# As an exception, so that an export that is terminated deletes its temporary folder.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 if __name__ == "__main__":

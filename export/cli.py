@@ -15,11 +15,11 @@ from infolens.contract import CONTRACTS, AnswerKind, Task, TaskContract
 from .checkpoint.labels import read_naming
 from .errors import ExportError
 from .graph.precision import Precision
-from .parity.checks import Tolerances
+from .parity.tolerances import Tolerances
 from .progress import size
+from .repository.contents import newest_version, require_artefacts, serving
 from .repository.deployment import deployment_text, keeping_serving, read_deployment, stored_deployment, stored_texts
-from .repository.exported import newest_version, require_artefacts, serving
-from .repository.generated import check_generated, write_generated
+from .repository.generated_files import check_generated, write_generated
 from .repository.publish import serve
 
 _AS_COMMITTED = "# As the committed numbers; say here what differs.\n"
@@ -33,7 +33,7 @@ _EPILOG = """examples:
   python -m export list                 the models of the repository, and which of them serve
   python -m export serve category distilbert
                                         let another model of the repository answer
-  python -m export configs              write every config.pbtxt anew from the contract
+  python -m export configs              generate every config.pbtxt from the contract
   python -m export configs --check      fail if one is out of step (for CI)
   python -m export configs --deployment big.toml --config-name big
                                         beside them, for `make serve ARGS="--config-name big"` on another machine
@@ -71,7 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="write <model>/configs/NAME.pbtxt in place of <model>/config.pbtxt",
     )
     serve_command = commands.add_parser(
-        "serve", help="say which of several models answers a task (from the server's next start on)"
+        "serve", help="choose which of several models answers a task (from the server's next start on)"
     )
     serve_command.add_argument("task", choices=list(CONTRACTS))
     serve_command.add_argument("model", help="name of the model in the repository; `python -m export list` shows them")
@@ -130,8 +130,8 @@ def _add_text_options(command: argparse.ArgumentParser) -> None:
         type=_share,
         default=Tolerances().token_f1,
         metavar="F",
-        help="least mean token F1, 0 to 1, between the summaries of int8 or fp16 and the checkpoint's; weights "
-        f"that are random or trained for short agree less (default: {Tolerances().token_f1:g})",
+        help="minimum mean token F1, 0 to 1, between the summaries of int8 or fp16 and the checkpoint's; weights "
+        f"that are random or trained briefly agree less (default: {Tolerances().token_f1:g})",
     )
     command.set_defaults(labels=None, exporter="own")
 
@@ -154,7 +154,7 @@ def _add_label_options(command: argparse.ArgumentParser) -> None:
 
 
 _OPTIONS: Final = {AnswerKind.TEXT: _add_text_options, AnswerKind.LABELS: _add_label_options}
-"""Options that only tasks with one kind of answers have."""
+"""Adds the options of a task, by the kind of its answers."""
 
 
 def _config_name(text: str) -> str:
@@ -209,7 +209,7 @@ def _configs(options: argparse.Namespace) -> int:
         done = write_generated(options.repository, changed)
         print("\n".join(f"wrote {path}" for path in done.written) or "every generated file is in step")
         for path in done.left_over:
-            print(f"nothing stands behind {path} any more: delete it, or its model's folders", file=sys.stderr)
+            print(f"no model belongs to {path} any more: delete it, or its model's folders", file=sys.stderr)
         return int(bool(done.left_over))
     stale = check_generated(options.repository, changed)
     for path in stale:
@@ -243,12 +243,12 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    # Here, so that `configs` and `--help` need neither torch nor transformers.
+    # Imported here, so that `configs` and `--help` need neither torch nor transformers.
     from transformers.utils.logging import disable_progress_bar
 
     from .exporter import Exporter, ExportOptions, export
 
-    disable_progress_bar()  # the steps are told in words of our own
+    disable_progress_bar()  # The log has a line for each step instead.
 
     outcome = export(
         ExportOptions(
@@ -284,7 +284,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _say_who_serves(options: argparse.Namespace, made: str) -> None:
-    """Say what answers the task from the server's next start on, where that is not the only model for it."""
+    """Print which model answers the task from the server's next start on, if there are several for it."""
     task, artefacts = Task(options.command), require_artefacts(options.repository)
     others = [name for name, artefact in artefacts.items() if artefact.task == task and name != made]
     if others:
@@ -297,4 +297,4 @@ def _say_who_serves(options: argparse.Namespace, made: str) -> None:
 
 
 _COMMANDS: Final = {"configs": _configs, "serve": _serve, "list": _list}
-"""What the commands that are no task's do."""
+"""The commands that are not the name of a task."""

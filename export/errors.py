@@ -1,4 +1,4 @@
-"""What can go wrong in an export; every message states the rule, the value and the way out."""
+"""The errors of an export; every message states the rule, the value and what to do."""
 
 from __future__ import annotations
 

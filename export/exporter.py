@@ -1,7 +1,7 @@
-"""One export from end to end: checkpoint -> graph -> parity check -> repository.
+"""One export from end to end: checkpoint -> graphs -> parity check -> model repository.
 
-Large checkpoints decide the order: every graph is written to the disk weight by weight, the checkpoint gives its
-answers and is let go, and only then is one graph after the other loaded and compared.
+The order keeps the memory of large checkpoints low: every graph is written to the disk weight by weight, the checkpoint
+gives its answers and is released, and only then are the graphs loaded and compared, one after the other.
 """
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ from .checkpoint.labels import Naming
 from .checkpoint.registry import checkpoint_folder
 from .checkpoint.tokenization import Padding, padding_of, serving_tokenizer
 from .errors import CheckpointError, ParityError
-from .graph.initializers import Weights
+from .graph.initializers import Initializers
 from .graph.model_file import MODEL_FILE, SPLIT_BYTES, model_files, write_model
 from .graph.precision import Precision
-from .parity.checks import Parity, Tolerances
-from .parity.reference import Reference, check_graph, reference_of
+from .parity.check import check_graph, reference_of
+from .parity.reference import Reference
+from .parity.report import ParityReport
+from .parity.tolerances import Tolerances
 from .progress import size, step
 from .repository.artefact import Artefact
-from .repository.publish import Export, publish, require_place
+from .repository.publish import ExportedModel, publish, require_place
 from .repository.workspace import require_space, workspace
 
 _LONGEST_NAME: Final = 100
@@ -40,7 +42,7 @@ _PACKAGES: Final = ("onnx", "onnxruntime", "tokenizers", "torch", "transformers"
 
 
 class Exporter(StrEnum):
-    """What writes the graph."""
+    """The tool that writes the graph."""
 
     OWN = "own"
     """Our writer of the architecture, in `architectures`."""
@@ -56,7 +58,7 @@ class ExportOptions:
     checkpoint: str
     """A folder written by ``save_pretrained``, a hub id, or a registered model: ``models:/category@champion``."""
     tracking_uri: str = ""
-    """Of the MLflow server or database of a registered model."""
+    """The MLflow server or database of a registered model; empty for the default of `checkpoint_folder`."""
     repository: Path = Path("model_repository")
     name: str = ""
     """The model's name in the repository; by default the one that the contract has for its architecture."""
@@ -81,25 +83,25 @@ class ExportOptions:
             )
 
     def model_name(self, model_type: str) -> str:
-        """The name in the repository of a checkpoint of an architecture."""
+        """The name that a checkpoint of this architecture gets in the repository."""
         return self.name or CONTRACTS[self.task].model_name(model_type)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class ExportResult:
     """A finished export."""
 
     name: str
     version: int
     artefact: Artefact
-    parity: Parity
+    parity: ParityReport
     file_bytes: dict[str, int]
     """Size of each published file, by name."""
     load_s: float
     """Time in which a session loaded the model, during the parity check."""
 
 
-def export(options: ExportOptions) -> Outcome:
+def export(options: ExportOptions) -> ExportResult:
     """Export a checkpoint into a model repository.
 
     Raises:
@@ -108,50 +110,50 @@ def export(options: ExportOptions) -> Outcome:
         RepositoryError: The repository cannot be written, or the disk is full.
     """
     with workspace(options.repository) as folder:
-        # The fp32 graph is always built and held to the strict limits: it shows that the graph is right.
+        # The fp32 graph is always built and held to the strict limits, which shows that the graph is right.
         models = {
             precision: folder / precision / MODEL_FILE
             for precision in dict.fromkeys((Precision.FP32, options.precision))
         }
         artefact, tokenizer, reference = _with_checkpoint(options, models)
-        parity, load_s = Parity(), 0.0
-        # Only graphs of integers are compared on native operators: nothing is built for the others.
+        report, load_s = ParityReport(), 0.0
+        # Only int8 graphs use native operators, so the library is not built for the others.
         native = ensure_operators().path if options.precision is Precision.INT8 else None
         for precision, path in models.items():
             with step(f"comparing the {precision} graph with transformers"):
-                load_s = check_graph(parity, reference, precision, path, tolerances=options.tolerances)
+                load_s = check_graph(report, reference, precision, path, tolerances=options.tolerances)
             if precision.number_format.integers and native:
                 with step(f"comparing the {precision} graph on native operators with transformers"):
                     load_s = check_graph(
-                        parity, reference, precision, path, tolerances=options.tolerances, operators=native
+                        report, reference, precision, path, tolerances=options.tolerances, operators=native
                     )
             if precision is not options.precision:
                 _delete(model_files(path))
-        if not parity.passed:
+        if not report.passed:
             raise ParityError(
                 f"the exported {options.task.value} model does not answer as its checkpoint does; the repository is "
-                f"as it was before\n{parity.table()}\n{parity.hints()}".rstrip()
+                f"as it was before\n{report.table()}\n{report.hints()}".rstrip()
             )
-        artefact = artefact.with_parity(parity.figures())
+        artefact = artefact.with_parity(report.figures())
         model = models[options.precision]
         file_bytes = {file.name: file.stat().st_size for file in model_files(model)}
         name = options.model_name(artefact.model_type)
-        made = Export(name=name, artefact=artefact, model=model, tokenizer=tokenizer)
+        made = ExportedModel(name=name, artefact=artefact, model=model, tokenizer=tokenizer)
         number = publish(made, options.repository, replace=options.replace, serve=options.serve)
-    return Outcome(
+    return ExportResult(
         name=name,
         version=number,
         artefact=artefact,
-        parity=parity,
+        parity=report,
         file_bytes={**file_bytes, "tokenizer.json": len(tokenizer.encode())},
         load_s=load_s,
     )
 
 
 def _with_checkpoint(options: ExportOptions, models: dict[Precision, Path]) -> tuple[Artefact, str, Reference]:
-    """Everything that needs the checkpoint, which is let go at the end.
+    """Do everything that needs the checkpoint in memory; it is released on return.
 
-    Writes the graphs, and returns what is known of the checkpoint, its served tokenizer and its answers.
+    Writes the graphs. Returns the facts about the checkpoint, the text of its served tokenizer, and its answers.
     """
     with (
         checkpoint_folder(options.checkpoint, tracking_uri=options.tracking_uri) as folder,
@@ -165,7 +167,8 @@ def _with_checkpoint(options: ExportOptions, models: dict[Precision, Path]) -> t
             own_graph=options.exporter is Exporter.OWN,
         )
     if folder != options.checkpoint:
-        checkpoint = replace(checkpoint, source=options.checkpoint)  # the folder that it was fetched to is gone
+        # Name the registered model, because the folder to which it was downloaded is deleted by now.
+        checkpoint = replace(checkpoint, source=options.checkpoint)
     require_place(options.repository, options.task, options.model_name(checkpoint.architecture.model_type))
     tokenizer, padding = serving_tokenizer(checkpoint), padding_of(checkpoint)
     parameters = checkpoint.model.num_parameters()
@@ -207,10 +210,10 @@ def _delete(files: Iterable[Path]) -> None:
         file.unlink()
 
 
-GraphWriter = Callable[[Precision, Weights], onnx.ModelProto]
+GraphWriter = Callable[[Precision, Initializers], onnx.ModelProto]
 
 
-def build(checkpoint: Checkpoint, precision: Precision, weights: Weights) -> onnx.ModelProto:
+def build(checkpoint: Checkpoint, precision: Precision, initializers: Initializers) -> onnx.ModelProto:
     """The ONNX graph of a checkpoint by our own writer; its weights go to ``weights``.
 
     Raises:
@@ -219,7 +222,7 @@ def build(checkpoint: Checkpoint, precision: Precision, weights: Weights) -> onn
     write = checkpoint.architecture.write
     if write is None:
         raise CheckpointError(f"a {checkpoint.architecture.model_type} has no graph writer of ours")
-    return write(checkpoint.trained, precision, weights)
+    return write(checkpoint.trained, precision, initializers)
 
 
 def _own(checkpoint: Checkpoint, _options: ExportOptions, _work: Path) -> GraphWriter:
@@ -227,8 +230,8 @@ def _own(checkpoint: Checkpoint, _options: ExportOptions, _work: Path) -> GraphW
 
 
 def _optimum(checkpoint: Checkpoint, options: ExportOptions, work: Path) -> GraphWriter:
-    """Let optimum export the graph, in fp32; the writer makes one of it that is served."""
-    # Here, since few exports need them.
+    """Export the graph with optimum, in fp32; the writer adapts it to the contract and the precision."""
+    # Imported here, because few exports need them.
     from .optimum.adapt import adapt
     from .optimum.convert import convert
     from .optimum.environment import ensure_optimum
@@ -237,7 +240,7 @@ def _optimum(checkpoint: Checkpoint, options: ExportOptions, work: Path) -> Grap
     parameters = checkpoint.model.num_parameters()
     require_space(options.repository, int(2 * parameters * Precision.FP32.number_format.weight_bytes))
     place = work / "optimum"
-    # Saved from the loaded model: a hub id has no folder, and its name is in optimum's messages.
+    # Saved from the loaded model, because a hub id has no folder; optimum's messages contain the folder's name.
     saved, made = place / Path(checkpoint.source).name, place / ".graph"
     checkpoint.model.save_pretrained(saved)
     made.mkdir()

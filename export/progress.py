@@ -1,4 +1,4 @@
-"""What an export tells while it works: each long step, how large it is and how long it took."""
+"""Log messages about the progress of an export: each long step, and how many seconds it took."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNITS: Final = ((1e9, "GB", 2), (1e6, "MB", 1), (1e3, "kB", 1))
 
 @contextmanager
 def step(what: str) -> Iterator[None]:
-    """Say what begins, and when it is done how many seconds it took."""
+    """Log the start of a step, and at its end how many seconds it took."""
     _LOG.info("%s ...", what)
     start = time.perf_counter()
     yield
@@ -23,7 +23,7 @@ def step(what: str) -> Iterator[None]:
 
 
 def size(count: int) -> str:
-    """Bytes for people: ``1.63 GB``."""
+    """A number of bytes in a readable unit, such as ``1.63 GB``."""
     for unit, name, digits in _UNITS:
         if count >= unit:
             return f"{count / unit:.{digits}f} {name}"

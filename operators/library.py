@@ -1,4 +1,4 @@
-"""Builds the library with the machine's C++ compiler and keeps it; says why where that cannot be."""
+"""Builds the library of native operators with the machine's C++ compiler, once, or says why it cannot be used."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CACHE: Final = Path(__file__).resolve().parents[1] / ".cache"
 FILE_NAME: Final = "operators.so"
 FLAGS: Final = (
     *("-std=c++17", "-O3", "-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra"),
-    # GCC 12 finds fault with its own header of intrinsics.
+    # GCC 12 warns about its own header of intrinsics.
     *("-Wno-uninitialized", "-Wno-maybe-uninitialized"),
     *("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni", "-mfma"),
 )
@@ -36,17 +36,17 @@ class Operators:
 
     path: Path | None = None
     reason: str = ""
-    """Why ONNX Runtime's standard operators run instead; empty where there is a library."""
+    """Why ONNX Runtime's standard operators run instead; empty if there is a library."""
 
     def __str__(self) -> str:
         return "native (AVX-512 VNNI)" if self.path else f"ONNX Runtime's own, since {self.reason}"
 
 
 def ensure_operators(cache: Path = CACHE) -> Operators:
-    """The library for this machine in ``cache``, built when it is not there.
+    """Return the library for this machine in ``cache``, building it if it is missing.
 
-    It never fails: a machine on which the library cannot be built or used gets the reason, and runs the same models
-    with ONNX Runtime's own operators. ``CXX`` names the compiler; ``c++`` by default.
+    It never raises: where the library cannot be built or used, the result has the reason, and the same models run on
+    ONNX Runtime's own operators. ``CXX`` names the compiler; ``c++`` by default.
     """
     reason = _unsuitable()
     if reason:
@@ -93,7 +93,7 @@ def _built(compiler: str, folder: Path) -> Path:
     partial = Path(name)
     try:
         command = [compiler, *FLAGS, "-o", str(partial), *(str(path) for path in sources if path.suffix == ".cc")]
-        done = subprocess.run(  # noqa: S603 - the user's own compiler
+        done = subprocess.run(  # noqa: S603 - the user's compiler
             command, capture_output=True, text=True, check=False, timeout=_BUILD_S
         )
         if done.returncode:
@@ -107,7 +107,7 @@ def _built(compiler: str, folder: Path) -> Path:
 
 
 def _version(compiler: str) -> str:
-    done = subprocess.run(  # noqa: S603 - the user's own compiler
+    done = subprocess.run(  # noqa: S603 - the user's compiler
         [compiler, "--version"], capture_output=True, text=True, check=True, timeout=_BUILD_S
     )
     return done.stdout

@@ -15,7 +15,8 @@ from .errors import RuntimeSetupError
 from .runtime import Runtime, ensure_runtime
 
 BACKENDS: Final = Path(__file__).parent / "backends"
-"""Our backends: a folder each, named as ``backend`` in the configurations, with a ``model.py``."""
+"""Our backends: a folder each, named as ``backend`` in the configurations, with a ``model.py`` and the modules that it
+imports from beside it. Triton puts that folder on the path of the backend's process."""
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +53,8 @@ def assemble(runtime: Runtime, cache: Path, operators: Path | None = None) -> Pa
     stub = runtime.triton / "python_backend_stubs" / runtime.python_version / "triton_python_backend_stub"
     if not stub.is_file():
         raise RuntimeSetupError(f"Triton's wheel has no stub for Python {runtime.python_version}: use 3.11 or 3.12")
-    ours = sorted(BACKENDS.glob("*/model.py"))
-    content = b"".join(path.parent.name.encode() + path.read_bytes() for path in ours)
+    ours = sorted(BACKENDS.glob("*/*.py"))
+    content = b"".join(str(path.relative_to(BACKENDS)).encode() + path.read_bytes() for path in ours)
     if operators is not None:
         content += operators.read_bytes()
     stamp = (runtime.folder / "stamp").read_bytes()
@@ -67,7 +68,7 @@ def assemble(runtime: Runtime, cache: Path, operators: Path | None = None) -> Pa
     shutil.copytree(runtime.triton / "backends" / "python", partial / "python")
     shutil.copy2(stub, partial / "python")
     for path in ours:
-        (partial / path.parent.name).mkdir()
+        (partial / path.parent.name).mkdir(exist_ok=True)
         shutil.copyfile(path, partial / path.parent.name / path.name)
     if operators is not None:
         shutil.copyfile(operators, partial / "onnxruntime" / "operators.so")

@@ -1,4 +1,4 @@
-"""Triton as a child process: started on loopback, waited for until it is ready, and ended without a trace."""
+"""Triton as a child process: started on loopback, waited for until it is ready, and ended with all its processes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import http.client
 import json
 import logging
 import os
-import re
 import secrets
 import signal
 import socket
@@ -24,6 +23,7 @@ from .assembly import prepare
 from .errors import PortError, StartError
 from .repository import check_repository
 from .runtime import CACHE, ROOT
+from .triton_log import failure_reason, loaded_models
 
 ADMIN_HEADER: Final = "infolens-admin-key"
 """HTTP header (in gRPC metadata: ``triton-grpc-protocol-`` before it) that opens the management APIs."""
@@ -36,13 +36,6 @@ _EXEC: Final = (
     "os.getppid() == int(sys.argv[1]) and os.execv(sys.argv[2], sys.argv[2:])"
 )
 _POLL_S: Final = 0.1
-_LOADED = re.compile(r"successfully loaded '([^']+)'")
-_FAILURES = (
-    re.compile(r"""failed to load '(?P<model>[^']+)' version \d+: (?P<reason>.+)"""),
-    re.compile(r"""(?P<reason>Poll failed for model directory .+)"""),
-    re.compile(r"""(?P<reason>Invalid argument: .+)"""),
-    re.compile(r"""^error: (?P<reason>.+)""", re.MULTILINE),
-)
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +120,7 @@ class TritonServer:
         """
         options = self.options
         self.models = check_repository(options.repository, options.config_name)
-        runtime, backends = prepare(options.cache, operators=options.operators)
+        runtime, backends = prepare(options.cache.resolve(), operators=options.operators)
         ports = pick_ports(options)
         self.http_url = f"http://{options.host}:{ports['http']}"
         self.grpc_url = f"grpc://{options.host}:{ports['grpc']}"
@@ -138,7 +131,7 @@ class TritonServer:
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
         environment["LD_LIBRARY_PATH"] = runtime.library_path
         environment["PATH"] = f"{runtime.folder / 'bin'}{os.pathsep}{environment.get('PATH', os.defpath)}"
-        # Fewer copies of large arrays are kept by malloc, and the stubs import nothing of the user's.
+        # The backends' processes import nothing of the user's.
         environment["PYTHONNOUSERSITE"] = "1"
         log.info("starting Triton with %d models of %s", len(self.models), options.repository)
         words = arguments(options, ports, backends, runtime.triton / "caches")
@@ -149,6 +142,7 @@ class TritonServer:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environment,
+                cwd=runtime.folder,  # where the backends' Python looks for modules first: nothing of the user's
                 start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the server in order
             )
         try:
@@ -201,14 +195,17 @@ class TritonServer:
                     f"Triton was not ready within {self.options.ready_timeout_s:.0f} s: {self._reason()} "
                     "(--ready-timeout gives it longer)"
                 )
-            for model in _LOADED.findall(self.log_file.read_text(encoding="utf-8", errors="replace")):
+            for model in loaded_models(self._log()):
                 if model not in seen:
                     seen.add(model)
                     log.info("loaded %s (%d of %d)", model, len(seen), len(self.models))
             time.sleep(_POLL_S)
 
     def _reason(self) -> str:
-        return f"{failure_reason(self.log_file.read_text(encoding='utf-8', errors='replace'))} (log: {self.log_file})"
+        return f"{failure_reason(self._log())} (log: {self.log_file})"
+
+    def _log(self) -> str:
+        return self.log_file.read_text(encoding="utf-8", errors="replace")
 
 
 def arguments(options: ServerOptions, ports: dict[str, int], backends: Path, caches: Path) -> list[str]:
@@ -266,17 +263,6 @@ def pick_ports(options: ServerOptions) -> dict[str, int]:
                 ) from None
             picked[kind] = probe.getsockname()[1]
     return picked
-
-
-def failure_reason(text: str) -> str:
-    """Why the server did not start, in one line, from its log; the log's last line when nothing better is there."""
-    for pattern in _FAILURES:
-        if match := pattern.search(text):
-            reason = match["reason"].strip().strip('"')
-            model = match.groupdict().get("model")
-            return f"model {model} cannot be loaded: {reason}" if model else reason
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
 
 
 def write_ready_file(path: Path, server: TritonServer) -> None:

@@ -1,4 +1,4 @@
-"""What can be known of a model repository before Triton is started: that it is there and complete."""
+"""Checks of a model repository before Triton is started: it is there, and it is complete."""
 
 from __future__ import annotations
 

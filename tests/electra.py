@@ -18,18 +18,18 @@ from export.architectures.bert import bert_like, unsupported
 from export.architectures.encoder import Dense, write_encoder
 from export.architectures.record import known_values
 from export.graph.graph import MICROSOFT
-from export.graph.initializers import Weights
+from export.graph.initializers import Initializers
 from export.graph.precision import Precision
 from infolens.contract import AnswerKind
 from tests import families
 
 
-def _write(trained: Trained, precision: Precision, weights: Weights) -> onnx.ModelProto:
+def _write(trained: Trained, precision: Precision, initializers: Initializers) -> onnx.ModelProto:
     head = (
         Dense(name="classifier.dense", activation="Gelu", domain=MICROSOFT),
         Dense(name="classifier.out_proj"),
     )
-    return write_encoder(bert_like(trained, "electra", head), trained.state, precision, weights)
+    return write_encoder(bert_like(trained, "electra", head), trained.weights, precision, initializers)
 
 
 def _unsupported(config: Any) -> list[str]:

@@ -8,11 +8,11 @@ import logging
 import sys
 from pathlib import Path
 
+from benchmarks.common.reports import command_line
 from benchmarks.common.server import RESULTS, BenchmarkError
-from benchmarks.load.open_loop.command import command_line
 
 from .data import Measured, read_measured
-from .deployed import HEAD_ROOM, WANTED_PER_S, read_deployment
+from .deployed import HEAD_ROOM, WANTED_PER_S, read_deployed_models
 from .plan import make_plan, replicas_document
 
 EPILOG = """\
@@ -57,7 +57,9 @@ def add_capacity(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="R",
         help=f"articles a second; repeat for several (default: {', '.join(f'{rate:g}' for rate in WANTED_PER_S)})",
     )
-    capacity.add_argument("--seconds", type=float, default=7.0, help="of each point (default: %(default)g)")
+    capacity.add_argument(
+        "--seconds", type=float, default=7.0, help="length of the measurement of each point (default: %(default)g)"
+    )
     capacity.add_argument(
         "--out", type=Path, default=RESULTS / "capacity", metavar="DIR", help="gets the page (default: %(default)s)"
     )
@@ -79,7 +81,7 @@ def run_capacity(parser: argparse.ArgumentParser, args: argparse.Namespace) -> i
         rows = replicas_document(args.replica_per_s, wanted)
         print(json.dumps({"replica_per_s": args.replica_per_s, "head_room": HEAD_ROOM, "rows": rows}))
         return 0
-    deployment = read_deployment()
+    deployment = read_deployed_models()
     if args.measured is not None:
         measured = _read(args.measured)
     else:

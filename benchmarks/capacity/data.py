@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, Final
 
+from benchmarks.common.machine import Machine
 from benchmarks.common.server import BenchmarkError
-from infolens.machine import Machine
 
 from .service_times import Sample, ServiceTimes, read_sample, read_times, sample_document, times_document
 
@@ -28,7 +28,7 @@ class Check:
     sent: int
     lost: int
     p50_ms: float
-    """Of the answered requests."""
+    """Over the answered requests, as `p99_ms`."""
     p99_ms: float
     others_cores: float
     """Cores that other processes of the machine took meanwhile."""
@@ -41,18 +41,18 @@ class Measured:
     machine: Machine
     day: date
     seconds: float
-    """Of each point."""
+    """Length of the measurement of each point."""
     times: ServiceTimes
     by_beams: Mapping[int, Sample]
     """At full load, as the next two."""
     by_summary_tokens: Mapping[int, Sample]
     by_cores: Mapping[int, Sample]
-    """Of articles as long as real ones; its words are their mean."""
+    """With articles as long as real ones; ``words`` is their mean length."""
     checks: tuple[Check, ...]
 
     @property
     def cores(self) -> int:
-        """The most cores that the server had."""
+        """The maximum number of cores that the server had."""
         return max(self.by_cores)
 
     @property

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from benchmarks.common.articles import LENGTHS_WORDS, QUANTILES
 from benchmarks.common.served import asked_together, read_config, served_models
 from benchmarks.common.server import ROOT, BenchmarkError
-from infolens.contract import ENSEMBLE, AnswerKind
+from infolens.contract import INFO_LENS, AnswerKind
 
 from .queueing import MANY, Requests, Server, Simulated, Station, highest, simulate
 from .service_times import CLIENT, FRONT, ServiceTimes, batching_of, chains_of
@@ -26,7 +26,7 @@ HEAD_ROOM: Final = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deployment:
+class DeployedModels:
     """How a model repository says that it is run."""
 
     instances: dict[str, int]
@@ -37,7 +37,7 @@ class Deployment:
     longest: str
     """The model that takes most of the time: one that writes text. Its instances are what others grow with."""
 
-    def grown(self, cores: int, *, everything: bool) -> Deployment:
+    def grown(self, cores: int, *, everything: bool) -> DeployedModels:
         """The deployment for another number of cores: as many instances of `longest` as cores.
 
         Args:
@@ -55,7 +55,7 @@ class Deployment:
         )
 
 
-def read_deployment(repository: Path = ROOT / "model_repository") -> Deployment:
+def read_deployed_models(repository: Path = ROOT / "model_repository") -> DeployedModels:
     """Read the configurations of a model repository.
 
     Raises:
@@ -63,7 +63,7 @@ def read_deployment(repository: Path = ROOT / "model_repository") -> Deployment:
     """
     served = asked_together(served_models(repository))
     names = batching_of(chains_of(served))
-    configs = {name: read_config(repository, name) for name in (*names, ENSEMBLE)}
+    configs = {name: read_config(repository, name) for name in (*names, INFO_LENS)}
     longest = [model.name for model in served.values() if model.answers is AnswerKind.TEXT]
     if not longest:
         raise BenchmarkError(
@@ -71,8 +71,8 @@ def read_deployment(repository: Path = ROOT / "model_repository") -> Deployment:
             f"{', '.join(served)}; measure a repository with a summary"
         )
     try:
-        parameters = configs[ENSEMBLE].parameters
-        return Deployment(
+        parameters = configs[INFO_LENS].parameters
+        return DeployedModels(
             instances={name: configs[name].instance_group[0].count for name in names},
             max_batch={name: configs[name].max_batch_size for name in names},
             max_running=int(parameters["max_running"].string_value),
@@ -85,7 +85,7 @@ def read_deployment(repository: Path = ROOT / "model_repository") -> Deployment:
         ) from error
 
 
-def check_fits(times: ServiceTimes, deployment: Deployment) -> None:
+def check_fits(times: ServiceTimes, deployment: DeployedModels) -> None:
     """Refuse costs of other models than those that are deployed.
 
     Raises:
@@ -99,7 +99,7 @@ def check_fits(times: ServiceTimes, deployment: Deployment) -> None:
         )
 
 
-def server_of(times: ServiceTimes, deployment: Deployment, cores: int, *, client: bool) -> Server:
+def server_of(times: ServiceTimes, deployment: DeployedModels, cores: int, *, client: bool) -> Server:
     """The simulated server.
 
     Args:
@@ -121,7 +121,7 @@ def server_of(times: ServiceTimes, deployment: Deployment, cores: int, *, client
         cores=cores,
         entry=(*((Station(name=CLIENT, instances=1),) if client else ()), Station(name=FRONT, instances=MANY)),
         # Python, so one thread computes at a time.
-        inner=(Station(name=ENSEMBLE, instances=1),),
+        inner=(Station(name=INFO_LENS, instances=1),),
         chains=tuple(tuple(station(name) for name in chain) for chain in times.chains.values()),
         max_running=deployment.max_running,
         max_wait_ms=deployment.max_wait_ms,
@@ -138,32 +138,32 @@ def requests_of(times: ServiceTimes, words: NDArray[Any], arrivals_s: NDArray[np
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workload:
+class SimulatedLoad:
     """Articles as long as real ones, at random moments: the same ones at every rate, only nearer to each other."""
 
     times: ServiceTimes
     seconds: float = 60.0
     seed: int = 0
-    most: int = 20_000
-    """Requests of a simulation: at high rates it covers less time."""
+    maximum_requests: int = 20_000
+    """Requests in a simulation; at high rates they cover fewer seconds."""
 
     @cached_property
     def _gaps(self) -> NDArray[np.float64]:
-        return np.random.default_rng([self.seed, 1]).exponential(1.0, self.most)
+        return np.random.default_rng([self.seed, 1]).exponential(1.0, self.maximum_requests)
 
     @cached_property
     def _words(self) -> NDArray[np.float64]:
-        return np.interp(np.random.default_rng([self.seed, 2]).random(self.most), QUANTILES, LENGTHS_WORDS)
+        return np.interp(np.random.default_rng([self.seed, 2]).random(self.maximum_requests), QUANTILES, LENGTHS_WORDS)
 
     def run(self, server: Server, rate_per_s: float) -> Simulated:
         """Let requests arrive at this rate."""
-        count = min(self.most, max(100, round(rate_per_s * self.seconds)))
+        count = min(self.maximum_requests, max(100, round(rate_per_s * self.seconds)))
         arrivals_s = np.cumsum(self._gaps[:count]) / rate_per_s
         return simulate(server, requests_of(self.times, self._words[:count], arrivals_s))
 
     def full_per_s(self, server: Server) -> float:
         """Answers a second with the window always full: a closed loop, so what is before the window is in it here."""
-        count = min(self.most, 400 * server.cores + 1600)
+        count = min(self.maximum_requests, 400 * server.cores + 1600)
         closed = replace(server, entry=(), inner=(*server.entry, *server.inner), max_wait_ms=float("inf"))
         everyone = requests_of(self.times, self._words[:count], np.zeros(count))
         return count / simulate(closed, everyone).seconds

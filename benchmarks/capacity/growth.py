@@ -14,18 +14,20 @@ from typing import Final
 import numpy as np
 
 from benchmarks.common.articles import Articles
+from benchmarks.common.closed_loop import closed_loop_per_s
+from benchmarks.common.machine import this_machine
 from benchmarks.common.metrics import read_counters, stages
-from benchmarks.common.open_loop import Arrivals, Outcome, closed_loop_per_s, run
+from benchmarks.common.open_loop import Arrivals, run
 from benchmarks.common.served import Served, asked_together, serving_now
 from benchmarks.common.server import BenchmarkError, Started, started_server
-from infolens import Article, Client, ServerError
+from benchmarks.common.wire import RequestOutcome
+from infolens import Article, Client
 from infolens.contract import LENGTH_BUCKETS
-from infolens.machine import this_machine
 
 from .cpu_time import CpuTime
 from .data import TYPICAL_WORDS, Check, Measured
 from .service_times import (
-    LENGTHS_WORDS,
+    MEASURED_LENGTHS_WORDS,
     Sample,
     ServiceTimes,
     chains_of,
@@ -89,11 +91,11 @@ def measure(seconds: float) -> Measured:
         served = asked_together(serving_now(server.grpc_url))
         names = stages_of(chains_of(served))
         edges = _edges(server, served)
-        alone = tuple(_alone(server, words, seconds, names) for words in LENGTHS_WORDS)
+        alone = tuple(_alone(server, words, seconds, names) for words in MEASURED_LENGTHS_WORDS)
         points = {
-            **{("words", words): _Point(words=words) for words in LENGTHS_WORDS},
+            **{("words", words): _Point(words=words) for words in MEASURED_LENGTHS_WORDS},
             **{("beams", n): _Point(words=TYPICAL_WORDS, settings={"num_beams": n}) for n in BEAMS},
-            # Least and most at once: so long it is.
+            # Minimum and maximum are equal, so that is the length.
             **{
                 ("tokens", n): _Point(words=TYPICAL_WORDS, settings={"min_length": n, "max_length": n})
                 for n in SUMMARY_TOKENS
@@ -123,7 +125,7 @@ def measure(seconds: float) -> Measured:
         times=ServiceTimes(
             chains=chains_of(served),
             alone=alone,
-            full=tuple(full["words", words] for words in LENGTHS_WORDS),
+            full=tuple(full["words", words] for words in MEASURED_LENGTHS_WORDS),
             edges_words=edges,
         ),
         by_beams={n: full["beams", n] for n in BEAMS},
@@ -134,7 +136,7 @@ def measure(seconds: float) -> Measured:
 
 
 def _edges(server: Started, served: Served) -> dict[str, tuple[float, ...]]:
-    words = max(LENGTHS_WORDS)
+    words = max(MEASURED_LENGTHS_WORDS)
     with Client(server.grpc_url) as client:
         readings = client.analyze(next(Articles(words=words))).readings
     return {
@@ -182,18 +184,15 @@ def _full(server: Started, point: _Point, seconds: float, names: Sequence[str], 
         with cpu.running():
             yield
 
-    try:
-        answered_per_s = closed_loop_per_s(
-            server.grpc_url,
-            articles,
-            in_flight=IN_FLIGHT,
-            seconds=seconds,
-            warmup_s=min(1.0, seconds / 4),
-            settings=point.settings,
-            watched=watched(),
-        )
-    except ServerError as error:
-        raise BenchmarkError(f"the server failed at full load: {error}") from error
+    answered_per_s = closed_loop_per_s(
+        server.grpc_url,
+        articles,
+        in_flight=IN_FLIGHT,
+        seconds=seconds,
+        warmup_s=min(1.0, seconds / 4),
+        settings=point.settings,
+        watched=watched(),
+    )
     answered = round(answered_per_s * seconds)
     return Sample(
         words=point.words or _mean_words(seed),
@@ -235,7 +234,7 @@ def _checks(server: Started, cores: int, full_per_s: float, seconds: float) -> l
         )
         with CpuTime(server.pid).running() as cpu:
             measured = run(server.grpc_url, Articles(seed=arrivals.seed), arrivals)
-        latency_ms = [one.latency_ms for one in measured.sent if one.outcome is Outcome.ANSWERED]
+        latency_ms = [one.latency_ms for one in measured.sent if one.outcome is RequestOutcome.ANSWERED]
         if not latency_ms:
             raise BenchmarkError(
                 f"no request was answered at {arrivals.rate_per_s:g} a second: {_why(measured.reasons)}"
@@ -256,8 +255,8 @@ def _checks(server: Started, cores: int, full_per_s: float, seconds: float) -> l
             )
         )
         log.info(
-            "check, %d cores, %.1f requests/s: p50 %.0f ms, p99 %.0f ms, %d of %d lost", cores, arrivals.rate_per_s,
-            p50, p99, measured.lost, len(measured.sent),
+            "check, %d cores, %.1f requests/s: p50 %.0f ms, p99 %.0f ms, %d of %d not answered", cores,
+            arrivals.rate_per_s, p50, p99, measured.lost, len(measured.sent),
         )  # fmt: skip
     return found
 

@@ -7,15 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import matplotlib as mpl
-
-mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from benchmarks.load.open_loop.pictures import BAD, GOOD, INK, PALE, SECOND, save, style, where
-from infolens.contract import ENSEMBLE
+from benchmarks.common.charts import BAD, GOOD, INK, PALE, SECOND, save, style, where
+from infolens.contract import INFO_LENS
 
 from .data import TYPICAL_WORDS, Measured
 from .plan import BOUND_MS, DRAWN, Plan
@@ -23,12 +20,12 @@ from .service_times import FRONT, Chains, Sample
 
 AROUND: Final = "everything around"
 _COLOURS: Final = (GOOD, "#7fb8a4", SECOND, "#a9743c", "#6f8fa3")
-"""Of the tasks; `AROUND` has `INK`."""
+"""Colours of the tasks; `AROUND` has `INK`."""
 
 
 def group_ms(sample: Sample, chains: Chains) -> dict[str, float]:
     """CPU time by what a reader knows of the stages: the tasks, and `AROUND`."""
-    groups = {**chains, AROUND: (ENSEMBLE, FRONT)}
+    groups = {**chains, AROUND: (INFO_LENS, FRONT)}
     return {group: sum(sample.cpu_ms[stage] for stage in stages) for group, stages in groups.items()}
 
 
@@ -41,7 +38,7 @@ def draw_cost(measured: Measured, path: Path) -> None:
     )
     chains = measured.times.chains
     colours = {**dict(zip(chains, itertools.cycle(_COLOURS), strict=False)), AROUND: INK}
-    most = max(one.server_ms for _, _, samples in panels for one in samples.values())
+    highest_ms = max(one.server_ms for _, _, samples in panels for one in samples.values())
     figure, all_axes = plt.subplots(
         1, 3, figsize=(11.5, 5.2), layout="constrained", sharey=True, width_ratios=[len(p[2]) for p in panels]
     )
@@ -60,7 +57,7 @@ def draw_cost(measured: Measured, path: Path) -> None:
         axes.set_xticks(range(len(samples)), list(samples))
         axes.set_xlabel(label)
         axes.set_title(title, fontsize=10.5, color=INK)
-        axes.set_ylim(0, most * 1.3)
+        axes.set_ylim(0, highest_ms * 1.3)
     all_axes[0].set_ylabel("CPU time of one article, in milliseconds of one core")
     handles = [Rectangle((0, 0), 1, 1, color=colour) for colour in colours.values()]
     all_axes[0].legend(handles, list(colours), loc="upper left", frameon=False, fontsize=9)

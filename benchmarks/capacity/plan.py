@@ -17,8 +17,8 @@ from .deployed import (
     BOUNDS_MS,
     HEAD_ROOM,
     WANTED_PER_S,
-    Deployment,
-    Workload,
+    DeployedModels,
+    SimulatedLoad,
     check_fits,
     replicas,
     requests_of,
@@ -30,7 +30,7 @@ from .service_times import ServiceTimes
 SIMULATED_CORES: Final = (1, 2, 4, 8, 16, 32)
 REPLICA_CORES: Final = (2, 4, 8)
 BOUND_MS: Final = 500.0
-"""Of the growth with cores."""
+"""The bound on the p99 for which growth with cores is simulated."""
 DRAWN: Final = 4000
 """Articles of each simulated rate of a drawn line."""
 _LINE: Final = np.linspace(0.1, 1.0, 19)
@@ -51,12 +51,12 @@ class Checked:
 
     @property
     def p50_error(self) -> float:
-        """Of the simulation, relative to what was measured: 0.1 is 10 % too slow."""
+        """Error of the simulated p50, relative to the measured one: 0.1 is 10 % too slow."""
         return self.p50_ms / self.check.p50_ms - 1
 
     @property
     def p99_error(self) -> float:
-        """As `p50_error`."""
+        """Error of the simulated p99, as `p50_error`."""
         return self.p99_ms / self.check.p99_ms - 1
 
 
@@ -95,16 +95,16 @@ class Plan:
     """Highest rate of one replica by its cores and the bound in milliseconds."""
 
 
-def make_plan(measured: Measured, deployment: Deployment) -> Plan:
+def make_plan(measured: Measured, deployment: DeployedModels) -> Plan:
     """Simulate everything that the page shows: about half a minute.
 
     Raises:
         BenchmarkError: The measurement is of other models than those that are deployed.
     """
     check_fits(measured.times, deployment)
-    work = Workload(times=measured.times)
+    work = SimulatedLoad(times=measured.times)
     # As many articles at low rates, for smooth lines.
-    drawn = replace(work, seconds=1e9, most=DRAWN)
+    drawn = replace(work, seconds=1e9, maximum_requests=DRAWN)
     full_per_s, lines = {}, {}
     for cores in measured.by_cores:
         # A server on fewer cores leaves the load generator one of its own.
@@ -144,11 +144,11 @@ def make_plan(measured: Measured, deployment: Deployment) -> Plan:
     )
 
 
-def _checked(times: ServiceTimes, deployment: Deployment, most_cores: int, check: Check) -> Checked:
+def _checked(times: ServiceTimes, deployment: DeployedModels, all_cores: int, check: Check) -> Checked:
     arrivals = Arrivals(rate_per_s=check.rate_per_s, seconds=check.seconds, warmup_s=check.warmup_s, seed=check.seed)
     due_s, articles = np.array(arrivals.due_s()), Articles(seed=check.seed)
     words = np.array([len(next(articles).text.split()) for _ in due_s])
-    server = server_of(times, deployment, check.cores, client=check.cores == most_cores)
+    server = server_of(times, deployment, check.cores, client=check.cores == all_cores)
     latency_ms = simulate(server, requests_of(times, words, due_s)).latency_ms[due_s >= check.warmup_s]
     answered = latency_ms[np.isfinite(latency_ms)]
     p50, p99 = np.percentile(answered, (50, 99), method="inverted_cdf")

@@ -51,7 +51,7 @@ class Station:
     instances: int = MANY
     """Executions at the same time."""
     max_batch: int = 1
-    """Most requests in an execution."""
+    """Maximum requests in an execution."""
     batch_share: float = 1.0
     """CPU time of each further request in a batch, relative to what it takes alone."""
 
@@ -108,7 +108,7 @@ class Simulated:
     """What became of the requests."""
 
     latency_ms: Floats
-    """Of each request, from arrival to answer; infinite where it was refused."""
+    """One value a request, from arrival to answer; infinite where it was refused."""
     seconds: float
     """From the first arrival to the last answer."""
     busy_s: float

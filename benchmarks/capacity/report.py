@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.load.output import write_whole
+from benchmarks.common.reports import write_json, write_text
 
 from .data import TYPICAL_WORDS, Measured, measured_document
 from .deployed import BOUNDS_MS, HEAD_ROOM, replicas
@@ -17,7 +16,7 @@ from .pictures import draw_check, draw_cores, draw_cost, group_ms
 from .plan import BOUND_MS, Plan, plan_document, replicas_document
 from .service_times import CLIENT, FRONT, Sample
 
-COST, CORES, CHECK = "capacity-cost.png", "capacity-cores.png", "capacity-check.png"
+COST, CORES, CHECK = "cost.png", "cores.png", "check.png"
 _OTHER_MACHINES: Final = (
     "python -m benchmarks load --find-max --p99-ms 500              # on one replica: its highest rate R",
     "python -m benchmarks capacity --replica-per-s R --wanted 200   # how many of them",
@@ -61,8 +60,8 @@ def write_capacity(
     draw_check(measured, plan, out / CHECK)
     found = document(measured, plan, wanted_per_s, command)
     return [
-        write_whole(out / "capacity.md", markdown(measured, plan, wanted_per_s, command)),
-        write_whole(out / "capacity.json", json.dumps(found, indent=1) + "\n"),
+        write_text(out / "capacity.md", markdown(measured, plan, wanted_per_s, command)),
+        write_json(out / "capacity.json", found),
         *(out / name for name in (COST, CORES, CHECK)),
     ]
 
@@ -131,7 +130,7 @@ def _replicas(plan: Plan, wanted_per_s: Sequence[float]) -> list[str]:
         "- For 4 and 8 cores, instances of every model and `max_running` grow in proportion to the cores "
         "(`export/repository/deployment.py`), and `max_wait_ms` is half the bound.",
         "- A refused article counts as one that is late. The load comes from other machines. What was "
-        "measured with all on one machine stands in [`load.md`](load.md).",
+        "measured with all on one machine stands in [`load.md`](../load/load.md).",
         "",
     ]
 
@@ -150,9 +149,9 @@ def _other_machines() -> list[str]:
 
 
 def _cost(measured: Measured) -> list[str]:
-    times, most = measured.times, measured.times.full[-1]
-    longest_share = sum(most.cpu_ms[tokenizer] for tokenizer, *_ in times.chains.values()) / most.server_ms
-    groups = list(group_ms(most, times.chains))
+    times, longest = measured.times, measured.times.full[-1]
+    tokenizers_share = sum(longest.cpu_ms[tokenizer] for tokenizer, *_ in times.chains.values()) / longest.server_ms
+    groups = list(group_ms(longest, times.chains))
     return [
         "## What an article costs",
         "",
@@ -172,8 +171,8 @@ def _cost(measured: Measured) -> list[str]:
         ),
         "",
         "Each model reads the beginning of an article only (its model card says how many tokens), so for long ones "
-        f"only the tokenizers' cost grows: {100 * longest_share:.0f} % of an article of {most.words} words. By stage, "
-        "with all cores busy:",
+        f"only the tokenizers' cost grows: {100 * tokenizers_share:.0f} % of an article of {longest.words} words. By "
+        "stage, with all cores busy:",
         "",
         "| stage | " + " | ".join(f"{one.words} words" for one in times.full) + " | next one in a batch |",
         "|---|" + "---:|" * (len(times.full) + 1),

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from benchmarks.common.served import Served
 from benchmarks.common.server import BenchmarkError
-from infolens.contract import CONTRACTS, ENSEMBLE
+from infolens.contract import CONTRACTS, INFO_LENS
 
 CLIENT, FRONT = "load generator", "tritonserver"
 Chains = Mapping[str, tuple[str, ...]]
 """Models that a request passes one after another, by task; the chains run side by side."""
-LENGTHS_WORDS: Final = (50, 150, 300, 400, 600, 1200, 2400)
+MEASURED_LENGTHS_WORDS: Final = (50, 150, 300, 400, 600, 1200, 2400)
 
 
 def chains_of(served: Served) -> dict[str, tuple[str, ...]]:
@@ -38,7 +38,7 @@ def batching_of(chains: Chains) -> tuple[str, ...]:
 
 def stages_of(chains: Chains) -> tuple[str, ...]:
     """Everything that takes CPU time for a request; `FRONT` holds the launcher, too."""
-    return (FRONT, ENSEMBLE, *batching_of(chains), CLIENT)
+    return (FRONT, INFO_LENS, *batching_of(chains), CLIENT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class Sample:
 
     @property
     def server_ms(self) -> float:
-        """Of all stages but the client."""
+        """CPU time of all stages but the client, in milliseconds for each request."""
         return sum(value for name, value in self.cpu_ms.items() if name != CLIENT)
 
     @property
@@ -160,7 +160,7 @@ def edges_words(words: int, tokens: int, limit: int | None, buckets: Sequence[in
     Args:
         words: Length of an article,
         tokens: and its tokens.
-        limit: Most tokens that the model reads; None when the article was read whole.
+        limit: Maximum tokens that the model reads; None when the article was read whole.
         buckets: Token lengths, ascending.
     """
     return tuple(bucket * words / tokens for bucket in buckets if limit is None or bucket < limit)

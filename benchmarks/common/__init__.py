@@ -1,1 +1,1 @@
-"""What several benchmarks share: the server, its repository, articles, requests, measurements."""
+"""What several benchmarks share: the server, its repository, articles, requests, measurements, and reports."""

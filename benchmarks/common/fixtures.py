@@ -26,7 +26,7 @@ _BYTES_SPECIALS: Final = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 _WORDPIECE_SPECIALS: Final = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _UNIGRAM_SPECIALS: Final = ("<unk>", "<s>", "</s>", "<cls>", "<sep>", "<pad>", "<mask>", "<eod>", "<eop>")
 _TOKENS: Final = 1800
-"""Most tokens of a vocabulary."""
+"""Maximum tokens of a vocabulary."""
 
 
 class FixtureSize(StrEnum):
@@ -95,7 +95,7 @@ def make_checkpoint(shape: Shape, size: FixtureSize, entries: dict[str, Any]) ->
         model.generation_config.update(**shape.generation)
     backend = TOKENIZERS[shape.tokenizer]()
     tokenizer_class = getattr(library, shape.tokenizer_class)
-    return model, tokenizer_class(tokenizer_object=backend, model_max_length=shape.most_tokens)
+    return model, tokenizer_class(tokenizer_object=backend, model_max_length=shape.maximum_tokens)
 
 
 def _labelled(contract: TaskContract) -> dict[str, Any]:

@@ -10,34 +10,19 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final
 
 import grpc
 import numpy as np
 from hdrh.histogram import HdrHistogram
 
-from infolens import Article, RequestTimeoutError, ServerError, ServerOverloadedError
+from infolens import Article
 
-from .wire import METHOD, encode, failure
+from .wire import METHOD, RequestOutcome, encode, open_channel, outcome_of, reason_of
 
 PERCENTILES: Final = (50.0, 90.0, 95.0, 99.0, 99.9)
 _LONGEST_US: Final = 120_000_000
-
-
-class Outcome(StrEnum):
-    """What became of a request."""
-
-    ANSWERED = "answered"
-    REFUSED = "refused"
-    """The server said at once that it is too busy."""
-    LATE = "late"
-    """No answer within its time-out."""
-    FAILED = "failed"
-    LEFT = "left"
-    """The caller went away before the answer, as it was told to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +38,9 @@ class Arrivals:
     kind: str = "info_lens"
     """One of `benchmarks.common.wire.kinds`."""
     timeout_s: float = 10.0
-    """Of each request."""
+    """Time-out of each request."""
     settings: Mapping[str, float] = field(default_factory=dict)
-    """Of the summary, such as ``num_beams``."""
+    """Settings of the summary, such as ``num_beams``."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -86,7 +71,7 @@ class Sent:
     """From the end of the warm-up."""
     latency_ms: float
     """From the moment when it was due to its answer, refusal or failure."""
-    outcome: Outcome
+    outcome: RequestOutcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,21 +86,21 @@ class Run:
     behind_p99_ms: float
     """How far the generator itself was behind its own schedule."""
 
-    def count(self, outcome: Outcome) -> int:
+    def count(self, outcome: RequestOutcome) -> int:
         """Requests with this outcome."""
         return sum(one.outcome is outcome for one in self.sent)
 
     @property
     def lost(self) -> int:
         """Requests that somebody waited for, without an answer."""
-        return len(self.sent) - self.count(Outcome.ANSWERED) - self.count(Outcome.LEFT)
+        return len(self.sent) - self.count(RequestOutcome.ANSWERED) - self.count(RequestOutcome.LEFT)
 
     @property
     def answered_per_s(self) -> float:
         """Answers by seconds of the measurement."""
-        return self.count(Outcome.ANSWERED) / self.arrivals.seconds
+        return self.count(RequestOutcome.ANSWERED) / self.arrivals.seconds
 
-    def percentiles_ms(self, outcome: Outcome = Outcome.ANSWERED) -> dict[float, float]:
+    def percentiles_ms(self, outcome: RequestOutcome = RequestOutcome.ANSWERED) -> dict[float, float]:
         """Latency at `PERCENTILES` and at 100 (the longest), 0 where there is none."""
         histogram = HdrHistogram(1, _LONGEST_US, 3)
         for one in self.sent:
@@ -174,7 +159,7 @@ async def _send(grpc_url: str, requests: Sequence[Due], arrivals: Arrivals) -> R
         await asyncio.wait_for(channel.channel_ready(), timeout=max(10.0, arrivals.timeout_s))
 
         async def one(request: Due, due_s: float) -> None:
-            outcome = Outcome.ANSWERED
+            outcome = RequestOutcome.ANSWERED
             call = infer(request.body, timeout=arrivals.timeout_s)
             try:
                 if request.leaves_s is None:
@@ -182,12 +167,14 @@ async def _send(grpc_url: str, requests: Sequence[Due], arrivals: Arrivals) -> R
                 else:
                     await asyncio.wait_for(call, request.leaves_s)
             except TimeoutError:
-                outcome = Outcome.LEFT
+                outcome = RequestOutcome.LEFT
             except grpc.aio.AioRpcError as error:
-                outcome = _understand(error, grpc_url, arrivals.timeout_s, reasons)
+                outcome = outcome_of(error)
+                if outcome is RequestOutcome.FAILED:
+                    reasons[reason_of(error)] += 1
             if request.at_s < 0:
                 nonlocal warmup_answered
-                warmup_answered += outcome is Outcome.ANSWERED
+                warmup_answered += outcome is RequestOutcome.ANSWERED
             else:
                 sent.append(Sent(due_s=request.at_s, latency_ms=1e3 * (loop.time() - due_s), outcome=outcome))
 
@@ -209,90 +196,3 @@ async def _send(grpc_url: str, requests: Sequence[Due], arrivals: Arrivals) -> R
         warmup_answered=warmup_answered,
         behind_p99_ms=float(np.percentile(behind_ms, 99)) if behind_ms else 0.0,
     )
-
-
-def open_channel(grpc_url: str) -> grpc.aio.Channel:
-    """A channel to a server; no proxy stands between it and a load test."""
-    return grpc.aio.insecure_channel(grpc_url.removeprefix("grpc://"), options=[("grpc.enable_http_proxy", 0)])
-
-
-def _meaning(error: grpc.aio.AioRpcError, server: str, timeout_s: float) -> ServerError:
-    return failure(error.code().name, error.details() or "", server=server, timeout_s=timeout_s)
-
-
-def _understand(error: grpc.aio.AioRpcError, server: str, timeout_s: float, reasons: Counter[str]) -> Outcome:
-    meaning = _meaning(error, server, timeout_s)
-    if isinstance(meaning, ServerOverloadedError):
-        return Outcome.REFUSED
-    if isinstance(meaning, RequestTimeoutError):
-        return Outcome.LATE
-    reasons[str(meaning)] += 1
-    return Outcome.FAILED
-
-
-def closed_loop_per_s(
-    grpc_url: str,
-    articles: Iterator[Article],
-    *,
-    in_flight: int = 16,
-    seconds: float = 8.0,
-    warmup_s: float = 1.0,
-    kind: str = "info_lens",
-    settings: Mapping[str, float] | None = None,
-    watched: AbstractContextManager[object] | None = None,
-) -> float:
-    """Answers a second with ``in_flight`` requests under way at any time: what a server can do at all.
-
-    Args:
-        grpc_url: The server.
-        articles: One for each request; who is refused asks again.
-        in_flight: Users, each of whom waits for an answer before the next request.
-        seconds: How long answers are counted, after ``warmup_s``.
-        warmup_s: Before it.
-        kind: One of `benchmarks.common.wire.kinds`.
-        settings: Of the summary.
-        watched: Entered while answers are counted.
-
-    Raises:
-        ServerError: A request fails for another reason than a busy server.
-    """
-    timeout_s = 30.0
-
-    async def measure() -> float:
-        answered, ended = 0, False
-        async with open_channel(grpc_url) as channel:
-            infer = channel.unary_unary(METHOD)
-
-            async def user() -> None:
-                nonlocal answered
-                while not ended:
-                    body = encode(next(articles), kind=kind, timeout_s=timeout_s, settings=settings)
-                    try:
-                        await infer(body, timeout=timeout_s)
-                    except grpc.aio.AioRpcError as error:
-                        meaning = _meaning(error, grpc_url, timeout_s)
-                        if not isinstance(meaning, ServerOverloadedError):
-                            raise meaning from error
-                        await asyncio.sleep(0.01)
-                    else:
-                        answered += 1
-
-            async def count() -> int:
-                nonlocal ended
-                await asyncio.sleep(warmup_s)
-                with watched or nullcontext():
-                    first = answered
-                    await asyncio.sleep(seconds)
-                    counted = answered - first
-                ended = True
-                return counted
-
-            users = asyncio.gather(*(user() for _ in range(in_flight)))
-            counting = asyncio.create_task(count())
-            await asyncio.wait((users, counting), return_when=asyncio.FIRST_EXCEPTION)
-            counting.cancel()
-            await users
-            counted = await counting
-        return counted / seconds
-
-    return asyncio.run(measure())

@@ -15,11 +15,11 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from infolens import ModelUnavailableError
-from infolens._transports.failures import to_error
+from infolens import Client
 from infolens.contract import CONTRACTS, ServedModel, Task
 
 from .server import BenchmarkError
+from .wire import NO_PROXY, grpc_address, reason_of
 
 Served = Mapping[Task, ServedModel]
 """The models of each task, in the order of the contract."""
@@ -75,23 +75,26 @@ def serving_now(grpc_url: str) -> dict[Task, ServedModel]:
         grpc_url: Such as ``grpc://127.0.0.1:8001``.
 
     Raises:
-        BenchmarkError: The server answers no task, or an ensemble is not of three models.
-        ServerError: It does not tell its configuration.
+        BenchmarkError: The server answers no task, does not tell its configuration, or an ensemble is not of three
+            models.
+        ServerError: It cannot be reached.
     """
+    with Client(grpc_url) as client:
+        ready = client.status(timeout_s=_TIMEOUT_S).models
     found = {}
-    with grpc.insecure_channel(grpc_url.removeprefix("grpc://"), options=[("grpc.enable_http_proxy", 0)]) as channel:
+    with grpc.insecure_channel(grpc_address(grpc_url), options=NO_PROXY) as channel:
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         for task, contract in CONTRACTS.items():
+            if not ready.get(contract.ensemble):
+                continue
+            request = service_pb2.ModelConfigRequest(name=contract.ensemble)
             try:
-                request = service_pb2.ModelConfigRequest(name=contract.ensemble)
                 answer = stub.ModelConfig(request, timeout=_TIMEOUT_S)
             except grpc.RpcError as error:
-                meaning = to_error(
-                    code=error.code().name, message=error.details() or "", server=grpc_url, timeout_s=_TIMEOUT_S
-                )
-                if isinstance(meaning, ModelUnavailableError):
-                    continue
-                raise meaning from error
+                raise BenchmarkError(
+                    f"the server at {grpc_url} does not tell how {contract.ensemble} is run ({reason_of(error)}); look "
+                    "at its log"
+                ) from error
             found[task] = served_model(task, answer.config)
     if not found:
         raise BenchmarkError(f"the server at {grpc_url} answers no task: it has none of {_ensembles()}")

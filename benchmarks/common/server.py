@@ -35,6 +35,22 @@ class Started:
     """Seconds from the start to readiness."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The server that is measured."""
+
+    grpc_url: str
+    metrics_url: str | None = None
+    """None when they cannot be had: then there is no breakdown by model."""
+    pid: int | None = None
+    """Process of its launcher; None when it runs elsewhere: then nothing is said of its processes."""
+
+    @classmethod
+    def of(cls, server: Started) -> Target:
+        """The target that a started server is."""
+        return cls(grpc_url=server.grpc_url, metrics_url=server.metrics_url, pid=server.pid)
+
+
 @contextmanager
 def started_server(options: Sequence[str] = (), *, timeout_s: float = 300.0) -> Iterator[Started]:
     """``python -m serving`` on free ports with more ``options`` of its command line, ended afterwards.

@@ -1,7 +1,7 @@
 """What a measurement must know of an architecture: one record each, keyed by the ``model_type`` of a checkpoint.
 
 A record says how a checkpoint with random weights is made, which tokens stand around an article, how much one call is
-given, and which entries of the configuration the least possible time is counted from. Only what is measured beside
+given, and from which entries of the configuration the minimum time is computed. Only what is measured beside
 other engines needs one: a running server is measured whatever it serves. It imports the standard library alone, since
 the peers' environment reads it too.
 """
@@ -56,7 +56,7 @@ class Shape:
     tokenizer_class: str
     tokenizer: str
     """How its tokenizer is trained: a name of `fixtures.TOKENIZERS`."""
-    most_tokens: int
+    maximum_tokens: int
     """Longest input of the published model."""
     settings: Mapping[str, Any]
     """Further entries of the configuration."""
@@ -91,7 +91,7 @@ _BART: Final = Shape(
     config_class="BartConfig",
     tokenizer_class="BartTokenizerFast",
     tokenizer="bytes",
-    most_tokens=1024,
+    maximum_tokens=1024,
     settings={
         "max_position_embeddings": 1024,
         "bos_token_id": 0,
@@ -133,7 +133,7 @@ _DISTILBERT: Final = Shape(
     config_class="DistilBertConfig",
     tokenizer_class="DistilBertTokenizerFast",
     tokenizer="wordpiece",
-    most_tokens=512,
+    maximum_tokens=512,
     settings={"pad_token_id": 0},
 )
 
@@ -157,7 +157,7 @@ _XLNET: Final = Shape(
     config_class="XLNetConfig",
     tokenizer_class="XLNetTokenizerFast",
     tokenizer="unigram",
-    most_tokens=512,
+    maximum_tokens=512,
     settings={"pad_token_id": 5},
 )
 

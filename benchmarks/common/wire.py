@@ -1,41 +1,63 @@
-"""Requests as bytes, made before they are due: what the load generator does per request is to send them.
+"""Requests as bytes, made before they are due, so that sending is all that the load generator does for a request.
 
 The generator shares a machine with the server that it measures, so every microsecond of its own counts. The SDK takes
-about 1.7 ms of CPU a request; this takes a sixth of it. How a failed answer is understood is the SDK's own table.
+about 1.7 ms of CPU a request; this takes a sixth of it. A failed call is read from its gRPC status; tests hold that
+against what the SDK raises for the same call.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Final
 
+import grpc
 import numpy as np
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import serialize_byte_tensor
 
-from infolens import Article, ServerError
-from infolens._transports.failures import to_error
-from infolens.contract import CONTRACTS, ENSEMBLE, TEXT, TITLE, SummarySetting, Task
+from infolens import Article
+from infolens.contract import CONTRACTS, INFO_LENS, TEXT, TITLE, SummarySetting, Task
 
 METHOD: Final = "/inference.GRPCInferenceService/ModelInfer"
+NO_PROXY: Final = (("grpc.enable_http_proxy", 0),)
+"""Options of a channel: no proxy stands between a server and what measures it."""
 _NUMPY: Final = {"INT32": np.int32, "FP32": np.float32}
+_BUSY: Final = re.compile(r"server is busy|max(imum)? queue size|queue is full|too many requests", re.IGNORECASE)
+"""What Triton and ``fan_out`` say, under the status UNAVAILABLE, when they refuse a request that would have to wait."""
+_EXPIRED: Final = re.compile(r"timeout expired", re.IGNORECASE)
+"""What they say of a request whose time was up before it ran."""
+
+
+class RequestOutcome(StrEnum):
+    """What became of a request."""
+
+    ANSWERED = "answered"
+    REFUSED = "refused"
+    """The server said at once that it is too busy."""
+    LATE = "late"
+    """No answer within its time-out."""
+    FAILED = "failed"
+    LEFT = "left"
+    """The caller went away before the answer, as it was told to."""
 
 
 def kinds() -> tuple[str, ...]:
     """What can be asked: all answers at once, or one task alone."""
-    return (ENSEMBLE, *(task.value for task in Task))
+    return (INFO_LENS, *(task.value for task in Task))
 
 
 def tasks_of(kind: str) -> tuple[Task, ...]:
     """The tasks that one of `kinds` asks for."""
-    if kind == ENSEMBLE:
+    if kind == INFO_LENS:
         return tuple(task for task, contract in CONTRACTS.items() if contract.by_default)
     return (Task(kind),)
 
 
 def model_of(kind: str) -> str:
     """The model that answers one of `kinds`."""
-    return ENSEMBLE if kind == ENSEMBLE else CONTRACTS[Task(kind)].ensemble
+    return INFO_LENS if kind == INFO_LENS else CONTRACTS[Task(kind)].ensemble
 
 
 def settings_of(*tasks: Task) -> dict[str, SummarySetting]:
@@ -70,6 +92,26 @@ def encode(article: Article, *, kind: str, timeout_s: float, settings: Mapping[s
     return encoded
 
 
-def failure(code: str, message: str, *, server: str, timeout_s: float) -> ServerError:
-    """What the SDK would raise for a failed call; ``code`` is the name of a gRPC status."""
-    return to_error(code=code, message=message, server=server, timeout_s=timeout_s)
+def grpc_address(url: str) -> str:
+    """The address that gRPC takes, ``127.0.0.1:8001`` of ``grpc://127.0.0.1:8001``."""
+    return url.removeprefix("grpc://")
+
+
+def open_channel(grpc_url: str) -> grpc.aio.Channel:
+    """A channel for many requests at once to the server at ``grpc_url``, such as ``grpc://127.0.0.1:8001``."""
+    return grpc.aio.insecure_channel(grpc_address(grpc_url), options=NO_PROXY)
+
+
+def outcome_of(error: grpc.RpcError) -> RequestOutcome:
+    """What a call that ended with an error comes to: refused, late, or failed for any other reason."""
+    code, message = error.code(), error.details() or ""
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED or (code is grpc.StatusCode.UNAVAILABLE and _BUSY.search(message)):
+        return RequestOutcome.REFUSED
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED or _EXPIRED.search(message):
+        return RequestOutcome.LATE
+    return RequestOutcome.FAILED
+
+
+def reason_of(error: grpc.RpcError) -> str:
+    """Status and message of a call that ended with an error, in one line."""
+    return f"{error.code().name}: {' '.join((error.details() or 'no reason was given').split())}"

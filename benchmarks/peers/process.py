@@ -56,7 +56,7 @@ class Worker:
 
         Args:
             python: The interpreter of the environment that has the engine.
-            job: What is loaded, and with how many threads; see `peer_worker`.
+            job: What is loaded, and with how many threads; see `worker`.
             log: Where what it prints goes.
             environment: Its environment variables.
             timeout_s: How long the load and each turn may take.
@@ -103,10 +103,10 @@ class Worker:
         inputs: Mapping[str, npt.NDArray[Any]],
         generation: Mapping[str, Any] | None,
         *,
-        least_s: float = 0.0,
-        most_runs: int = 1,
+        minimum_s: float = 0.0,
+        maximum_runs: int = 1,
     ) -> tuple[list[float], list[list[Any]]]:
-        """Run the engine until ``least_s`` have passed, ``most_runs`` times at most, once at least.
+        """Run the engine until ``minimum_s`` have passed, ``maximum_runs`` times at most, but at least once.
 
         Returns:
             The seconds of each run, and the rows of the last answer.
@@ -115,7 +115,7 @@ class Worker:
             WorkerError: The engine failed, ended, or took too long.
         """
         arrays = {name: {"dtype": str(array.dtype), "rows": array.tolist()} for name, array in inputs.items()}
-        turn = {"inputs": arrays, "generation": generation, "least_s": least_s, "most_runs": most_runs}
+        turn = {"inputs": arrays, "generation": generation, "minimum_s": minimum_s, "maximum_runs": maximum_runs}
         answer = self._ask(turn)
         return answer["seconds"], answer["answer"]
 
@@ -181,7 +181,7 @@ def cpu_s(pids: Sequence[int]) -> float:
 
 
 def peak_bytes(pids: Sequence[int]) -> int:
-    """The sum over the processes and their children of the most resident memory that each ever had (VmHWM)."""
+    """The peak resident memory (VmHWM) of the processes and their children, summed, in bytes."""
     total = 0
     for process in _family(pids):
         with contextlib.suppress(OSError):

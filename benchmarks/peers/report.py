@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
+from matplotlib.figure import Figure
+
+from benchmarks.common.charts import save
+from benchmarks.common.machine import Machine
+from benchmarks.common.reports import write_json, write_text
 from benchmarks.common.shapes import shape_of
 from infolens.contract import CONTRACTS, AnswerKind, Task
-from infolens.machine import Machine
 
-from .run import EXACT, LABELS, OURS, REFERENCE, Measured, TaskMeasurement
+from .run import EXACT, LABELS, OURS, REFERENCE, EngineMeasurement, TaskMeasurement
 from .timings import Spread, agreement, largest_difference, ratios
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Comparison:
-    """How answers are held against those of the engine `EXACT`."""
+    """How answers are compared with those of the engine `EXACT`."""
 
     key: str
     """In the document."""
@@ -68,19 +71,19 @@ def document(found: TaskMeasurement, machine: Machine, day: date) -> dict[str, A
         "batches": [
             {
                 "articles": batch,
-                "least_possible_s": least_s,
+                "floor_s": minimum_s,
                 "engines": [
-                    _figures(measured, engines, batch, least_s, _COMPARISONS[CONTRACTS[found.workload.task].answers])
+                    _figures(measured, engines, batch, minimum_s, _COMPARISONS[CONTRACTS[found.workload.task].answers])
                     for measured in found.engines
                     if measured.status == "measured"
                 ],
             }
-            for batch, least_s in found.least_s.items()
+            for batch, minimum_s in found.minimum_s.items()
         ],
     }
 
 
-def _engine(measured: Measured) -> dict[str, Any]:
+def _engine(measured: EngineMeasurement) -> dict[str, Any]:
     facts = {"engine": measured.engine, "label": LABELS[measured.engine], "status": measured.status}
     if measured.status != "measured":
         return {**facts, "reason": measured.reason}
@@ -89,7 +92,11 @@ def _engine(measured: Measured) -> dict[str, Any]:
 
 
 def _figures(
-    measured: Measured, engines: Mapping[str, Measured], batch: int, least_s: float, comparison: _Comparison
+    measured: EngineMeasurement,
+    engines: Mapping[str, EngineMeasurement],
+    batch: int,
+    minimum_s: float,
+    comparison: _Comparison,
 ) -> dict[str, Any]:
     rounds = measured.seconds[batch]
     spread = Spread.of(rounds)
@@ -98,7 +105,7 @@ def _figures(
         "rounds_s": rounds,
         "call_s": asdict(spread),
         "articles_per_s": batch / spread.median,
-        "times_least_possible": spread.median / least_s,
+        "times_floor": spread.median / minimum_s,
     }
     reference, exact = engines.get(REFERENCE), engines.get(EXACT)
     if reference and reference.status == "measured":
@@ -121,10 +128,10 @@ def markdown(doc: Mapping[str, Any], picture: str) -> str:
         f"# {doc['task'].capitalize()}: Info Lens and its peers",
         "",
         f"{_machine(doc)}; {doc['date']}. {_model(doc)}: {doc['workload']['text']}; {_threads(doc)} each, "
-        f"{doc['rounds']} rounds in which the engines take turns; medians, with least and most in brackets. "
+        f"{doc['rounds']} rounds in which the engines take turns; medians, with minimum and maximum in brackets. "
         '"Against" says how many times as long it takes; against Info Lens, round by round.',
         "",
-        f"The floor is the least time that the work can take at the rates measured here: "
+        f"The floor is the shortest time in which the work can be done at the rates measured here: "
         f"{rates['bandwidth_bytes_per_s'] / 1e9:.0f} GB/s from memory, {rates['int8_operations_per_s'] / 1e9:.0f} "
         f"int8 and {rates['fp32_operations_per_s'] / 1e9:.0f} fp32 G operations/s. "
         "`benchmarks/peers/roofline.py` holds the formulas.",
@@ -140,8 +147,10 @@ def markdown(doc: Mapping[str, Any], picture: str) -> str:
         lines += [
             _row(labels[figures["engine"]], batch["articles"], figures, comparison) for figures in batch["engines"]
         ]
-        least = batch["least_possible_s"]
-        lines.append(f"| *floor* | {batch['articles']} | {_ms(least)} | {batch['articles'] / least:.2f} | | 1.0 | |")
+        floor_s = batch["floor_s"]
+        lines.append(
+            f"| *floor* | {batch['articles']} | {_ms(floor_s)} | {batch['articles'] / floor_s:.2f} | | 1.0 | |"
+        )
     lines += ["", "| engine | load s | peak memory GB | versions | |", "|---|---:|---:|---|---|"]
     for engine in doc["engines"]:
         if engine["status"] == "measured":
@@ -159,12 +168,12 @@ def markdown(doc: Mapping[str, Any], picture: str) -> str:
 
 def _row(label: str, articles: int, figures: Mapping[str, Any], comparison: _Comparison) -> str:
     call, times = figures["call_s"], figures.get("times_infolens")
-    ratio = f"{times['median']:.2f} ({times['least']:.2f} to {times['most']:.2f})" if times else ""
+    ratio = f"{times['median']:.2f} ({times['minimum']:.2f} to {times['maximum']:.2f})" if times else ""
     same = comparison.words(figures[comparison.key]) if comparison.key in figures else ""
-    spread = f"{_ms(call['median'])} ({_ms(call['least'])} to {_ms(call['most'])})"
+    spread = f"{_ms(call['median'])} ({_ms(call['minimum'])} to {_ms(call['maximum'])})"
     return (
         f"| {label} | {articles} | {spread} | {figures['articles_per_s']:.2f} | {ratio} | "
-        f"{figures['times_least_possible']:.1f} | {same} |"
+        f"{figures['times_floor']:.1f} | {same} |"
     )
 
 
@@ -194,15 +203,12 @@ def _machine(doc: Mapping[str, Any]) -> str:
 
 
 def _model(doc: Mapping[str, Any]) -> str:
-    # Documents of before name no architecture: each was of its task's starter.
-    shape = shape_of(doc["workload"].get("architecture") or CONTRACTS[Task(doc["task"])].architecture)
+    shape = shape_of(doc["workload"]["architecture"])
     return shape.published if doc["size"] == "full" else f"{shape.name} of the size {doc['size']!r}, for tests"
 
 
-def plot(doc: Mapping[str, Any], path: Path) -> None:
+def draw_engines(doc: Mapping[str, Any], path: Path) -> None:
     """Draw the picture of one task as ``path`` (PNG): a bar for each engine and batch, the floor as a line."""
-    from matplotlib.figure import Figure
-
     labels = {engine["engine"]: engine["label"] for engine in doc["engines"]}
     batches = doc["batches"]
     longest = max((len(batch["engines"]) for batch in batches), default=0)
@@ -211,25 +217,24 @@ def plot(doc: Mapping[str, Any], path: Path) -> None:
     for axis, batch in zip(axes, batches, strict=True):
         calls = [figures["call_s"] for figures in batch["engines"]]
         medians = [call["median"] for call in calls]
-        errors = [[c["median"] - c["least"] for c in calls], [c["most"] - c["median"] for c in calls]]
+        errors = [[c["median"] - c["minimum"] for c in calls], [c["maximum"] - c["median"] for c in calls]]
         colours = ["#1f6f8b" if figures["engine"] in OURS else "#b9bec4" for figures in batch["engines"]]
         names = [labels[figures["engine"]] for figures in batch["engines"]]
         axis.barh(names, medians, color=colours, xerr=errors, error_kw={"ecolor": "#444444", "capsize": 2})
         for index, call in enumerate(calls):
             text = _seconds(call["median"])
-            axis.annotate(text, (call["most"], index), (5, 0), textcoords="offset points", va="center", fontsize=9)
-        axis.axvline(batch["least_possible_s"], color="#c8553d", linestyle="--", linewidth=1.2)
-        axis.set_xlim(0, 1.18 * max((call["most"] for call in calls), default=1.0))
+            axis.annotate(text, (call["maximum"], index), (5, 0), textcoords="offset points", va="center", fontsize=9)
+        axis.axvline(batch["floor_s"], color="#c8553d", linestyle="--", linewidth=1.2)
+        axis.set_xlim(0, 1.18 * max((call["maximum"] for call in calls), default=1.0))
         articles = "1 article" if batch["articles"] == 1 else f"{batch['articles']} articles"
-        least = _seconds(batch["least_possible_s"])
-        axis.set_title(f"{articles} a call (floor, dashed: {least})", fontsize=10)
+        axis.set_title(f"{articles} a call (floor, dashed: {_seconds(batch['floor_s'])})", fontsize=10)
         axis.set_xlabel("seconds a call, less is better")
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].invert_yaxis()
     figure.suptitle(f"{doc['task'].capitalize()}: {_model(doc)}, {doc['workload']['text']}", fontsize=11)
-    caption = f"{_machine(doc)}; {_threads(doc)}; {doc['date']}; median, least and most of {doc['rounds']} rounds"
+    caption = f"{_machine(doc)}; {_threads(doc)}; {doc['date']}; median, minimum and maximum of {doc['rounds']} rounds"
     figure.supxlabel(caption, fontsize=8, color="#555555")
-    figure.savefig(path, format="png", dpi=110, metadata={"Software": None})
+    save(figure, path, dpi=110)
 
 
 def _seconds(value: float) -> str:
@@ -237,14 +242,13 @@ def _seconds(value: float) -> str:
 
 
 def write(doc: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Write the three files of one task into ``folder``, each beside its place first; returns their paths."""
+    """Write the table, the document and the picture of one task into ``folder``; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    stem = f"peers-{doc['task']}" + ("" if doc["size"] == "full" else f"-{doc['size']}")
-    paths = [folder / f"{stem}.{kind}" for kind in ("md", "json", "png")]
-    partials = [path.with_name(f"{path.name}.partial") for path in paths]
-    partials[0].write_text(markdown(doc, paths[2].name), encoding="utf-8")
-    partials[1].write_text(json.dumps(doc, indent=1) + "\n", encoding="utf-8")
-    plot(doc, partials[2])
-    for partial, path in zip(partials, paths, strict=True):
-        partial.replace(path)
-    return paths
+    stem = doc["task"] if doc["size"] == "full" else f"{doc['task']}-{doc['size']}"
+    picture = folder / f"{stem}.png"
+    draw_engines(doc, picture)
+    return [
+        write_text(folder / f"{stem}.md", markdown(doc, picture.name)),
+        write_json(folder / f"{stem}.json", doc),
+        picture,
+    ]

@@ -1,4 +1,4 @@
-"""The least time that the work can take on this machine, from three rates that are measured on it.
+"""The minimum time that the work takes on this machine (the floor), from three rates that are measured on it.
 
 Rates: memory bandwidth (every thread reads its part of a buffer far larger than the caches), and the operations a
 second of large matrix products in ONNX Runtime, int8 (``MatMulInteger``, uint8 by int8) and fp32 (``MatMul``). An
@@ -58,13 +58,13 @@ class Operations:
     int8: float
     fp32: float = 0.0
 
-    def least_s(self, rates: Rates) -> float:
+    def minimum_s(self, rates: Rates) -> float:
         """Seconds, one kind after the other."""
         return self.int8 / rates.int8_operations_per_s + self.fp32 / rates.fp32_operations_per_s
 
 
-def least_time_s(workload: Workload, config: Mapping[str, int], batch: int, rates: Rates) -> float:
-    """The least time of one call with ``batch`` articles, seconds; the formulas are the module's.
+def minimum_time_s(workload: Workload, config: Mapping[str, int], batch: int, rates: Rates) -> float:
+    """The minimum time of one call with ``batch`` articles, seconds; the formulas are the module's.
 
     Args:
         workload: What is computed.
@@ -72,7 +72,9 @@ def least_time_s(workload: Workload, config: Mapping[str, int], batch: int, rate
         batch: Articles in the call.
         rates: What the machine can do.
     """
-    return _LEAST[CONTRACTS[workload.task].answers](workload, shape_of(workload.architecture), config, batch, rates)
+    return _MINIMUM_TIMES[CONTRACTS[workload.task].answers](
+        workload, shape_of(workload.architecture), config, batch, rates
+    )
 
 
 def _labels_s(workload: Workload, shape: Shape, config: Mapping[str, int], batch: int, rates: Rates) -> float:
@@ -80,7 +82,7 @@ def _labels_s(workload: Workload, shape: Shape, config: Mapping[str, int], batch
     full = layer_operations(batch, length, width, inner, products=shape.products)
     dense = 2 * batch * (2 * length * width**2 + 2 * width**2 + 2 * width * inner)
     last = Operations(int8=dense + 2 * shape.products * batch * length * width)
-    return (config[shape.layers] - 1) * full.least_s(rates) + last.least_s(rates)
+    return (config[shape.layers] - 1) * full.minimum_s(rates) + last.minimum_s(rates)
 
 
 def layer_operations(batch: int, length: int, width: int, inner: int, *, products: int = 2) -> Operations:
@@ -95,7 +97,7 @@ def _text_s(workload: Workload, shape: Shape, config: Mapping[str, int], batch: 
     length, width, layers = workload.tokens_in, config[shape.width], config[shape.decoder_layers]
     encoder = layer_operations(batch, length, width, config[shape.inner], products=shape.products)
     cross = Operations(int8=4 * batch * length * width**2)
-    total = config[shape.layers] * encoder.least_s(rates) + layers * cross.least_s(rates)
+    total = config[shape.layers] * encoder.minimum_s(rates) + layers * cross.minimum_s(rates)
     rows = batch * workload.generation.beams
     weights = layers * (6 * width**2 + 2 * width * config[shape.decoder_inner]) + config[shape.vocabulary] * width
     for past in range(1, workload.generation.tokens_out - 1):
@@ -103,17 +105,17 @@ def _text_s(workload: Workload, shape: Shape, config: Mapping[str, int], batch: 
         work = Operations(
             int8=2 * rows * weights + 4 * layers * rows * length * width, fp32=4 * layers * rows * past * width
         )
-        total += max(read / rates.bandwidth_bytes_per_s, work.least_s(rates))
+        total += max(read / rates.bandwidth_bytes_per_s, work.minimum_s(rates))
     return total
 
 
-_LEAST: Final[dict[AnswerKind, Callable[[Workload, Shape, Mapping[str, int], int, Rates], float]]] = {
+_MINIMUM_TIMES: Final[dict[AnswerKind, Callable[[Workload, Shape, Mapping[str, int], int, Rates], float]]] = {
     AnswerKind.TEXT: _text_s,
     AnswerKind.LABELS: _labels_s,
 }
 
 
-def measure_rates(threads: int, *, buffer_bytes: int = 2**30, rows: int = 1024, width: int = 4096) -> Rates:
+def measure_machine_rates(threads: int, *, buffer_bytes: int = 2**30, rows: int = 1024, width: int = 4096) -> Rates:
     """Measure the three rates with ``threads`` threads; takes some seconds.
 
     Args:

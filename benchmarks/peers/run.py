@@ -23,7 +23,7 @@ from .artefacts import CONFIG_NAME, converted, exported, graph_of
 from .conversion import NotOfferedError
 from .environment import CACHE, ensure_peers, worker_environment
 from .process import Worker, WorkerError, cpu_s, peak_bytes, settle
-from .roofline import Rates, least_time_s, measure_rates
+from .roofline import Rates, measure_machine_rates, minimum_time_s
 from .workload import Workload, articles, graph_inputs, workload_of
 
 _LOG = logging.getLogger(__name__)
@@ -57,10 +57,10 @@ class PeersConfig:
     """Articles in one call; without any, each task's own."""
     rounds: int = 5
     threads: int = 2
-    least_turn_s: float = 0.5
+    minimum_turn_s: float = 0.5
     """An engine's turn lasts at least this long, however short one call is."""
-    most_runs: int = 50
-    """Calls in one turn at most."""
+    maximum_runs: int = 50
+    """Maximum calls in one turn."""
     cache: Path = CACHE
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ class PeersConfig:
 
 
 @dataclass(kw_only=True)
-class Measured:
+class EngineMeasurement:
     """One engine on one task."""
 
     engine: str
@@ -88,7 +88,7 @@ class Measured:
     memory_bytes: int = 0
     """Peak resident memory of its processes."""
     idle_cores: float = 0.0
-    """The most CPU that it used while another engine had its turn, cores."""
+    """The maximum CPU that it used while another engine had its turn, in cores."""
     seconds: dict[int, list[float]] = field(default_factory=dict)
     """By batch: the median call of each round."""
     answers: dict[int, list[list[Any]]] = field(default_factory=dict)
@@ -104,9 +104,9 @@ class TaskMeasurement:
     rounds: int
     threads: int
     rates: Rates
-    least_s: dict[int, float]
-    """By batch: the least time that the work can take."""
-    engines: list[Measured]
+    minimum_s: dict[int, float]
+    """By batch: the minimum time that the work takes, in seconds."""
+    engines: list[EngineMeasurement]
 
 
 def measure(config: PeersConfig, rates: Rates | None = None) -> Iterator[TaskMeasurement]:
@@ -124,7 +124,7 @@ def measure(config: PeersConfig, rates: Rates | None = None) -> Iterator[TaskMea
     checkpoints = make_fixtures(config.fixtures, size, config.tasks)
     if rates is None:
         _LOG.info("==> measuring what this machine can do")
-        rates = measure_rates(config.threads)
+        rates = measure_machine_rates(config.threads)
     python: Path | BenchmarkError = Path(sys.executable)
     if set(config.engines) - set(OURS):
         try:
@@ -143,15 +143,15 @@ def measure(config: PeersConfig, rates: Rates | None = None) -> Iterator[TaskMea
             rounds=config.rounds,
             threads=config.threads,
             rates=rates,
-            least_s={batch: least_time_s(workload, shape, batch, rates) for batch in batches},
+            minimum_s={batch: minimum_time_s(workload, shape, batch, rates) for batch in batches},
             engines=engines,
         )
 
 
 def _measure_task(
     config: PeersConfig, workload: Workload, batches: Sequence[int], checkpoint: Path, python: Path | BenchmarkError
-) -> list[Measured]:
-    results = {engine: Measured(engine=engine) for engine in LABELS if engine in config.engines}
+) -> list[EngineMeasurement]:
+    results = {engine: EngineMeasurement(engine=engine) for engine in LABELS if engine in config.engines}
     with ExitStack() as stack:
         workers: dict[str, Worker] = {}
         for engine, result in results.items():
@@ -186,16 +186,16 @@ def _round(
     batch: int,
     number: int,
     workers: dict[str, Worker],
-    results: Mapping[str, Measured],
+    results: Mapping[str, EngineMeasurement],
 ) -> None:
-    """One turn of each engine, which another one begins in each round; an engine that fails leaves."""
+    """One turn of each engine; each round begins with another one, and an engine that fails takes no more turns."""
     names = list(workers)
     start = number % max(1, len(names))
     for engine in names[start:] + names[:start]:
         others = [name for name in workers if name != engine]
         before, began = {name: cpu_s(workers[name].watched) for name in others}, time.perf_counter()
         try:
-            seconds, _ = _turn(workers[engine], engine, workload, batch, config.least_turn_s, config.most_runs)
+            seconds, _ = _turn(workers[engine], engine, workload, batch, config.minimum_turn_s, config.maximum_runs)
         except WorkerError as error:
             results[engine].status, results[engine].reason = "failed", str(error)
             _LOG.warning("%s failed: %s", LABELS[engine], error)
@@ -210,7 +210,7 @@ def _round(
 
 
 def _check_lengths(workload: Workload, answers: Sequence[Sequence[Any]]) -> None:
-    """An engine that writes fewer tokens does less work.
+    """Refuse an engine that writes another number of tokens, since it does another amount of work.
 
     Raises:
         WorkerError: A summary has another length than was asked for.
@@ -224,11 +224,11 @@ def _check_lengths(workload: Workload, answers: Sequence[Sequence[Any]]) -> None
 
 
 def _turn(
-    worker: Worker, engine: str, workload: Workload, batch: int, least_s: float = 0.0, most_runs: int = 1
+    worker: Worker, engine: str, workload: Workload, batch: int, minimum_s: float = 0.0, maximum_runs: int = 1
 ) -> tuple[list[float], list[list[Any]]]:
     inputs = graph_inputs(workload, batch) if engine in OURS else articles(workload, batch)
     generation = asdict(workload.generation) if workload.generation else None
-    return worker.run(inputs, generation, least_s=least_s, most_runs=most_runs)
+    return worker.run(inputs, generation, minimum_s=minimum_s, maximum_runs=maximum_runs)
 
 
 @contextmanager

@@ -12,8 +12,8 @@ class Spread:
     """The middle of some values and how far they lie apart."""
 
     median: float
-    least: float
-    most: float
+    minimum: float
+    maximum: float
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
@@ -24,7 +24,7 @@ class Spread:
         """
         if not values:
             raise ValueError("a spread needs at least one value")
-        return cls(median=median(values), least=min(values), most=max(values))
+        return cls(median=median(values), minimum=min(values), maximum=max(values))
 
 
 def ratios(rounds: Sequence[float], reference: Sequence[float]) -> Spread:

@@ -1,13 +1,14 @@
 """A process that holds one engine: ``python -m benchmarks.peers.worker``, JSON lines over stdin and stdout.
 
-It runs in the peers' environment, or in ours for our own engine, and imports nothing of ours but `peer_engines`, which
-needs the engine's packages only. The conversation:
+It runs in the peers' environment, or in ours for our own engine, and imports nothing of ours but `engines`, which needs
+the engine's packages only. The conversation:
 
 * the job, once: ``{"engine", "architecture", "answers", "model", "threads"}``, where the architecture is a key of
   `shapes.SHAPES` and the answers are ``text`` or ``labels``; and ``"operators"``, the library of native operators, for
   our own engine
 * the answer: ``{"load_s", "versions", "notes"}`` or ``{"error"}``, after which the process ends
-* any number of turns: ``{"inputs": {name: {"dtype", "rows"}}, "generation": {...} or null, "least_s", "most_runs"}``
+* any number of turns: ``{"inputs": {name: {"dtype", "rows"}}, "generation": {...} or null, "minimum_s",
+  "maximum_runs"}``
 * each answered by ``{"seconds": [one for each run], "answer": rows}`` or ``{"error"}``
 
 ``rows`` of an answer are token ids of summaries, or probabilities. The clock runs from arrays in the engine's own
@@ -61,7 +62,7 @@ def _turn(engine: Engine, turn: dict[str, Any]) -> dict[str, Any]:
     run = engine.prepare(inputs, turn["generation"])
     seconds: list[float] = []
     raw = None
-    while not seconds or (sum(seconds) < turn["least_s"] and len(seconds) < turn["most_runs"]):
+    while not seconds or (sum(seconds) < turn["minimum_s"] and len(seconds) < turn["maximum_runs"]):
         start = time.perf_counter()
         raw = run()
         seconds.append(time.perf_counter() - start)

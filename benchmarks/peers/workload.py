@@ -33,7 +33,7 @@ class Workload:
 
     task: Task
     architecture: str
-    """Of the model: a key of `shapes.SHAPES`."""
+    """The model's architecture, a key of `shapes.SHAPES`."""
     tokens_in: int
     """Tokens of an article; none of them is padding."""
     batches: tuple[int, ...]

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from ._transports.base import ConnectionSettings, InferRequest
 from ._transports.wire import pack, parse_tasks
-from .contract import CONTRACTS, ENSEMBLE, LABELS_PARAMETER, Task
+from .contract import CONTRACTS, INFO_LENS, LABELS_PARAMETER, Task
 from .errors import InvalidArticleError, InvalidSettingError, UnexpectedResponseError
 from .types import Article, SummaryOptions
 
@@ -44,21 +44,23 @@ def to_article(article: object, title: str | None = None) -> Article:
     raise InvalidArticleError(f"an article is an Article or its text as a str, not {type(article).__name__}")
 
 
-def requests_for(
-    article: Article, tasks: Iterable[Task | str] | Task | str | None, options: SummaryOptions | None
-) -> list[tuple[InferRequest, tuple[Task, ...]]]:
-    """The requests that answer the tasks, each with the tasks that it answers.
+def request_for(
+    article: Article,
+    tasks: Iterable[Task | str] | Task | str | None,
+    options: SummaryOptions | None,
+    *,
+    partial: bool,
+) -> tuple[InferRequest, tuple[Task, ...]]:
+    """The request for some tasks of an article, and the tasks that it asks for.
 
     Raises:
-        InvalidSettingError: A task is unknown, or ``options`` are none.
+        InvalidSettingError: A task is unknown, ``options`` are none, or ``partial`` is no boolean.
     """
+    check_partial(partial)
     if options is not None and not isinstance(options, SummaryOptions):
         raise InvalidSettingError(f"options are SummaryOptions, not {type(options).__name__}")
     chosen = parse_tasks(tasks)
-    requests = pack(article, chosen, options)
-    if len(requests) == 1:
-        return [(requests[0], chosen)]
-    return [(request, (task,)) for request, task in zip(requests, chosen, strict=True)]
+    return pack(article, chosen, options, partial=partial), chosen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,16 +70,16 @@ class Serving:
     models: tuple[str, ...]
     """Every model that a task needs, in the order in which an article passes through them."""
     labels: dict[str, tuple[str, ...]]
-    """The labels of each task that has such, by task."""
+    """The labels of each task that has labels, by task."""
 
 
 def entries() -> tuple[str, ...]:
-    """The models that clients ask: one for each task, and that of all tasks."""
-    return (*(contract.ensemble for contract in CONTRACTS.values()), ENSEMBLE)
+    """The models that clients send requests to: the ensemble of each task, and the model of all tasks."""
+    return (*(contract.ensemble for contract in CONTRACTS.values()), INFO_LENS)
 
 
 def serving(configurations: Mapping[str, Mapping[str, Any]]) -> Serving:
-    """Read the configurations of `entries`, by model; an empty one is that of a model that the server has not.
+    """Read the configurations of `entries`, by model; a model that the server does not have has an empty one.
 
     A task that is asked for by default and is not there is listed with the models that it would have.
     """
@@ -93,7 +95,7 @@ def serving(configurations: Mapping[str, Mapping[str, Any]]) -> Serving:
         named = config.get("parameters", {}).get(LABELS_PARAMETER, {}).get("string_value")
         if named:
             labels[task.value] = tuple(json.loads(named))
-    return Serving(models=(*models, ENSEMBLE), labels=labels)
+    return Serving(models=(*models, INFO_LENS), labels=labels)
 
 
 def check_in_flight(in_flight: int) -> int:
@@ -105,6 +107,16 @@ def check_in_flight(in_flight: int) -> int:
     if not isinstance(in_flight, int) or isinstance(in_flight, bool) or in_flight < 1:
         raise InvalidSettingError(f"in_flight is a whole number of at least 1, not {in_flight!r}")
     return in_flight
+
+
+def check_partial(partial: bool) -> None:
+    """Check the argument ``partial``.
+
+    Raises:
+        InvalidSettingError: It is not True or False.
+    """
+    if not isinstance(partial, bool):
+        raise InvalidSettingError(f"partial is True or False, not {partial!r}")
 
 
 def present(answer: Answer | None, task: Task) -> Answer:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -22,17 +22,18 @@ from ._calls import (
     DEFAULT_IN_FLIGHT,
     DEFAULT_TIMEOUT_S,
     check_in_flight,
+    check_partial,
     connection_settings,
     entries,
     present,
-    requests_for,
+    request_for,
     serving,
     to_article,
 )
 from ._transports import AsyncTransport, InferRequest, make_async_transport
 from ._transports.retry import Deadline, RetryPolicy, check_timeout
 from ._transports.url import parse_url
-from ._transports.wire import merge, parse_tasks, unpack
+from ._transports.wire import parse_tasks, unpack
 from .contract import Task
 from .errors import ClientClosedError, InfoLensError, ServerError
 from .types import Article, Category, Report, ServerStatus, Summary, SummaryOptions, Veracity
@@ -70,10 +71,11 @@ class AsyncClient:
         title: str | None = None,
         tasks: Iterable[Task | str] | Task | str | None = None,
         options: SummaryOptions | None = None,
+        partial: bool = False,
         timeout_s: float | None = None,
     ) -> Report:
-        """As `Client.analyze`; when two tasks are asked for, their two requests are under way together."""
-        return await self._answer(requests_for(to_article(article, title), tasks, options), timeout_s)
+        """As `Client.analyze`."""
+        return await self._answer(*request_for(to_article(article, title), tasks, options, partial=partial), timeout_s)
 
     async def summarize(
         self, article: Article | str, *, options: SummaryOptions | None = None, timeout_s: float | None = None
@@ -102,11 +104,13 @@ class AsyncClient:
         *,
         tasks: Iterable[Task | str] | Task | str | None = None,
         options: SummaryOptions | None = None,
+        partial: bool = False,
         timeout_s: float | None = None,
         in_flight: int = DEFAULT_IN_FLIGHT,
     ) -> AsyncGenerator[Report | InfoLensError, None]:
         """As `Client.analyze_many`; ``articles`` may be an async iterable as well."""
         gate = asyncio.Semaphore(check_in_flight(in_flight))
+        check_partial(partial)
         chosen = parse_tasks(tasks)
         if timeout_s is not None:
             check_timeout(timeout_s)
@@ -116,7 +120,8 @@ class AsyncClient:
                 return item
             async with gate:
                 try:
-                    return await self._answer(requests_for(to_article(item), chosen, options), timeout_s, patient=True)
+                    request, answered = request_for(to_article(item), chosen, options, partial=partial)
+                    return await self._answer(request, answered, timeout_s, patient=True)
                 except InfoLensError as error:
                     return error
 
@@ -181,33 +186,12 @@ class AsyncClient:
             raise ClientClosedError("this client is closed; make a new one")
 
     async def _answer(
-        self,
-        requests: Sequence[tuple[InferRequest, tuple[Task, ...]]],
-        timeout_s: float | None,
-        *,
-        patient: bool = False,
+        self, request: InferRequest, tasks: Collection[Task], timeout_s: float | None, *, patient: bool = False
     ) -> Report:
         deadline = Deadline(self._timeout_s if timeout_s is None else timeout_s)
-        if len(requests) == 1:
-            request, answered = requests[0]
-            return unpack(await self._infer(request, deadline, patient=patient), answered)
-        try:
-            async with asyncio.TaskGroup() as group:
-                running = [
-                    group.create_task(self._infer(request, deadline, patient=patient)) for request, _ in requests
-                ]
-        except* InfoLensError as errors:
-            first: BaseException = errors
-            while isinstance(first, BaseExceptionGroup):
-                first = first.exceptions[0]
-            failure = first
-        else:
-            return merge(unpack(task.result(), answered) for task, (_, answered) in zip(running, requests, strict=True))
-        raise failure
+        return unpack(await self._infer(request, deadline, patient=patient), tasks)
 
-    async def _infer(
-        self, request: InferRequest, deadline: Deadline, *, patient: bool = False
-    ) -> Mapping[str, NDArray[Any]]:
+    async def _infer(self, request: InferRequest, deadline: Deadline, *, patient: bool) -> Mapping[str, NDArray[Any]]:
         attempt = 0
         while True:
             self._check_open()

@@ -1,4 +1,4 @@
-"""The command ``infolens``: arguments in, answers out; what it does stands in the client, how it looks in `_render`."""
+"""The command ``infolens``: arguments in, answers out. `client` does the work, `_commands.render` the layout."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ._transports.url import DEFAULT_URL, URL_VARIABLE, parse_url
 from .client import Client
 from .contract import SUMMARY_SETTINGS, Task
 from .errors import InfoLensError, InvalidSettingError, ServerError, ServerUnavailableError
-from .types import Article, SummaryOptions
+from .types import Article, Report, SummaryOptions
 
 OK, SOME_FAILED, USAGE, NO_SERVER = 0, 1, 2, 3
 INTERRUPTED, PIPE_CLOSED = 128 + signal.SIGINT, 128 + signal.SIGPIPE
@@ -29,7 +29,7 @@ INTERRUPTED, PIPE_CLOSED = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 _EXIT_CODES = """\
 exit codes:
   0  all articles were answered (status: everything is ready)
-  1  some articles failed; each has its line on stderr
+  1  some articles, or with --partial some tasks, failed; each has its line on stderr
   2  wrong usage: an unknown option, a setting out of range, a malformed URL
   3  the server cannot be reached, or a model is not ready
   130, 141  interrupted by Ctrl-C; the reader of the output went away
@@ -46,7 +46,7 @@ examples:
 _ANALYZE_EPILOG = f"""\
 A file is UTF-8 text. When its first line has at most {MAX_TITLE_CHARS} characters and a blank line follows, that line
 is the title; --title overrides it. With --json every article gives one line with the keys file, title, summary,
-category, veracity, truncated and readings, or file and error.
+category, veracity, truncated and readings, or file and error; with --partial also failed, where tasks failed.
 
 examples:
   infolens analyze article.txt
@@ -134,6 +134,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=[task.value for task in Task],
         help="answer only this; may be given more than once (default: all)",
     )
+    analyze.add_argument(
+        "--partial",
+        action="store_true",
+        help="when a task fails, print the answers of the others (default: the article fails)",
+    )
     for setting in SUMMARY_SETTINGS:
         analyze.add_argument(
             f"--{setting.name.replace('_', '-')}",
@@ -201,10 +206,14 @@ def _analyze(options: argparse.Namespace) -> int:
 
     failed = 0
     progress = _Progress(len(names))
-    retries = RetryPolicy(attempts=5, on_overload=True)
+    retries = RetryPolicy(attempts=5)
     with Client(options.server, timeout_s=options.timeout_s, retries=retries) as client, progress:
         results = client.analyze_many(
-            articles(), tasks=options.task, options=summary_options, in_flight=options.in_flight
+            articles(),
+            tasks=options.task,
+            options=summary_options,
+            partial=options.partial,
+            in_flight=options.in_flight,
         )
         with contextlib.closing(results):
             for result in results:
@@ -218,14 +227,21 @@ def _analyze(options: argparse.Namespace) -> int:
                     _complain(f"{name}: {result}", SOME_FAILED)
                     if options.json:
                         sys.stdout.write(error_json(name, result))
-                elif options.json:
-                    sys.stdout.write(report_json(name, title, result))
                 else:
-                    width = min(shutil.get_terminal_size((100, 24)).columns, 120)
-                    sys.stdout.write(report_text(name, title, result, width=width) + ("\n" if len(names) > 1 else ""))
+                    failed += bool(result.failed)
+                    for task, reason in result.failed.items():
+                        _complain(f"{name}: no {task}: {reason}", SOME_FAILED)
+                    sys.stdout.write(_shown(name, title, result, options, several=len(names) > 1))
                 sys.stdout.flush()
                 progress.advance()
     return SOME_FAILED if failed else OK
+
+
+def _shown(name: str, title: str | None, report: Report, options: argparse.Namespace, *, several: bool) -> str:
+    if options.json:
+        return report_json(name, title, report)
+    width = min(shutil.get_terminal_size((100, 24)).columns, 120)
+    return report_text(name, title, report, width=width) + ("\n" if several else "")
 
 
 _TEXT_NAME = "--text"
@@ -255,7 +271,7 @@ def _load(name: str, options: argparse.Namespace) -> Article:
 
 
 class _Progress:
-    """A counter on stderr, for several articles and only where somebody watches."""
+    """A counter on stderr, for several articles and only where stderr is a terminal."""
 
     def __init__(self, total: int) -> None:
         self._total = total

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -23,17 +23,18 @@ from ._calls import (
     DEFAULT_IN_FLIGHT,
     DEFAULT_TIMEOUT_S,
     check_in_flight,
+    check_partial,
     connection_settings,
     entries,
     present,
-    requests_for,
+    request_for,
     serving,
     to_article,
 )
 from ._transports import InferRequest, Transport, make_transport
 from ._transports.retry import Deadline, RetryPolicy, check_timeout
 from ._transports.url import parse_url
-from ._transports.wire import merge, parse_tasks, unpack
+from ._transports.wire import parse_tasks, unpack
 from .contract import Task
 from .errors import ClientClosedError, InfoLensError, ServerError
 from .types import Article, Category, Report, ServerStatus, Summary, SummaryOptions, Veracity
@@ -79,6 +80,7 @@ class Client:
         title: str | None = None,
         tasks: Iterable[Task | str] | Task | str | None = None,
         options: SummaryOptions | None = None,
+        partial: bool = False,
         timeout_s: float | None = None,
     ) -> Report:
         """Summary, category and veracity of an article, or some of them.
@@ -86,8 +88,10 @@ class Client:
         Args:
             article: The article, or its text.
             title: The headline, when ``article`` is a text.
-            tasks: Which answers are wanted, such as ``["summary", "category"]``; None for all three, in one request.
+            tasks: Which answers are wanted, such as ``["summary", "category"]``; None for all three.
             options: How the summary is written.
+            partial: Whether the other answers are given when a task fails: `Report.failed` then says which and why.
+                Otherwise, and when every task failed or there is but one, the failure is raised.
             timeout_s: Time-out of the whole call, retries included; None for the client's.
 
         Raises:
@@ -95,7 +99,7 @@ class Client:
             InvalidSettingError: Another argument is not valid.
             ServerError: The server gave no answer; see `infolens.errors`.
         """
-        return self._answer(requests_for(to_article(article, title), tasks, options), timeout_s)
+        return self._answer(*request_for(to_article(article, title), tasks, options, partial=partial), timeout_s)
 
     def summarize(
         self,
@@ -124,6 +128,7 @@ class Client:
         *,
         tasks: Iterable[Task | str] | Task | str | None = None,
         options: SummaryOptions | None = None,
+        partial: bool = False,
         timeout_s: float | None = None,
         in_flight: int = DEFAULT_IN_FLIGHT,
     ) -> Generator[Report | InfoLensError, None, None]:
@@ -138,6 +143,7 @@ class Client:
             articles: Articles or their texts; may be endless.
             tasks: As in `analyze`.
             options: As in `analyze`.
+            partial: As in `analyze`.
             timeout_s: Time-out for each article.
             in_flight: How many articles are under way at once. The server batches them, so more is faster up to a
                 point; past it they only wait in the server's queue.
@@ -146,6 +152,7 @@ class Client:
             InvalidSettingError: An argument is not valid.
         """
         check_in_flight(in_flight)
+        check_partial(partial)
         chosen = parse_tasks(tasks)
         if timeout_s is not None:
             check_timeout(timeout_s)
@@ -154,7 +161,8 @@ class Client:
             if isinstance(item, InfoLensError):
                 return item
             try:
-                return self._answer(requests_for(to_article(item), chosen, options), timeout_s, patient=True)
+                request, answered = request_for(to_article(item), chosen, options, partial=partial)
+                return self._answer(request, answered, timeout_s, patient=True)
             except InfoLensError as error:
                 return error
 
@@ -176,7 +184,7 @@ class Client:
         return replace(status, labels=found.labels)
 
     def is_ready(self, *, timeout_s: float | None = None) -> bool:
-        """Whether all three tasks can be answered now; False also when the server cannot be reached."""
+        """Whether every task can be answered now; False also when the server cannot be reached."""
         try:
             return self.status(timeout_s=timeout_s).ready
         except ServerError:
@@ -201,17 +209,12 @@ class Client:
             raise ClientClosedError("this client is closed; make a new one")
 
     def _answer(
-        self,
-        requests: Sequence[tuple[InferRequest, tuple[Task, ...]]],
-        timeout_s: float | None,
-        *,
-        patient: bool = False,
+        self, request: InferRequest, tasks: Collection[Task], timeout_s: float | None, *, patient: bool = False
     ) -> Report:
         deadline = Deadline(self._timeout_s if timeout_s is None else timeout_s)
-        reports = [unpack(self._infer(request, deadline, patient=patient), answered) for request, answered in requests]
-        return reports[0] if len(reports) == 1 else merge(reports)
+        return unpack(self._infer(request, deadline, patient=patient), tasks)
 
-    def _infer(self, request: InferRequest, deadline: Deadline, *, patient: bool = False) -> Mapping[str, NDArray[Any]]:
+    def _infer(self, request: InferRequest, deadline: Deadline, *, patient: bool) -> Mapping[str, NDArray[Any]]:
         attempt = 0
         while True:
             self._check_open()

@@ -7,11 +7,12 @@ but the standard library.
 
 from __future__ import annotations
 
-from typing import Final
+import warnings
+from typing import TYPE_CHECKING, Any, Final
 
 from .tasks import (
     CONTRACTS,
-    ENSEMBLE,
+    INFO_LENS,
     AnswerKind,
     ServedModel,
     Task,
@@ -21,6 +22,7 @@ from .tasks import (
 )
 from .tensors import (
     ATTENTION_MASK,
+    FAILED,
     INPUT_IDS,
     SEQUENCES,
     SETTING_INPUTS,
@@ -38,11 +40,13 @@ __all__ = [
     "ATTENTION_MASK",
     "CATEGORIES",
     "CONTRACTS",
-    "ENSEMBLE",
+    "FAILED",
+    "INFO_LENS",
     "INPUT_IDS",
     "LABELS_PARAMETER",
     "LENGTH_BUCKETS",
     "MAX_ARTICLE_BYTES",
+    "PARTIAL",
     "SEQUENCES",
     "SETTING_INPUTS",
     "SUMMARY_SETTINGS",
@@ -89,6 +93,10 @@ A model whose limit is smaller uses the buckets below its limit, and the limit i
 MAX_ARTICLE_BYTES: Final = 262_144
 """Largest title plus text that the server tokenizes, in UTF-8 bytes; a longer one is refused with a clear error."""
 
+PARTIAL: Final = "partial"
+"""The request parameter of the model `INFO_LENS`, true or false, that asks for the answers that there are when another
+task fails; the output `FAILED` then says which and why."""
+
 LABELS_PARAMETER: Final = "labels"
 """The parameter of a task's ensemble that lists its labels, in JSON: `/v2/models/<ensemble>/config` shows it."""
 
@@ -109,6 +117,15 @@ Task.CATEGORY = register_classifier(
 Task.VERACITY = register_classifier(
     "veracity", ensemble="verify", model="xlnet", architecture="xlnet", default_labels=VERACITIES
 )
+
+
+if not TYPE_CHECKING:  # a type checker would take every name for one of this module
+
+    def __getattr__(name: str) -> Any:
+        if name == "ENSEMBLE":
+            warnings.warn("ENSEMBLE is now INFO_LENS: the model is no ensemble", DeprecationWarning, stacklevel=2)
+            return INFO_LENS
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def buckets_up_to(limit: int, buckets: tuple[int, ...] = LENGTH_BUCKETS) -> tuple[int, ...]:

@@ -1,19 +1,29 @@
-"""Tasks as an open set: what has a name in one, and the registry that they stand in.
+"""The registry of tasks, and everything that has a name in a task.
 
 Like `contract`, from where everybody takes them, it imports nothing but the standard library.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .tensors import ATTENTION_MASK, INPUT_IDS, SEQUENCES, TEXT, TITLE, TOKEN_TYPE_IDS, SummarySetting, Tensor
 
-ENSEMBLE: Final = "info_lens"
-"""The model that answers all tasks at once."""
+INFO_LENS: Final = "info_lens"
+"""The model that answers all tasks, or several of them, at once."""
+
+
+if not TYPE_CHECKING:  # a type checker would take every name for one of this module
+
+    def __getattr__(name: str) -> Any:
+        if name == "ENSEMBLE":
+            warnings.warn("ENSEMBLE is now INFO_LENS: the model is no ensemble", DeprecationWarning, stacklevel=2)
+            return INFO_LENS
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class _Registered(type):
@@ -181,9 +191,9 @@ def _probabilities(name: str, labels: int) -> Tensor:
 
 
 _RESERVED: Final = frozenset(
-    ("configs", "error", "file", "list", "readings", "serve", "serves", "text", "title", "truncated")
+    ("configs", "error", "failed", "file", "list", "readings", "serve", "serves", "text", "title", "truncated")
 )
-"""Commands of the exporter, inputs, and keys beside the tasks in reports and deployments."""
+"""Names that no task may have: commands of the exporter, inputs, outputs, and keys of reports and deployments."""
 
 CONTRACTS: Final[dict[Task, TaskContract]] = {}
 """The tasks, in the order in which answers are shown. A new task is one more `register` in `contract`."""
@@ -206,7 +216,7 @@ def register(task: str, **facts: Any) -> Task:
         )
     name = str.__new__(Task, task)
     contract = TaskContract(task=name, **facts)
-    taken = {ENSEMBLE}.union(*(other.names for other in CONTRACTS.values()))
+    taken = {INFO_LENS}.union(*(other.names for other in CONTRACTS.values()))
     if clash := sorted(contract.names & taken):
         raise ValueError(f"{', '.join(clash)} of the task {task} is another task's: give it a name of its own")
     if not all(name.isascii() and name.isidentifier() for name in contract.names):
@@ -216,7 +226,7 @@ def register(task: str, **facts: Any) -> Task:
 
 
 def register_classifier(task: str, **facts: Any) -> Task:
-    """Add a task whose answers are labels, read from an article's title and text; arguments as of `register`."""
+    """Add a task whose answers are labels, read from an article's title and text; arguments as in `register`."""
     shape: dict[str, Any] = {
         "answers": AnswerKind.LABELS,
         "reads": (TITLE.name, TEXT.name),

@@ -70,3 +70,6 @@ TOKENS: Final = Tensor(name="tokens", dtype="INT32", dims=(1,))
 """How many tokens the whole article has, special tokens included."""
 TRUNCATED_TOKENS: Final = Tensor(name="truncated_tokens", dtype="INT32", dims=(1,))
 """How many of them the model did not read; 0 when it read the whole article."""
+FAILED: Final = Tensor(name="failed", dtype="BYTES", dims=(1,))
+"""Output of the model of all tasks, in a request with the parameter ``partial``: a JSON object from the name of each
+task that failed to the reason, the same for every article of the request; ``{}`` when none failed."""

@@ -1,4 +1,4 @@
-"""A transport without a network, for the tests of whoever uses infolens.
+"""A transport without a network, for tests of programs that use infolens.
 
 >>> from infolens import Client
 >>> from infolens.testing import FakeTransport
@@ -15,14 +15,15 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
 
 from ._transports.base import InferRequest
 from ._transports.wire import pack_report, unpack_request
-from .contract import CATEGORIES, CONTRACTS, LABELS_PARAMETER, VERACITIES, AnswerKind, Task
-from .errors import InfoLensError, InvalidSettingError, ModelUnavailableError
+from .contract import CATEGORIES, CONTRACTS, LABELS_PARAMETER, PARTIAL, VERACITIES, AnswerKind, Task
+from .errors import InferenceFailedError, InfoLensError, InvalidSettingError, ModelUnavailableError
 from .types import Answer, Article, Category, Labelled, Reading, Report, ServerStatus, Summary, Veracity, answer_type
 
 __all__ = ["FakeTransport", "InferRequest", "fake_report"]
@@ -40,8 +41,9 @@ def fake_report(
     truncated_tokens: int = 0,
     categories: Sequence[str] = CATEGORIES,
     veracities: Sequence[str] = VERACITIES,
+    failed: Mapping[Task, str] | None = None,
 ) -> Report:
-    """A complete report; what ``probability`` leaves is spread evenly over the other labels.
+    """A report of every task; what ``probability`` leaves is spread evenly over the other labels.
 
     Further tasks that are registered answer with the first label of their starter.
 
@@ -54,6 +56,7 @@ def fake_report(
         truncated_tokens: How many of them no model read.
         categories: The labels of the category's model; the starter's by default.
         veracities: The same for the veracity.
+        failed: Tasks that have no answer, with the reasons.
 
     Raises:
         InvalidSettingError: A label is not among the model's, or a number is out of range.
@@ -83,15 +86,17 @@ def fake_report(
         if task not in own and contract.answers is AnswerKind.LABELS:
             labels = contract.default_labels or ("yes", "no")
             further[task] = answer_type(task)(**labelled(labels[0], labels))
-    return Report.of(own | further)
+    failed = failed or {}
+    return Report.of({task: answer for task, answer in (own | further).items() if task not in failed}, failed)
 
 
 class FakeTransport:
     """Answers from memory, for `Client` and `AsyncClient` alike; may be used from several threads.
 
     Args:
-        answer: A complete report for every article, an error to raise, or a function from the article to one of
-            them; None for `fake_report`.
+        answer: A report of every task for every article, an error to raise, or a function from the article to one of
+            them; None for `fake_report`. Tasks that it says failed fail as on a server: the request gets the other
+            answers if it asks for partial ones, and an `InferenceFailedError` otherwise.
         status: What the server says about itself; None for a server on which everything is ready.
     """
 
@@ -126,7 +131,11 @@ class FakeTransport:
         answer = self._answer(unpack_request(request)[0]) if callable(self._answer) else self._answer
         if isinstance(answer, InfoLensError):
             raise answer
-        arrays = pack_report(answer)
+        failed = {task: reason for task, reason in answer.failed.items() if task.value in request.outputs}
+        answered = [task for task in answer.answers if task.value in request.outputs]
+        if failed and not (answered and request.parameters.get(PARTIAL)):
+            raise InferenceFailedError(next(iter(failed.values())))
+        arrays = pack_report(replace(answer, failed=failed))
         return {name: arrays[name] for name in request.outputs if name in arrays}
 
     def probe(self, models: Collection[str], *, timeout_s: float) -> ServerStatus:  # noqa: ARG002

@@ -12,8 +12,24 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Final
 
+from ._status import ServerStatus
 from .contract import MAX_ARTICLE_BYTES, SUMMARY_SETTINGS, SummarySetting, Task
 from .errors import InvalidArticleError, InvalidSettingError
+
+__all__ = [
+    "ANSWER_TYPES",
+    "Answer",
+    "Article",
+    "Category",
+    "Labelled",
+    "Reading",
+    "Report",
+    "ServerStatus",
+    "Summary",
+    "SummaryOptions",
+    "Veracity",
+    "answer_type",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,9 +92,9 @@ class SummaryOptions:
     """
 
     min_length: int | None = None
-    """Least tokens of the summary; by default no more than ``max_length``."""
+    """Minimum tokens of the summary; by default no more than ``max_length``."""
     max_length: int | None = None
-    """Most tokens of the summary; it also bounds the time that the summary takes. A summary that would go on is cut
+    """Maximum tokens of the summary; it also bounds the time that the summary takes. A summary that would go on is cut
     after its last whole sentence, and may then have fewer than ``min_length``."""
     num_beams: int | None = None
     """Width of the beam search: 1 is greedy and fastest."""
@@ -92,7 +108,7 @@ class SummaryOptions:
                 _check_setting(setting, value)
         defaults = {setting.name: setting.default for setting in SUMMARY_SETTINGS}
         if self.min_length is None:
-            return  # the server's own least length follows a small max_length down
+            return  # the server's own minimum follows a small max_length down
         high = defaults["max_length"] if self.max_length is None else self.max_length
         if self.min_length > high:
             raise InvalidSettingError(
@@ -220,25 +236,29 @@ _OWN_FIELDS: Final = ("summary", "category", "veracity")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """The answers for one article; a task that was not asked for is None."""
+    """The answers for one article; a task that was not asked for, or failed, is None."""
 
     summary: Summary | None = None
     category: Category | None = None
     veracity: Veracity | None = None
     more: Mapping[Task, Answer] = field(default_factory=dict, hash=False)
     """Answers of further tasks, by task."""
+    failed: Mapping[Task, str] = field(default_factory=dict, hash=False)
+    """Why tasks that were asked for have no answer, by task; empty unless partial answers were asked for."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "more", MappingProxyType(dict(self.more)))
+        object.__setattr__(self, "failed", MappingProxyType(dict(self.failed)))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Report.of, (self.answers,)
+        return Report.of, (self.answers, dict(self.failed))
 
     @classmethod
-    def of(cls, answers: Mapping[Task, Answer]) -> Report:
-        """The report of answers by task."""
+    def of(cls, answers: Mapping[Task, Answer], failed: Mapping[Task, str] = MappingProxyType({})) -> Report:
+        """The report of answers by task, and of the reasons why other tasks have none."""
         named: dict[str, Any] = {task.value: answer for task, answer in answers.items() if task in _OWN_FIELDS}
-        return cls(**named, more={task: answer for task, answer in answers.items() if task not in _OWN_FIELDS})
+        more = {task: answer for task, answer in answers.items() if task not in _OWN_FIELDS}
+        return cls(**named, more=more, failed=failed)
 
     @property
     def answers(self) -> dict[Task, Answer]:
@@ -262,44 +282,12 @@ class Report:
 
         ``{"summary": {"text"}, "category": {"label", "probability", "probabilities"}, "veracity": {...},
         "truncated": false, "readings": {"summary": {"tokens", "truncated_tokens"}, ...}}``; a task that was not asked
-        for has no key.
+        for has no key. Where tasks failed there is one more, ``"failed": {"summary": "Request timeout expired"}``.
         """
+        failed = {"failed": {task.value: reason for task, reason in self.failed.items()}} if self.failed else {}
         return {
             **{task.value: answer.to_dict() for task, answer in self.answers.items()},
             "truncated": self.truncated,
             "readings": {task.value: reading.to_dict() for task, reading in self.readings.items()},
-        }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ServerStatus:
-    """What a server says about itself."""
-
-    live: bool
-    """Whether the server answers."""
-    server_ready: bool
-    """Whether the server itself says that it is ready for inference."""
-    version: str
-    """Name and version, such as ``triton 2.51.0``; empty when the server does not say."""
-    models: Mapping[str, bool] = field(default_factory=dict)
-    """Whether each model that serves a task is ready, by name."""
-    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The labels that each task's answers have now, by task; empty when the server does not say."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether every task can be answered."""
-        return self.live and self.server_ready and all(self.models.values())
-
-    def to_dict(self) -> dict[str, Any]:
-        """``{"live": true, "ready": true, "version": "triton 2.51.0", "models": {"bart": true, ...}, "labels": ...}``.
-
-        ``labels`` is ``{"category": ["Business", ...], ...}``.
-        """
-        return {
-            "live": self.live,
-            "ready": self.ready,
-            "version": self.version,
-            "models": dict(self.models),
-            "labels": {task: list(labels) for task, labels in self.labels.items()},
+            **failed,
         }

@@ -1,6 +1,6 @@
-"""The architectures that can be exported: one module for each, with all that is special to it.
+"""The architectures that can be exported: one module for each, with everything that is special to it.
 
-A module of this folder that has an ``ARCHITECTURE`` is found by itself; a new architecture is one new file.
+Every module of this folder that has an ``ARCHITECTURE`` is found automatically; a new architecture is one new file.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def architectures() -> dict[str, Architecture]:
 
 
 def architecture_of(model_type: str, answers: AnswerKind) -> Architecture:
-    """The architecture of a checkpoint, which must give answers of a kind.
+    """The architecture with this ``model_type``, which must give this kind of answers.
 
     Raises:
-        CheckpointError: It is not known, or gives other answers.
+        CheckpointError: It is unknown, or gives answers of another kind.
     """
     record = architectures().get(model_type)
     if record is None or record.answers is not answers:
@@ -46,5 +46,5 @@ def architecture_of(model_type: str, answers: AnswerKind) -> Architecture:
 
 
 def examples(answers: AnswerKind) -> str:
-    """Public checkpoints that give answers of a kind, for the messages."""
+    """Public checkpoints that give this kind of answers, separated by commas, for the messages."""
     return ", ".join(sorted({one.example for one in architectures().values() if one.answers is answers}))

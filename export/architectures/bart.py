@@ -2,10 +2,10 @@
 
 What is special about this graph, and why:
 
-* The encoder and the keys and values of the cross attention stand in the OUTER graph, once for each article; the loop
-  of the search reads them from there. The beams of an article are the query positions of one attention: memory traffic
-  falls by the number of beams.
-* Each layer is a handful of fused operators, because at small widths a step costs as much as it has operators.
+* The encoder and the keys and values of the cross attention are computed in the OUTER graph, once for each article;
+  the loop of the search reads them from there. The beams of an article are the query positions of one attention, which
+  divides the memory traffic by the number of beams.
+* Each layer is a handful of fused operators, because at small widths the time of a step grows with their number.
 * All weights are initialisers of the outer graph, and the tied embedding is stored once: the session transposes it at
   load for the output layer.
 """
@@ -21,30 +21,29 @@ import onnx
 from export.graph import int8_attention
 from export.graph.beam_search import BeamSearch
 from export.graph.beam_state import Rules, Settings, Step
+from export.graph.checkpoint_weights import CheckpointWeights
 from export.graph.functions import function
-from export.graph.graph import ACTIVATIONS, INFO_LENS, Graph, Layout, model_of, value
-from export.graph.initializers import Weights
+from export.graph.graph import ACTIVATIONS, DOMAIN, Graph, Layout, model_of, value
+from export.graph.initializers import Initializers
 from export.graph.precision import Precision
-from export.graph.state import State
 from infolens.contract import ATTENTION_MASK, INPUT_IDS, SEQUENCES, SUMMARY_SETTINGS, AnswerKind
 
 from .record import Architecture, SpecialToken, Trained, known_values
 
 _POSITION_OFFSET: Final = 2
-"""BART's position table starts at the third row (a relic of the padding row of its ancestors)."""
-
-
+"""The first two rows of BART's position table are unused; position 0 is the third row."""
 _NEVER: Final = -1e6
 """A logit that makes a token's probability 0."""
 DEFAULT_NGRAM: Final = 3
-"""The n-gram size that a summary may not repeat, where the checkpoint's generation config does not say."""
+"""No n-gram of this size occurs twice in a summary, unless the checkpoint's generation config has another size."""
 
 
 def prepare(model: Any, tokenizer: Any) -> None:
-    """Make a loaded checkpoint the model that is served: its search, and the tokens that it may write.
+    """Change a loaded checkpoint into the model that is served: the rules of its search, and the tokens it may write.
 
-    With early stopping a search ends as soon as it has as many finished summaries as beams: the fewest steps, and with
-    one beam the same answer as a search without beams. Rows that only fill the embedding up have no text.
+    With early stopping, a search ends as soon as it has as many finished summaries as beams. That takes the fewest
+    steps, and with one beam gives the same answer as greedy search. Rows of the embedding beyond the tokenizer's
+    vocabulary have no text, so their tokens are never written.
     """
     import torch
 
@@ -55,49 +54,49 @@ def prepare(model: Any, tokenizer: Any) -> None:
         model.final_logits_bias[:, len(tokenizer) :] = _NEVER
 
 
-def write(trained: Trained, precision: Precision, weights: Weights) -> onnx.ModelProto:
+def write(trained: Trained, precision: Precision, initializers: Initializers) -> onnx.ModelProto:
     """Write the graph.
 
     Args:
         trained: The configuration, the generation configuration (start, end, padding and forced tokens, n-gram size)
             and the weights of ``BartForConditionalGeneration``.
         precision: Number format of the weights; int8 has one scale per output column.
-        weights: Where the weights go; empty.
+        initializers: Where the weights are stored; empty at first.
 
     Returns:
         A model with the contract's inputs (``input_ids`` and ``attention_mask`` INT32 (batch, length), one UINT8
         dummy (batch, n) for each setting) and the output ``sequences`` INT32 (batch, max_length).
     """
-    return _Bart(trained, precision, weights).build()
+    return _Bart(trained, precision, initializers).build()
 
 
 class _Bart:
-    def __init__(self, trained: Trained, precision: Precision, weights: Weights) -> None:
+    def __init__(self, trained: Trained, precision: Precision, initializers: Initializers) -> None:
         self.config = config = trained.config
         self.generation = trained.generation
-        self.state: State = trained.state
+        self.weights: CheckpointWeights = trained.weights
         self.width: int = config.d_model
         self.layers: int = config.decoder_layers
         self.heads: int = config.decoder_attention_heads
         self.head_size = self.width // self.heads
-        self.vocabulary: int = self.state["model.shared.weight"].shape[0]
+        self.vocabulary: int = self.weights["model.shared.weight"].shape[0]
         self.numbers = precision.number_format
-        self.weights = weights
-        self.outer = Graph(self.weights, prefix="", precision=precision)
-        self.decoder = Graph(self.weights, prefix="decoder_", precision=precision)
-        self.table = self.outer.store_embedding("embedding", self.state["model.shared.weight"])
+        self.initializers = initializers
+        self.outer = Graph(self.initializers, prefix="", precision=precision)
+        self.decoder = Graph(self.initializers, prefix="decoder_", precision=precision)
+        self.table = self.outer.store_embedding("embedding", self.weights["model.shared.weight"])
 
     # -- layers -------------------------------------------------------------------------------------------------
 
     def linear(self, graph: Graph, x: str, *names: str, activation: str = "") -> str:
         """The dense layers ``names`` side by side: (..., width) -> (..., sum of their widths)."""
-        weight, bias = self.state.weight(*names), self.state.bias(*names)
+        weight, bias = self.weights.dense_weight(*names), self.weights.dense_bias(*names)
         layout: Layout = "rows" if graph is self.decoder else "batch"
         return graph.linear(x, "+".join(names), weight, bias, layout=layout, activation=activation)
 
     def output(self, graph: Graph, x: str, skip: str, dense: str, norm: str) -> str:
-        """The end of a block: dense layer, residual, normalisation."""
-        return graph.layer_norm(self.linear(graph, x, dense), skip, norm, self.state.norm(norm, 1e-5))
+        """The end of a block: dense layer, residual connection, layer normalisation."""
+        return graph.layer_norm(self.linear(graph, x, dense), skip, norm, self.weights.norm(norm, 1e-5))
 
     def feed_forward(self, graph: Graph, x: str, layer: str) -> str:
         active = self.linear(graph, x, f"{layer}.fc1", activation=self.config.activation_function)
@@ -107,14 +106,14 @@ class _Bart:
         """Tokens (batch, length) and position vectors (length, width) -> hidden state (batch, length, width)."""
         tokens = graph.embedding(self.table, ids)
         if self.config.scale_embedding:
-            tokens = graph.one("Mul", tokens, self.weights.constant(self.width**0.5, np.float32))
+            tokens = graph.one("Mul", tokens, self.initializers.constant(self.width**0.5, np.float32))
         name = f"model.{side}.layernorm_embedding"
-        return graph.layer_norm(tokens, positions, name, self.state.norm(name, 1e-5))
+        return graph.layer_norm(tokens, positions, name, self.weights.norm(name, 1e-5))
 
     def positions(self, graph: Graph, side: str, start: str, count: str) -> str:
         """Rows ``start`` to ``start + count`` of a position table: (count, width)."""
         name = f"model.{side}.embed_positions.weight"
-        table = self.weights.add(name, self.state[name][_POSITION_OFFSET:])
+        table = self.initializers.add(name, self.weights[name][_POSITION_OFFSET:])
         return graph.one("Slice", table, start, graph.one("Add", start, count), graph.ints([0]))
 
     # -- encoder ------------------------------------------------------------------------------------------------
@@ -132,19 +131,19 @@ class _Bart:
             context = graph.self_attention(parts, ATTENTION_MASK.name, self.config.encoder_attention_heads)
             x = self.output(graph, context, x, f"{layer}.self_attn.out_proj", f"{layer}.self_attn_layer_norm")
             x = self.feed_forward(graph, x, layer)
-        # Layer by layer: one product for all of them is larger than the caches, and gains nothing.
+        # Layer by layer: one product for all layers is larger than the processor's caches, and no faster.
         self.stored = [self.store(graph, self.cross(graph, x, i)) for i in range(self.layers)]
         if self.numbers.integers:
             self.mask_bias = int8_attention.mask_bias(graph, ATTENTION_MASK.name)
 
     def store(self, graph: Graph, both: str) -> list[str]:
-        """What every step reads of an article, from its keys beside its values (batch, length, 2 * width)."""
+        """The tensors of an article for every step, from its keys beside its values (batch, length, 2 * width)."""
         if self.numbers.integers:
-            return graph.add("Int8CrossStore", [both], outputs=4, domain=INFO_LENS, num_heads=self.heads)
+            return graph.add("Int8CrossStore", [both], outputs=4, domain=DOMAIN, num_heads=self.heads)
         by_head = graph.reshape(both, [0, 0, 2, self.heads, self.head_size])
         sides = graph.add("Split", [graph.one("Transpose", by_head, perm=[2, 0, 3, 1, 4])], outputs=2, axis=0)
         pair = [graph.one("Squeeze", side, graph.ints([0])) for side in sides]
-        # To fp16 once for each article, and not at every step.
+        # Cast to fp16 once for each article, not at every step.
         return [graph.half(side) for side in pair] if self.numbers.half else pair
 
     def cross(self, graph: Graph, x: str, i: int) -> str:
@@ -154,14 +153,14 @@ class _Bart:
     # -- the decoder --------------------------------------------------------------------------------------------
 
     def decode(self, graph: Graph, step: Step) -> tuple[str, list[str]]:
-        """One step of the decoder, as `beam_state.Decoder` has it."""
+        """Write one step of the decoder; see `beam_state.Decoder`."""
         x = self.embed(graph, step.tokens, self.positions(graph, "decoder", step.position, graph.ints([1])), "decoder")
         x = graph.reshape(x, [-1, self.width])
         grown: list[str] = []
         for i in range(self.layers):
             x, present = self.decoder_layer(graph, x, i, step)
             grown += present
-        bias = self.state["final_logits_bias"].reshape(-1)
+        bias = self.weights["final_logits_bias"].reshape(-1)
         if self.table.scales:
             shape = (self.width, self.vocabulary)
             return graph.int8_linear(
@@ -199,23 +198,23 @@ class _Bart:
         dtype = np.dtype(np.int64 if whole else np.float32)
         to = onnx.TensorProto.INT64 if whole else onnx.TensorProto.FLOAT
         units = graph.one("Cast", graph.dimension(setting.name, 1), to=to)
-        steps = graph.one("Sub", units, self.weights.constant([1], dtype))
-        scaled = graph.one("Div", steps, self.weights.constant([setting.steps_per_unit], dtype))
-        return graph.one("Add", scaled, self.weights.constant([setting.minimum], dtype))
+        steps = graph.one("Sub", units, self.initializers.constant([1], dtype))
+        scaled = graph.one("Div", steps, self.initializers.constant([setting.steps_per_unit], dtype))
+        return graph.one("Add", scaled, self.initializers.constant([setting.minimum], dtype))
 
     def search(self) -> str:
         """The beam search: INT32 (batch, max_length)."""
         graph, generation = self.outer, self.generation
         minimum, maximum, beams, penalty = (self.setting(i) for i in range(len(SUMMARY_SETTINGS)))
         rules = Rules(
-            start=generation.decoder_start_token_id,
-            end=generation.eos_token_id,
-            pad=generation.pad_token_id,
-            first=generation.forced_bos_token_id,
-            no_repeat=generation.no_repeat_ngram_size or 0,
+            start_token=generation.decoder_start_token_id,
+            end_token=generation.eos_token_id,
+            pad_token=generation.pad_token_id,
+            first_token=generation.forced_bos_token_id,
+            no_repeat_ngram_size=generation.no_repeat_ngram_size or 0,
             early_stopping=generation.early_stopping,
         )
-        settings = Settings(least=minimum, most=maximum, beams=beams, penalty=penalty)
+        settings = Settings(min_length=minimum, max_length=maximum, num_beams=beams, length_penalty=penalty)
         batch = graph.dimension(INPUT_IDS.name, 0)
         sizes = {"layers": self.layers, "num_heads": self.heads, "head_size": self.head_size}
         self.cache = graph.fused("BeamCache", batch, beams, maximum, **sizes)

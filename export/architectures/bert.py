@@ -1,7 +1,7 @@
 """BERT (Devlin et al., 2019).
 
-An article is one text, so every token is of the first type: its vector, the same for all, is added to those of the
-positions, and the graph has no token types.
+An article is one text, so every token has token type 0: the vector of that type is added to the position table, and
+the graph has no input for token types.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Final
 import onnx
 
 from export.graph.graph import ACTIVATIONS
-from export.graph.initializers import Weights
+from export.graph.initializers import Initializers
 from export.graph.precision import Precision
 from infolens.contract import AnswerKind
 
@@ -31,9 +31,9 @@ PARTS: Final = LayerNames(
 """Names of the parts of a layer, in RoBERTa too."""
 
 
-def _write(trained: Trained, precision: Precision, weights: Weights) -> onnx.ModelProto:
+def _write(trained: Trained, precision: Precision, initializers: Initializers) -> onnx.ModelProto:
     head = (Dense(name="bert.pooler.dense", activation="Tanh"), Dense(name="classifier"))
-    return write_encoder(bert_like(trained, "bert", head), trained.state, precision, weights)
+    return write_encoder(bert_like(trained, "bert", head), trained.weights, precision, initializers)
 
 
 def bert_like(trained: Trained, name: str, head: tuple[Dense, ...], *, first_position: int = 0) -> Encoder:
@@ -41,16 +41,16 @@ def bert_like(trained: Trained, name: str, head: tuple[Dense, ...], *, first_pos
 
     Args:
         trained: The model.
-        name: Of the encoder within it, ``bert`` or ``roberta``.
-        head: The dense layers behind it.
+        name: Name of the encoder within it, such as ``bert`` or ``roberta``.
+        head: The dense layers after it.
         first_position: The row of the table of positions that the first token gets.
     """
-    config, state = trained.config, trained.state
-    table = state[f"{name}.embeddings.position_embeddings.weight"][first_position:]
+    config, weights = trained.config, trained.weights
+    table = weights[f"{name}.embeddings.position_embeddings.weight"][first_position:]
     return Encoder(
         name=name,
         tokens=f"{name}.embeddings.word_embeddings.weight",
-        positions=table + state[f"{name}.embeddings.token_type_embeddings.weight"][0],
+        positions=table + weights[f"{name}.embeddings.token_type_embeddings.weight"][0],
         embedding_norm=f"{name}.embeddings.LayerNorm",
         layers=tuple(f"{name}.encoder.layer.{i}" for i in range(config.num_hidden_layers)),
         parts=PARTS,
@@ -62,7 +62,7 @@ def bert_like(trained: Trained, name: str, head: tuple[Dense, ...], *, first_pos
 
 
 def unsupported(config: Any) -> list[str]:
-    """What the graph cannot express of a BERT or RoBERTa."""
+    """The fields of a BERT's or RoBERTa's configuration that the graph cannot express."""
     return known_values(
         config,
         hidden_act=ACTIVATIONS,

@@ -7,7 +7,7 @@ from typing import Any, Final
 import onnx
 
 from export.graph.graph import ACTIVATIONS
-from export.graph.initializers import Weights
+from export.graph.initializers import Initializers
 from export.graph.precision import Precision
 from infolens.contract import AnswerKind
 
@@ -27,12 +27,12 @@ _PARTS: Final = LayerNames(
 )
 
 
-def _write(trained: Trained, precision: Precision, weights: Weights) -> onnx.ModelProto:
-    config, state = trained.config, trained.state
+def _write(trained: Trained, precision: Precision, initializers: Initializers) -> onnx.ModelProto:
+    config, weights = trained.config, trained.weights
     encoder = Encoder(
         name="distilbert",
         tokens=f"{_EMBEDDINGS}.word_embeddings.weight",
-        positions=state[f"{_EMBEDDINGS}.position_embeddings.weight"],
+        positions=weights[f"{_EMBEDDINGS}.position_embeddings.weight"],
         embedding_norm=f"{_EMBEDDINGS}.LayerNorm",
         layers=tuple(f"distilbert.transformer.layer.{i}" for i in range(config.n_layers)),
         parts=_PARTS,
@@ -41,7 +41,7 @@ def _write(trained: Trained, precision: Precision, weights: Weights) -> onnx.Mod
         epsilon=1e-12,
         head=(Dense(name="pre_classifier", activation="Relu"), Dense(name="classifier")),
     )
-    return write_encoder(encoder, state, precision, weights)
+    return write_encoder(encoder, weights, precision, initializers)
 
 
 def _unsupported(config: Any) -> list[str]:

@@ -14,17 +14,17 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from export.graph.checkpoint_weights import CheckpointWeights
 from export.graph.functions import function
 from export.graph.graph import Graph, Layout, model_of, value
-from export.graph.initializers import Weights
+from export.graph.initializers import Initializers
 from export.graph.precision import Precision
-from export.graph.state import State
 from infolens.contract import ATTENTION_MASK, INPUT_IDS
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerNames:
-    """Names of the parts of one layer, each after the layer's own."""
+    """Names of the weights of one layer, each appended to the layer's own name."""
 
     query: str
     key: str
@@ -44,7 +44,7 @@ class Dense:
     activation: str = ""
     """An ONNX operator, such as ``Tanh``; empty for none."""
     domain: str = ""
-    """Of that operator."""
+    """Domain of that operator; empty for ONNX's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +52,11 @@ class Encoder:
     """A model of the family, as `write_encoder` needs it."""
 
     name: str
-    """Of the graph."""
+    """Name of the graph."""
     tokens: str
     """Name of the table of token embeddings."""
     positions: npt.NDArray[np.float32]
-    """What is added to the tokens' vectors, from the first position on: (positions, width)."""
+    """Position vectors, added to the tokens' vectors: (positions, width)."""
     embedding_norm: str
     layers: tuple[str, ...]
     """Names of the layers, first to last."""
@@ -65,48 +65,52 @@ class Encoder:
     activation: str
     """One of `graph.ACTIVATIONS`."""
     epsilon: float
-    """Of the normalisations."""
+    """Epsilon of the layer normalisations."""
     head: Sequence[Dense]
 
 
-def write_encoder(encoder: Encoder, state: State, precision: Precision, weights: Weights) -> onnx.ModelProto:
+def write_encoder(
+    encoder: Encoder, weights: CheckpointWeights, precision: Precision, initializers: Initializers
+) -> onnx.ModelProto:
     """Write the graph.
 
     Args:
-        encoder: What the model is made of.
-        state: Its weights.
+        encoder: Describes the model.
+        weights: Its weights, under their names in ``transformers``.
         precision: Their number format in the graph.
-        weights: Where the weights go; empty.
+        initializers: Where the weights are stored; empty at first.
 
     Returns:
         A model: ``input_ids``, ``attention_mask`` INT32 (batch, length), padded on the right -> ``probabilities``
         FLOAT (batch, classes).
     """
-    return _Writer(encoder, state, precision, weights).write()
+    return _Writer(encoder, weights, precision, initializers).write()
 
 
 class _Writer:
-    def __init__(self, encoder: Encoder, state: State, precision: Precision, weights: Weights) -> None:
-        self.encoder, self.state, self.weights = encoder, state, weights
-        self.graph = Graph(weights, prefix="", precision=precision)
+    def __init__(
+        self, encoder: Encoder, weights: CheckpointWeights, precision: Precision, initializers: Initializers
+    ) -> None:
+        self.encoder, self.weights, self.initializers = encoder, weights, initializers
+        self.graph = Graph(initializers, prefix="", precision=precision)
 
     def write(self) -> onnx.ModelProto:
-        graph, state, encoder = self.graph, self.state, self.encoder
+        graph, weights, encoder = self.graph, self.weights, self.encoder
         graph.read_shape(INPUT_IDS.name)
         start, length = graph.ints([0]), graph.dimension(INPUT_IDS.name, 1)
-        positions = graph.one("Slice", self.weights.add("positions", encoder.positions), start, length, start)
-        tokens = graph.embedding(graph.store_embedding("embedding", state[encoder.tokens]), INPUT_IDS.name)
+        positions = graph.one("Slice", self.initializers.add("positions", encoder.positions), start, length, start)
+        tokens = graph.embedding(graph.store_embedding("embedding", weights[encoder.tokens]), INPUT_IDS.name)
         x = self.norm(tokens, positions, encoder.embedding_norm)
         for layer in encoder.layers:
             x = self.layer(x, layer, last=layer == encoder.layers[-1])
         pooled = graph.one("Squeeze", x, graph.ints([1]))
         for dense in encoder.head:
-            pooled = graph.dense(pooled, dense.name, state.weight(dense.name), state.bias(dense.name))
+            pooled = graph.dense(pooled, dense.name, weights.dense_weight(dense.name), weights.dense_bias(dense.name))
             if dense.activation:
                 pooled = graph.one(dense.activation, pooled, domain=dense.domain)
         graph.one("Softmax", pooled, output="probabilities", axis=-1)
         inputs = [value(tensor.name, "INT32", ["batch", "length"]) for tensor in (INPUT_IDS, ATTENTION_MASK)]
-        classes = state[f"{encoder.head[-1].name}.bias"].size
+        classes = weights[f"{encoder.head[-1].name}.bias"].size
         outputs = [value("probabilities", "FLOAT", ["batch", classes])]
         return model_of(encoder.name, graph, inputs, outputs, partial(function, encoder_heads=encoder.heads))
 
@@ -131,8 +135,8 @@ class _Writer:
 
     def linear(self, x: str, *names: str, layout: Layout = "batch", activation: str = "") -> str:
         """The dense layers ``names`` side by side."""
-        weight, bias = self.state.weight(*names), self.state.bias(*names)
+        weight, bias = self.weights.dense_weight(*names), self.weights.dense_bias(*names)
         return self.graph.linear(x, "+".join(names), weight, bias, layout=layout, activation=activation)
 
     def norm(self, x: str, skip: str, name: str) -> str:
-        return self.graph.layer_norm(x, skip, name, self.state.norm(name, self.encoder.epsilon))
+        return self.graph.layer_norm(x, skip, name, self.weights.norm(name, self.encoder.epsilon))

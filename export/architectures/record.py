@@ -1,4 +1,4 @@
-"""What the export needs to know of an architecture: one frozen record for each."""
+"""The record of an architecture: everything that the export must know about one family of checkpoints."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import Any
 
 import onnx
 
-from export.graph.initializers import Weights
+from export.graph.checkpoint_weights import CheckpointWeights
+from export.graph.initializers import Initializers
 from export.graph.precision import Precision
-from export.graph.state import State
 from infolens.contract import AnswerKind
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """A trained model as a graph is written from it."""
+    """A trained model, as far as a graph is written from it."""
 
     config: Any
     """The ``transformers`` configuration."""
     generation: Any
     """The ``transformers.GenerationConfig``; None for a classifier."""
-    state: State
+    weights: CheckpointWeights
     max_tokens: int
     """The longest input that is served."""
 
 
-Writer = Callable[[Trained, Precision, Weights], onnx.ModelProto]
-"""Writes a graph; its weights go to the `Weights`."""
+Writer = Callable[[Trained, Precision, Initializers], onnx.ModelProto]
+"""Writes a graph, and stores its weights in the `Initializers`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,24 +56,24 @@ class Architecture:
     write: Writer | None
     """Our own graph writer; None where the graph comes from optimum."""
     before: tuple[SpecialToken, ...]
-    """What stands before a text..."""
+    """The special tokens before a text..."""
     after: tuple[SpecialToken, ...]
     """...and after it."""
     positions: Callable[[Any], int | None]
-    """The most tokens that a model of a configuration can read, special tokens included; None for no limit."""
+    """Maximum number of tokens that a model of a configuration reads, special tokens included; None for no limit."""
     padding_side: str = "right"
     token_types: bool = False
     """Whether the graph has the input ``token_type_ids``. Without it every token is of type 0."""
     pad_type_id: int = 0
     """Token type of padding."""
     unsupported: Callable[[Any], list[str]] = lambda _: []
-    """What of a configuration the graph cannot express, each as ``name=value (known: ...)``."""
+    """The fields of a configuration that the graph cannot express, each as ``name=value (known: ...)``."""
     prepare: Callable[[Any, Any], None] = lambda _model, _tokenizer: None
-    """Changes a loaded model, given with its tokenizer, into the one that is served."""
+    """Changes a loaded model, given with its tokenizer, in place into the one that is served."""
 
 
 def known_values(config: Any, **known: tuple[Any, ...]) -> list[str]:
-    """The fields of a configuration whose value is not among the known ones; one that is absent has the first."""
+    """The fields of a configuration whose value is not a known one; an absent field has the first known value."""
     found = {name: getattr(config, name, values[0]) for name, values in known.items()}
     return [
         f"{name}={found[name]!r} (known: {', '.join(map(repr, values))})"

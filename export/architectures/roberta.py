@@ -1,4 +1,4 @@
-"""RoBERTa (Liu et al., 2019): BERT's encoder with a head of its own, and positions that begin behind the padding's."""
+"""RoBERTa (Liu et al., 2019): BERT's encoder with another head, and positions that start after the padding id."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import onnx
 
-from export.graph.initializers import Weights
+from export.graph.initializers import Initializers
 from export.graph.precision import Precision
 from infolens.contract import AnswerKind
 
@@ -16,14 +16,14 @@ from .record import Architecture, SpecialToken, Trained
 
 
 def _first_position(config: Any) -> int:
-    """Positions are counted from the padding's id, which has a row of its own in the table."""
+    """The row of the first position: rows up to the padding token's id are not used for positions."""
     return int(config.pad_token_id) + 1
 
 
-def _write(trained: Trained, precision: Precision, weights: Weights) -> onnx.ModelProto:
+def _write(trained: Trained, precision: Precision, initializers: Initializers) -> onnx.ModelProto:
     head = (Dense(name="classifier.dense", activation="Tanh"), Dense(name="classifier.out_proj"))
     encoder = bert_like(trained, "roberta", head, first_position=_first_position(trained.config))
-    return write_encoder(encoder, trained.state, precision, weights)
+    return write_encoder(encoder, trained.weights, precision, initializers)
 
 
 ARCHITECTURE: Final = Architecture(

@@ -3,9 +3,9 @@
 An attention score of XLNet is the sum of three: content, relative position and segment. Written out naively each is
 a tensor (batch, heads, length, length). Here the content and the segment are ONE product: the segment score of a
 query i and a key j is ``e0(i)`` where the two share a token type and ``e1(i)`` where they do not; ``e1(i)`` is the
-same for all keys, so softmax forgets it, and what is left, ``(e0 - e1)(i) * [type(i) = type(j)]``, is a dot product
-of one-hot types that is appended to the heads of queries and keys. The relative position is the bias of the fused
-attention. Only the last token (``<cls>``) reaches the head, so the last layer asks for that token alone.
+same for all keys, so it cancels out in softmax, and what is left, ``(e0 - e1)(i) * [type(i) = type(j)]``, is a dot
+product of one-hot types that is appended to the heads of queries and keys. The relative position is the bias of the
+fused attention. Only the last token (``<cls>``) reaches the head, so the last layer asks for that token alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import onnx
 
 from export.graph.functions import function
 from export.graph.graph import ACTIVATIONS, Graph, Layout, model_of, value
-from export.graph.initializers import Weights
+from export.graph.initializers import Initializers
 from export.graph.precision import Precision
 from infolens.contract import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, AnswerKind
 
@@ -26,70 +26,68 @@ from .record import Architecture, SpecialToken, Trained, known_values
 
 TOKEN_TYPES: Final = 4
 """Token types of XLNet: first and second text, ``<cls>``, padding."""
-
-
 _PAD_TYPE: Final = 3
 
 
-def write(trained: Trained, precision: Precision, weights: Weights) -> onnx.ModelProto:
+def write(trained: Trained, precision: Precision, initializers: Initializers) -> onnx.ModelProto:
     """Write the graph.
 
     Args:
         trained: The configuration and the weights of ``XLNetForSequenceClassification``; ``max_tokens`` bounds the
             relative positions that are prepared at load.
         precision: Number format of the weights.
-        weights: Where the weights go; empty.
+        initializers: Where the weights are stored; empty at first.
 
     Returns:
         A model: ``input_ids``, ``attention_mask``, ``token_type_ids`` INT32 (batch, length), padded on the left ->
         ``probabilities`` FLOAT (batch, classes).
     """
-    return _XLNet(trained, precision, weights).build()
+    return _XLNet(trained, precision, initializers).build()
 
 
 class _XLNet:
-    def __init__(self, trained: Trained, precision: Precision, weights: Weights) -> None:
+    def __init__(self, trained: Trained, precision: Precision, initializers: Initializers) -> None:
         self.config = config = trained.config
-        self.state = trained.state
+        self.weights = trained.weights
         self.max_tokens = trained.max_tokens
         self.heads: int = config.n_head
         self.head_size: int = config.d_head
         self.inner = self.heads * self.head_size
         self.scale = self.head_size**-0.5
-        self.weights = weights
-        self.graph = Graph(self.weights, prefix="", precision=precision)
+        self.initializers = initializers
+        self.graph = Graph(self.initializers, prefix="", precision=precision)
 
     def positions(self) -> str:
         """Sinusoids of all distances from ``max_tokens`` down to ``1 - max_tokens``: (2 * max_tokens, width).
 
         They are computed from constants, which the session folds at load: the file stays small.
         """
-        graph, number = self.graph, self.weights.constant
+        graph, number = self.graph, self.initializers.constant
         bounds = [number(float(bound), np.float32) for bound in (self.max_tokens, -self.max_tokens, -1)]
         distances = graph.one("Range", *bounds)
         if self.config.clamp_len > 0:
             limits = [number(float(limit), np.float32) for limit in (-self.config.clamp_len, self.config.clamp_len)]
             distances = graph.one("Clip", distances, *limits)
         steps = np.arange(0, self.config.d_model, 2, dtype=np.float32) / self.config.d_model
-        frequencies = self.weights.add("frequencies", (1 / np.power(np.float32(10000), steps))[None, :])
+        frequencies = self.initializers.add("frequencies", (1 / np.power(np.float32(10000), steps))[None, :])
         angles = graph.one("Mul", graph.one("Unsqueeze", distances, graph.ints([1])), frequencies)
         return graph.one("Concat", graph.one("Sin", angles), graph.one("Cos", angles), axis=-1)
 
     def position_keys(self, layer: str, start: str, end: str) -> str:
         """Rows ``start`` to ``end`` of the position keys of a layer: (heads, head size, rows)."""
         graph = self.graph
-        weight = self.weights.add(f"{layer}.r", self.projection(f"{layer}.r"))
+        weight = self.initializers.add(f"{layer}.r", self.projection(f"{layer}.r"))
         keys = graph.one("MatMul", self.sinusoids, weight)
         keys = graph.one("Transpose", graph.reshape(keys, [-1, self.heads, self.head_size]), perm=[1, 2, 0])
         return graph.one("Slice", keys, start, end, graph.ints([2]))
 
     def projection(self, name: str) -> npt.NDArray[np.float32]:
         """A weight of the attention as a matrix (width, heads * head size)."""
-        return self.state[name].reshape(self.config.d_model, self.inner)
+        return self.weights[name].reshape(self.config.d_model, self.inner)
 
     def vector(self, tensor: str, layer: str, name: str) -> str:
         """Add one of the attention's biases, scaled as the queries are; returns (batch, length, heads, head size)."""
-        stored = self.weights.add(f"{layer}.{name}", self.state[f"{layer}.{name}"].reshape(-1) * self.scale)
+        stored = self.initializers.add(f"{layer}.{name}", self.weights[f"{layer}.{name}"].reshape(-1) * self.scale)
         summed = self.graph.one("Add", tensor, stored)
         return self.graph.reshape(summed, [0, 0, self.heads, self.head_size])
 
@@ -100,7 +98,7 @@ class _XLNet:
         layer = f"transformer.layer.{i}.rel_attn"
         residual = graph.token(x, -1) if last else x
         types = graph.token(self.types, -1) if last else self.types
-        segments = (self.state[f"{layer}.seg_embed"][0] - self.state[f"{layer}.seg_embed"][1]) * self.scale
+        segments = (self.weights[f"{layer}.seg_embed"][0] - self.weights[f"{layer}.seg_embed"][1]) * self.scale
         query_weight = self.projection(f"{layer}.q")
         by_head = query_weight.reshape(-1, self.heads, self.head_size)
         # The queries and, for each head, what a shared token type adds to the score.
@@ -109,7 +107,7 @@ class _XLNet:
         both = graph.linear(residual, f"{layer}.query", query_weight.astype(np.float32), layout=layout)
         query, same = graph.add("Split", [both, graph.ints([self.inner, self.heads])], outputs=2, axis=-1)
         key, values = graph.add("Split", [graph.linear(x, f"{layer}.pair", pair_weight)], outputs=2, axis=-1)
-        same_bias = np.einsum("nh,nh->n", self.state[f"{layer}.r_s_bias"], segments).astype(np.float32)
+        same_bias = np.einsum("nh,nh->n", self.weights[f"{layer}.r_s_bias"], segments).astype(np.float32)
         same = graph.one("Unsqueeze", graph.bias(same, f"{layer}.same", same_bias), graph.ints([-1]))
         same = graph.one("Mul", same, graph.one("Unsqueeze", types, graph.ints([2])))
         content = graph.one("Concat", self.vector(query, layer, "r_w_bias"), same, axis=-1)
@@ -143,14 +141,14 @@ class _XLNet:
         return self.norm(self.dense(inner, second, layout), x, f"{name}.layer_norm")
 
     def dense(self, x: str, name: str, layout: Layout, activation: str = "") -> str:
-        weight, bias = self.state.weight(name), self.state.bias(name)
+        weight, bias = self.weights.dense_weight(name), self.weights.dense_bias(name)
         return self.graph.linear(x, name, weight, bias, layout=layout, activation=activation)
 
     def norm(self, x: str, skip: str, name: str) -> str:
-        return self.graph.layer_norm(x, skip, name, self.state.norm(name, self.config.layer_norm_eps))
+        return self.graph.layer_norm(x, skip, name, self.weights.norm(name, self.config.layer_norm_eps))
 
     def shapes(self) -> None:
-        """What depends on the length of the batch alone."""
+        """Compute the tensors that depend only on the length of the batch."""
         graph = self.graph
         graph.read_shape(INPUT_IDS.name)
         self.length = graph.dimension(INPUT_IDS.name, 1)
@@ -162,32 +160,34 @@ class _XLNet:
         kept = graph.ints([0, 0])
         self.tall = graph.one("Concat", kept, double, self.length, axis=0)
         self.wide = graph.one("Concat", kept, self.length, graph.one("Sub", double, graph.ints([1])), axis=0)
-        known = self.weights.constant(np.arange(TOKEN_TYPES), np.int32)
+        known = self.initializers.constant(np.arange(TOKEN_TYPES), np.int32)
         types = graph.one("Unsqueeze", TOKEN_TYPE_IDS.name, graph.ints([-1]))
         self.types = graph.one("Cast", graph.one("Equal", types, known), to=onnx.TensorProto.FLOAT)
-        ones = self.weights.constant(np.ones((self.heads, 1)), np.float32)
+        ones = self.initializers.constant(np.ones((self.heads, 1)), np.float32)
         self.key_types = graph.one("Mul", graph.one("Unsqueeze", self.types, graph.ints([2])), ones)
 
     def build(self) -> onnx.ModelProto:
-        graph, state = self.graph, self.state
+        graph, weights = self.graph, self.weights
         self.shapes()
         self.sinusoids = self.positions()
         x = graph.embedding(
-            graph.store_embedding("embedding", state["transformer.word_embedding.weight"]), INPUT_IDS.name
+            graph.store_embedding("embedding", weights["transformer.word_embedding.weight"]), INPUT_IDS.name
         )
         for i in range(self.config.n_layer):
             x = self.layer(x, i)
         pooled = graph.one("Squeeze", x, graph.ints([1]))
         if self.config.summary_use_proj:
             name = "sequence_summary.summary"
-            pooled = graph.dense(pooled, name, state.weight(name), state.bias(name))
+            pooled = graph.dense(pooled, name, weights.dense_weight(name), weights.dense_bias(name))
         if self.config.summary_activation == "tanh":
             pooled = graph.one("Tanh", pooled)
-        logits = graph.dense(pooled, "logits_proj", state.weight("logits_proj"), state.bias("logits_proj"))
+        logits = graph.dense(
+            pooled, "logits_proj", weights.dense_weight("logits_proj"), weights.dense_bias("logits_proj")
+        )
         graph.one("Softmax", logits, output="probabilities", axis=-1)
         tensors = (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS)
         inputs = [value(tensor.name, "INT32", ["batch", "length"]) for tensor in tensors]
-        outputs = [value("probabilities", "FLOAT", ["batch", state["logits_proj.bias"].size])]
+        outputs = [value("probabilities", "FLOAT", ["batch", weights["logits_proj.bias"].size])]
         return model_of("xlnet", graph, inputs, outputs, function)
 
 

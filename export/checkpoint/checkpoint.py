@@ -1,4 +1,4 @@
-"""Loading a checkpoint: a folder or a hub id becomes a model and a tokenizer, or an error that says what to do."""
+"""Loading a checkpoint: from a folder or a hub id to a model, a tokenizer and labels, all checked against the task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from transformers.utils import cached_file
 
 from export.architectures import Architecture, Trained, architecture_of, examples
 from export.errors import CheckpointError
-from export.graph.state import State
+from export.graph.checkpoint_weights import CheckpointWeights
 from infolens.contract import CONTRACTS, AnswerKind, Task
 
 from .labels import Naming, labels_of
@@ -23,7 +23,7 @@ from .labels import Naming, labels_of
 _DEFAULT_LIMIT: Final = 512
 """Tokens that a model without a limit of its own (XLNet) reads, unless the tokenizer or the user says otherwise."""
 _NO_LIMIT: Final = 1_000_000
-"""Tokenizers without a limit report an astronomic one; anything above this counts as none."""
+"""A tokenizer without a limit reports a huge number; anything above this counts as no limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Checkpoint:
     max_tokens: int
     """The longest input that is served."""
     labels: tuple[str, ...] = ()
-    """Of a classifier, in the order of its classes."""
+    """The labels of a classifier, in the order of its classes."""
 
     @property
     def config(self) -> Any:
@@ -50,11 +50,11 @@ class Checkpoint:
 
     @property
     def trained(self) -> Trained:
-        """The model as a graph is written from it."""
+        """The parts of the model from which a graph is written."""
         return Trained(
             config=self.model.config,
             generation=getattr(self.model, "generation_config", None),
-            state=State(self.model.state_dict()),
+            weights=CheckpointWeights(self.model.state_dict()),
             max_tokens=self.max_tokens,
         )
 
@@ -74,7 +74,7 @@ def load_checkpoint(
         source: A folder written by ``save_pretrained``, or a hub id.
         max_tokens: The longest input to serve; by default the smallest limit that the checkpoint knows.
         naming: Names for a classifier's classes.
-        own_graph: Whether a writer of ours must be able to express it.
+        own_graph: Whether a graph writer of this project must be able to express it.
 
     Raises:
         CheckpointError: There is no such checkpoint, its architecture is none that the task takes, its tokenizer is
@@ -85,15 +85,15 @@ def load_checkpoint(
     architecture = architecture_of(config.model_type, answers)
     _check_config(task, config, architecture, own_graph=own_graph)
     labels = labels_of(config, source, naming) if answers is AnswerKind.LABELS else ()
-    tokenizer = _load_tokenizer(source)  # Before the weights: it takes no time, and it may be missing.
+    tokenizer = _load_tokenizer(source)  # Before the weights, because it is fast and may be missing.
     model = _load_model(source, config, architecture)
     limit = _limit(architecture.positions(config), tokenizer)
     if max_tokens is not None:
         bound = architecture.positions(config)
-        least = 1 + len(architecture.before) + len(architecture.after)
-        if max_tokens < least or (bound and max_tokens > bound):
+        minimum = 1 + len(architecture.before) + len(architecture.after)
+        if max_tokens < minimum or (bound and max_tokens > bound):
             raise CheckpointError(
-                f"--max-tokens must be between {least} (one token and the special ones) and the model's limit "
+                f"--max-tokens must be between {minimum} (one token and the special ones) and the model's limit "
                 f"({bound or 'none'}), not {max_tokens}"
             )
         limit = max_tokens
@@ -116,7 +116,7 @@ def load_checkpoint(
 
 def _load_config(source: str, example: str) -> Any:
     folder = Path(source)
-    beside = folder.parent != Path() and folder.parent.is_dir()  # the hub has no say on a folder of ours
+    beside = folder.parent != Path() and folder.parent.is_dir()  # A local path, even if it looks like a hub id.
     looks_local = source.startswith((".", "/", "~")) or source.count("/") > 1 or beside
     if folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -185,14 +185,14 @@ def _load_tokenizer(source: str) -> Any:
         named: Any = AutoTokenizer.from_pretrained(source)
         file = cached_file(source, "tokenizer.json", _raise_exceptions_for_missing_entries=False)
         backend = Tokenizer.from_file(str(file)) if file else getattr(named, "backend_tokenizer", None)
-    except Exception as error:  # The tokenizers library raises nothing more special.
+    except Exception as error:  # The tokenizers library raises plain exceptions.
         raise CheckpointError(
             f"the tokenizer of {source!r} does not load ({_first_line(error)}); save it again with save_pretrained"
         ) from error
     if backend is None:
         raise CheckpointError(f"the tokenizer of {source!r} has no fast form, and only fast tokenizers are served")
-    # The classes with an architecture's name build normaliser and splitter anew, whatever tokenizer.json says, and the
-    # model was trained with what it says.
+    # The tokenizer classes of an architecture build their own normaliser and pre-tokenizer and ignore those of
+    # tokenizer.json, with which the model was trained.
     return PreTrainedTokenizerFast(
         tokenizer_object=backend, model_max_length=named.model_max_length, **named.special_tokens_map
     )

@@ -1,4 +1,4 @@
-"""The labels of a classifier's checkpoint: what its classes are called, and how to name those that have no name."""
+"""The labels of a classifier's checkpoint, and the names that a user gives to its classes."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class Naming:
     """Names that the user gives to a checkpoint's classes."""
 
     names: tuple[str, ...] = ()
-    """All of them, in the order of the classes..."""
+    """Names of all classes, in their order..."""
     renamed: Mapping[str, str] = field(default_factory=dict)
-    """...or those that change: the checkpoint's name -> the new one."""
+    """...or only the new names: the checkpoint's name -> the new one."""
 
 
 def read_naming(text: str) -> Naming:
     """Read ``LABEL_0=Business,LABEL_1=Politics``, or a file with one label, or one ``THEIRS=OURS``, on each line.
 
     Raises:
-        CheckpointError: There is no such file, or a part of it is not of that form.
+        CheckpointError: There is no such file, or a part has another form.
     """
     if "=" in text and not _is_file(text):
         return _naming(text.split(","), "--labels")
@@ -42,7 +42,7 @@ def read_naming(text: str) -> Naming:
 def _is_file(text: str) -> bool:
     try:
         return Path(text).is_file()
-    except OSError:  # longer than any name of a file
+    except OSError:  # The text is longer than a file name may be.
         return False
 
 

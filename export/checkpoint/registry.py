@@ -17,11 +17,11 @@ _DEFAULT_STORE: Final = Path("mlruns/mlflow.db")
 
 @contextmanager
 def checkpoint_folder(source: str, *, tracking_uri: str = "") -> Iterator[str]:
-    """A source as something that `load_checkpoint` reads: fetched from the registry, or as it is.
+    """A source that `load_checkpoint` can read: the folder of a downloaded registered model, or ``source`` itself.
 
     Args:
         source: A checkpoint folder, a hub id, or a registered model.
-        tracking_uri: Of the MLflow server or database; empty: MLFLOW_TRACKING_URI, else ``mlruns/mlflow.db``.
+        tracking_uri: The MLflow server or database; if empty, MLFLOW_TRACKING_URI, else ``mlruns/mlflow.db``.
 
     Raises:
         CheckpointError: The registry does not answer, or has no such model.
@@ -54,16 +54,16 @@ def _fetch(source: str, tracking_uri: str, place: Path) -> Path:
     mlflow.set_tracking_uri(store)
     try:
         found = Path(mlflow.artifacts.download_artifacts(source, dst_path=str(place), tracking_uri=store))
-    except Exception as error:  # MLflow raises what its transports and stores raise
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    except Exception as error:  # MLflow passes on whatever its transports and stores raise.
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
-            f"{source}: {store} does not give it: {said}. Write models:/NAME@ALIAS, such as models:/category@champion "
-            "(python -m training promote category), or models:/NAME/VERSION"
+            f"{source}: {store} does not give it: {reason}. Write models:/NAME@ALIAS, such as "
+            "models:/category@champion (python -m training promote category), or models:/NAME/VERSION"
         ) from error
     model = found / "model"
     if not (model / "config.json").is_file():
         raise CheckpointError(f"{source}: is no transformers model: it has no model/config.json")
     tokenizer = found / "components" / "tokenizer"
     for file in tokenizer.iterdir() if tokenizer.is_dir() else ():
-        file.replace(model / file.name)  # MLflow keeps the tokenizer apart; a checkpoint has both in one folder
+        file.replace(model / file.name)  # MLflow stores the tokenizer apart; a checkpoint has both in one folder.
     return model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,11 @@ class Padding:
 
 
 def padding_of(checkpoint: Checkpoint) -> Padding:
-    """How inputs of the checkpoint are padded."""
+    """How inputs of the checkpoint are padded.
+
+    Raises:
+        CheckpointError: The tokenizer has no padding token.
+    """
     architecture = checkpoint.architecture
     pad_id = checkpoint.tokenizer.pad_token_id
     if pad_id is None:
@@ -93,16 +98,22 @@ def _text_and_id(checkpoint: Checkpoint, token: SpecialToken) -> tuple[str, int]
     )
 
 
+@lru_cache(maxsize=1)
+def _tokenizer(tokenizer_json: str, max_tokens: int) -> Tokenizer:
+    """The last tokenizer that was asked for; a large vocabulary takes longer to read than a text to encode."""
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    tokenizer.encode_special_tokens = True  # A text that spells a special token does not contain that token.
+    tokenizer.enable_truncation(max_tokens)
+    return tokenizer
+
+
 def encode(tokenizer_json: str, texts: Sequence[str], padding: Padding, *, max_tokens: int) -> Batch:
     """Encode texts as the serving side does: truncated at the end, special tokens kept, padded to one bucket.
 
     Returns:
         ``input_ids``, ``attention_mask`` and, where the model takes them, ``token_type_ids``; INT32 (texts, bucket).
     """
-    tokenizer = Tokenizer.from_str(tokenizer_json)
-    tokenizer.encode_special_tokens = True
-    tokenizer.enable_truncation(max_tokens)
-    encodings = tokenizer.encode_batch(list(texts))
+    encodings = _tokenizer(tokenizer_json, max_tokens).encode_batch(list(texts))
     longest = max(len(encoding.ids) for encoding in encodings)
     bucket = next(size for size in buckets_up_to(max_tokens) if size >= longest)
     for encoding in encodings:

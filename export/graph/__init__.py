@@ -1,1 +1,1 @@
-"""Writing ONNX graphs: operators, weights, the beam search."""
+"""Writing ONNX graphs: nodes and initialisers, the fused operators, the beam search."""

@@ -1,13 +1,13 @@
-"""Beam search in standard ONNX operators: a ``Loop`` whose body is one step of the decoder and one of the search.
+"""Beam search in standard ONNX operators: the body of a ``Loop`` is one step of the decoder and of the search.
 
-The search is the one of ``transformers`` (``GenerationMixin._beam_search``, version 4.57), tensor by tensor: the same
-candidates, the same scores, the same end. Two things are done otherwise, with the same result:
+The search follows ``transformers`` (``GenerationMixin._beam_search``, version 4.57) tensor by tensor: the candidates,
+the scores and the end of the search are the same. Two things are computed differently, with the same result:
 
 * A beam is a path in a tree. The keys and values of every step stay where they were written, for all beams of an
-  article together, and each beam has a mask of its ancestors. Following another beam reorders that small mask, not
-  the caches.
-* Scores are cut down to the best ``2 * beams`` tokens of each beam before the beams meet, so the whole vocabulary is
-  read no more than it must be.
+  article together, and each beam has a mask of its ancestors. When a beam continues another one, that small mask is
+  reordered, not the caches.
+* Only the best ``2 * beams`` tokens of each beam are compared across the beams of an article, so the whole vocabulary
+  is read less often.
 
 Shapes: ``B`` articles, ``K`` beams, ``R = B * K`` rows, ``t`` tokens so far, ``V`` words.
 """
@@ -25,7 +25,7 @@ from .beam_state import Candidates, Decoder, Finished, Rules, Settings, Step
 from .graph import Graph, value
 
 NEVER: Final = -1e9
-"""The score of what cannot be chosen, as in ``transformers``."""
+"""The score of a candidate that cannot be chosen, as in ``transformers``."""
 _HIDDEN: Final = -1e30
 """The bias of an attention score whose position a beam must not see."""
 _END: Final = np.iinfo(np.int64).max
@@ -38,23 +38,23 @@ class BeamSearch:
         self.outer, self.inner = outer, inner
         self.rules, self.settings = rules, settings
         self.batch = batch
-        weights = outer.weights
-        self.never = weights.constant(NEVER, np.float32)
-        self.end_token = weights.constant(rules.end, np.int32)
-        self.pad_token = weights.constant(rules.pad, np.int32)
+        initializers = outer.initializers
+        self.never = initializers.constant(NEVER, np.float32)
+        self.end_token = initializers.constant(rules.end_token, np.int32)
+        self.pad_token = initializers.constant(rules.pad_token, np.int32)
         self.early = rules.early_stopping is True
         self._prepare()
 
     def _prepare(self) -> None:
-        """Tensors that every step shares; they live in the outer graph."""
+        """Write the tensors that all steps share, into the outer graph."""
         graph = self.outer
-        beams = self.settings.beams
+        beams = self.settings.num_beams
         self.candidates = graph.one("Mul", beams, graph.ints([2]))
         self.by_beam = graph.one("Concat", self.batch, beams, graph.ints([-1]), axis=0)
         self.by_article = graph.one("Concat", self.batch, graph.ints([-1]), axis=0)
         self.merged = graph.one("Add", beams, self.candidates)
         batch, scalar = (graph.one("Squeeze", x, graph.ints([0])) for x in (self.batch, beams))
-        zero, one = (graph.weights.constant(x, np.int64) for x in (0, 1))
+        zero, one = (graph.initializers.constant(x, np.int64) for x in (0, 1))
         numbers = graph.one("Unsqueeze", graph.one("Range", zero, batch, one), graph.ints([1]))
         self.first_rows = graph.one("Mul", numbers, beams)  # (B, 1)
         self.first_merged = graph.one("Mul", numbers, self.merged)
@@ -65,31 +65,31 @@ class BeamSearch:
         self.first_beam = graph.one("Equal", order, zero)  # (K,)
         same = graph.one("Equal", order, graph.one("Unsqueeze", order, graph.ints([1])))
         filled = graph.one("ConstantOfShape", square, value=hidden)
-        own = graph.one("Where", same, graph.weights.constant(0.0, np.float32), filled)
+        own = graph.one("Where", same, graph.initializers.constant(0.0, np.float32), filled)
         shape = graph.one("Concat", self.batch, square, axis=0)
         self.own = graph.one("Expand", own, shape)  # (B, K, K)
         order = graph.one("Range", zero, graph.one("Squeeze", self.candidates, graph.ints([0])), one)
         self.within = graph.one("Less", order, beams)  # (2K,): the candidates that may finish.
-        # The scores of a forced token: certain, and nothing else possible.
-        lowest = graph.weights.constant(-np.inf, np.float32)
-        certain = graph.weights.constant(0.0, np.float32)
+        # The scores of a forced token: log probability 0 for it, minus infinity for all others.
+        lowest = graph.initializers.constant(-np.inf, np.float32)
+        certain = graph.initializers.constant(0.0, np.float32)
         self.forced = graph.one("Where", graph.one("Equal", order, zero), certain, lowest)  # (2K,)
 
     # -- the outer graph ----------------------------------------------------------------------------------------
 
     def write(self, decoder: Decoder, layers: int, heads: int, head_size: int) -> str:
-        """The whole search: INT32 (B, most), padded."""
+        """Write the whole search; returns the summaries, INT32 (B, max_length), padded."""
         graph, rules = self.outer, self.rules
-        start = numpy_helper.from_array(np.array([rules.start], np.int32))
-        rows = graph.one("Mul", self.batch, self.settings.beams)
+        start = numpy_helper.from_array(np.array([rules.start_token], np.int32))
+        rows = graph.one("Mul", self.batch, self.settings.num_beams)
         one = graph.ints([1])
         history = graph.one("ConstantOfShape", graph.one("Concat", rows, one, axis=0), value=start)
-        square = graph.one("Concat", self.batch, self.settings.beams, axis=0)
+        square = graph.one("Concat", self.batch, self.settings.num_beams, axis=0)
         never = numpy_helper.from_array(np.array([NEVER], np.float32))
         nothing = graph.one("ConstantOfShape", square, value=never)
-        running = graph.one("Where", self.first_beam, graph.weights.constant(0.0, np.float32), nothing)
-        pad = numpy_helper.from_array(np.array([rules.pad], np.int32))
-        whole = graph.one("Concat", square, self.settings.most, axis=0)
+        running = graph.one("Where", self.first_beam, graph.initializers.constant(0.0, np.float32), nothing)
+        pad = numpy_helper.from_array(np.array([rules.pad_token], np.int32))
+        whole = graph.one("Concat", square, self.settings.max_length, axis=0)
         sequences = graph.one("ConstantOfShape", whole, value=pad)
         no = numpy_helper.from_array(np.array([False]))
         finished = graph.one("ConstantOfShape", square, value=no)
@@ -100,14 +100,14 @@ class BeamSearch:
         caches = [graph.one("ConstantOfShape", empty, value=never)] * (2 * layers)
         states = [history, running, ancestors, sequences, nothing, finished, improvable, *caches]
         # The first token is given and the last one is forced.
-        trips = graph.one("Squeeze", graph.one("Sub", self.settings.most, graph.ints([2])), graph.ints([0]))
-        inputs = [trips, graph.weights.constant(True, np.bool_), *states]
+        trips = graph.one("Squeeze", graph.one("Sub", self.settings.max_length, graph.ints([2])), graph.ints([0]))
+        inputs = [trips, graph.initializers.constant(True, np.bool_), *states]
         found = graph.add("Loop", inputs, outputs=len(states), body=self.body(decoder, layers, heads, head_size))
         history, running, _, sequences, scores, finished, improvable = found[:7]
         return self.forced_end(history, running, Finished(sequences, scores, finished, improvable))
 
     def forced_end(self, history: str, running: str, finished: Finished) -> str:
-        """Every beam that still runs ends, and the best one is the summary."""
+        """End every beam that still runs, and choose the best one as the summary: INT32 (B, max_length)."""
         graph = self.outer
         end = graph.one("Expand", self.end_token, self.candidates)
         chosen = self.choose(graph, running, end, self.forced)
@@ -131,15 +131,15 @@ class BeamSearch:
         probabilities = self.barred(graph.one("LogSoftmax", logits, axis=-1), position)
         values, tokens = graph.add("TopK", [probabilities, self.candidates], outputs=2, axis=-1)
         tokens = graph.one("Cast", tokens, to=TensorProto.INT32)
-        if rules.first is not None:
+        if rules.first_token is not None:
             at_start = graph.one("Equal", position, graph.ints([0]))
             values = graph.one("Where", at_start, self.forced, values)
-            first = graph.weights.constant(rules.first, np.int32)
+            first = graph.initializers.constant(rules.first_token, np.int32)
             tokens = graph.one("Where", at_start, first, tokens)
         chosen = self.choose(graph, "running", tokens, values)
-        # What has just finished runs no further.
+        # A candidate that has just finished does not run on.
         scores = graph.one("Add", chosen.scores, self.times_never(graph, chosen.ends))
-        running, picks = graph.add("TopK", [scores, self.settings.beams], outputs=2, axis=-1)
+        running, picks = graph.add("TopK", [scores, self.settings.num_beams], outputs=2, axis=-1)
         rows_of = graph.reshape(graph.one("GatherElements", chosen.rows, picks, axis=1), [-1])
         token = graph.reshape(graph.one("GatherElements", chosen.tokens, picks, axis=1), [-1, 1])
         history = graph.one("Concat", graph.one("Gather", "history", rows_of), token, axis=1)
@@ -153,7 +153,7 @@ class BeamSearch:
             "history": (history, TensorProto.INT32, ["rows", "tokens"]),
             "running": (running, TensorProto.FLOAT, ["batch", "beams"]),
             "ancestors": (ancestors, TensorProto.FLOAT, ["batch", "beams", "nodes"]),
-            "sequences": (after.sequences, TensorProto.INT32, ["batch", "beams", "most"]),
+            "sequences": (after.sequences, TensorProto.INT32, ["batch", "beams", "max_length"]),
             "scores": (after.scores, TensorProto.FLOAT, ["batch", "beams"]),
             "finished": (after.finished, TensorProto.BOOL, ["batch", "beams"]),
             "improvable": (improvable, TensorProto.BOOL, ["batch", 1]),
@@ -176,15 +176,15 @@ class BeamSearch:
         return helper.make_graph(graph.nodes, "step", inputs, outputs)
 
     def barred(self, probabilities: str, position: str) -> str:
-        """Log probabilities (R, V) without the tokens that may not come next."""
+        """Log probabilities (R, V), minus infinity for the tokens that must not come next."""
         graph = self.inner
-        lowest, zero = (graph.weights.constant(x, np.float32) for x in (-np.inf, 0.0))
+        lowest, zero = (graph.initializers.constant(x, np.float32) for x in (-np.inf, 0.0))
         length = graph.one("Add", position, graph.ints([1]))
-        short = graph.one("Less", length, self.settings.least)
+        short = graph.one("Less", length, self.settings.min_length)
         rows = graph.one("Concat", graph.dimension("history", 0), graph.ints([1]), axis=0)
         tokens = [graph.one("Expand", self.end_token, rows)]
         updates = [graph.one("Expand", graph.one("Where", short, lowest, zero), rows)]
-        size = self.rules.no_repeat
+        size = self.rules.no_repeat_ngram_size
         if size:
             windows = graph.one("Max", graph.one("Sub", length, graph.ints([size - 1])), graph.ints([0]))
             repeats = ""
@@ -219,7 +219,7 @@ class BeamSearch:
             tokens: The best tokens of every beam, INT32 (R, 2K) or (2K,).
             values: Their log probabilities, FLOAT (R, 2K) or (2K,).
         """
-        shape = graph.one("Concat", self.batch, self.settings.beams, self.candidates, axis=0)
+        shape = graph.one("Concat", self.batch, self.settings.num_beams, self.candidates, axis=0)
         if graph is self.inner:
             values, tokens = (graph.one("Reshape", x, shape) for x in (values, tokens))
         else:
@@ -237,28 +237,28 @@ class BeamSearch:
         return graph.one("Mul", graph.one("Cast", flags, to=TensorProto.FLOAT), self.never)
 
     def finish(self, graph: Graph, history: str, chosen: Candidates, before: Finished) -> Finished:
-        """Take candidates that end among the finished ones, where they are better."""
+        """Merge the candidates that end into the finished beams, and keep the best."""
         length = graph.dimension(history, 1)
         just = graph.one("And", chosen.ends, self.within)
         spans = graph.one("Cast", length, to=TensorProto.FLOAT)
-        scores = graph.one("Div", chosen.scores, graph.one("Pow", spans, self.settings.penalty))
+        scores = graph.one("Div", chosen.scores, graph.one("Pow", spans, self.settings.length_penalty))
         if self.early:
             scores = graph.one("Add", scores, self.times_never(graph, self.all(graph, before.finished)))
         scores = graph.one("Add", scores, self.times_never(graph, graph.one("Not", before.improvable)))
         scores = graph.one("Add", scores, self.times_never(graph, graph.one("Not", just)))
-        # The candidates' tokens, padded: (B, 2K, most).
+        # The candidates' tokens, padded: (B, 2K, max_length).
         past = graph.one("Gather", history, graph.reshape(chosen.rows, [-1]))
         padded = graph.one("Concat", past, graph.reshape(chosen.tokens, [-1, 1]), axis=1)
-        missing = graph.one("Sub", graph.one("Sub", self.settings.most, length), graph.ints([1]))
+        missing = graph.one("Sub", graph.one("Sub", self.settings.max_length, length), graph.ints([1]))
         pads = graph.one("Concat", graph.ints([0, 0, 0]), missing, axis=0)
         padded = graph.one("Pad", padded, pads, self.pad_token)
         shape = graph.one("Concat", self.batch, self.candidates, graph.ints([-1]), axis=0)
         tokens = graph.one("Concat", before.sequences, graph.one("Reshape", padded, shape), axis=1)
         merged = graph.one("Concat", before.scores, scores, axis=1)
-        best, places = graph.add("TopK", [merged, self.settings.beams], outputs=2, axis=-1)
+        best, places = graph.add("TopK", [merged, self.settings.num_beams], outputs=2, axis=-1)
         both = graph.one("Concat", before.finished, just, axis=1)
         finished = graph.one("GatherElements", both, places, axis=1)
-        whole = graph.one("Concat", graph.ints([-1]), self.settings.most, axis=0)
+        whole = graph.one("Concat", graph.ints([-1]), self.settings.max_length, axis=0)
         rows = graph.one("Add", places, self.first_merged)
         sequences = graph.one("Gather", graph.one("Reshape", tokens, whole), rows)
         return Finished(sequences, best, finished, before.improvable)
@@ -273,10 +273,10 @@ class BeamSearch:
         graph = self.inner
         length = tokens
         if self.rules.early_stopping == "never":
-            longest = graph.one("Sub", self.settings.most, graph.ints([1]))
-            positive = graph.one("Greater", self.settings.penalty, graph.weights.constant(0.0, np.float32))
+            longest = graph.one("Sub", self.settings.max_length, graph.ints([1]))
+            positive = graph.one("Greater", self.settings.length_penalty, graph.initializers.constant(0.0, np.float32))
             length = graph.one("Where", positive, longest, tokens)
-        span = graph.one("Pow", graph.one("Cast", length, to=TensorProto.FLOAT), self.settings.penalty)
+        span = graph.one("Pow", graph.one("Cast", length, to=TensorProto.FLOAT), self.settings.length_penalty)
         head = graph.one("Slice", running, graph.ints([0]), graph.ints([1]), graph.ints([1]))
         possible = graph.one("Div", head, span)
         worst = graph.one("ReduceMin", after.scores, axes=[1], keepdims=1)

@@ -1,4 +1,4 @@
-"""What a beam search is told, and the tensors that it hands on; all fields are names of tensors, or constants.
+"""The settings of a beam search and the tensors of its steps; fields are names of tensors, or constants.
 
 Shapes: ``B`` articles, ``K`` beams, ``R = B * K`` rows, ``t`` tokens so far, ``V`` words.
 """
@@ -15,31 +15,34 @@ from .graph import Graph
 class Rules:
     """The tokens and rules that a checkpoint's generation configuration fixes."""
 
-    start: int
-    end: int
-    pad: int
-    first: int | None
-    """The token that every summary starts with, after ``start``."""
-    no_repeat: int
-    """No sequence of so many tokens comes twice; 0 allows it."""
+    start_token: int
+    end_token: int
+    pad_token: int
+    first_token: int | None
+    """The token that every summary must have after ``start_token``; None for any."""
+    no_repeat_ngram_size: int
+    """No sequence of so many tokens occurs twice; 0 allows all."""
     early_stopping: bool | str
-    """True: stop at ``K`` finished beams; False or ``"never"``: when none can become better, guessed or for certain."""
+    """When an article's search ends, as in ``transformers``. True: at ``K`` finished beams. False: when no running beam
+    is likely to become better than a finished one. ``"never"``: when none can become better."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Names of INT64 (1,) tensors, and of one FLOAT (1,)."""
+    """Names of the tensors that hold the settings of a request: INT64 (1,), and FLOAT (1,) for the penalty.
 
-    least: str
-    most: str
-    """Lengths count tokens, the start and end tokens included."""
-    beams: str
-    penalty: str
+    Lengths count tokens, the start and end tokens included.
+    """
+
+    min_length: str
+    max_length: str
+    num_beams: str
+    length_penalty: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What a decoder gets for one step."""
+    """The inputs of a decoder in one step."""
 
     tokens: str
     """The newest token of every beam, INT32 (R, 1)."""
@@ -48,11 +51,11 @@ class Step:
     caches: list[str]
     """FLOAT (B, heads, K * (t - 1), head size); a key and a value for each layer."""
     ancestors: str
-    """What is added to the attention's scores: FLOAT (B, 1, K, K * t), 0 where a beam may look."""
+    """The bias of the attention's scores: FLOAT (B, 1, K, K * t), 0 where a beam may look."""
 
 
 Decoder = Callable[[Graph, Step], tuple[str, list[str]]]
-"""One step: logits FLOAT (R, V), and the caches with the new keys and values behind the old ones."""
+"""Writes one step: returns the logits FLOAT (R, V), and the caches with the new keys and values appended."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Candidates:
     scores: str
     tokens: str
     rows: str
-    """Which of the R rows each one continues."""
+    """The row, of the R rows, that each one continues."""
     ends: str
 
 
@@ -71,10 +74,10 @@ class Finished:
     """Names of tensors: the finished beams of each article, best first."""
 
     sequences: str
-    """INT32 (B, K, most)."""
+    """INT32 (B, K, max_length)."""
     scores: str
     """FLOAT (B, K)."""
     finished: str
-    """BOOL (B, K): which of them there are."""
+    """BOOL (B, K): which places hold a finished beam."""
     improvable: str
-    """BOOL (B, 1): whether one may still be added."""
+    """BOOL (B, 1): whether a better one may still be found."""

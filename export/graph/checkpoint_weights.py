@@ -11,7 +11,7 @@ import numpy.typing as npt
 from .graph import Norm
 
 
-class State(Mapping[str, npt.NDArray[np.float32]]):
+class CheckpointWeights(Mapping[str, npt.NDArray[np.float32]]):
     """A read-only view of a model's ``state_dict``; every weight comes as float32."""
 
     def __init__(self, state_dict: Mapping[str, Any]) -> None:
@@ -27,11 +27,11 @@ class State(Mapping[str, npt.NDArray[np.float32]]):
     def __len__(self) -> int:
         return len(self._tensors)
 
-    def weight(self, *names: str) -> npt.NDArray[np.float32]:
+    def dense_weight(self, *names: str) -> npt.NDArray[np.float32]:
         """The weights of dense layers side by side, ready for ``x @ weight``: (inputs, sum of outputs)."""
         return np.concatenate([self[f"{name}.weight"] for name in names]).T
 
-    def bias(self, *names: str) -> npt.NDArray[np.float32]:
+    def dense_bias(self, *names: str) -> npt.NDArray[np.float32]:
         """The biases of dense layers side by side: (sum of outputs,)."""
         return np.concatenate([self[f"{name}.bias"] for name in names])
 

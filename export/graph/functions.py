@@ -1,10 +1,10 @@
 """The fused operators of Info Lens as ONNX functions, in the domain ``infolens``.
 
-A model carries the function of every operator that it uses: what the operator computes, in operators that any ONNX
-Runtime has. A session that has registered the native library (``operators/``) runs its kernels instead; any other,
-such as NVIDIA's container, takes the functions apart. The tests hold the two against each other.
+A model contains the function of every operator that it uses: the same computation in operators that every ONNX Runtime
+has. A session that has registered the native library (``operators/``) runs its kernels instead; any other session,
+such as that of NVIDIA's container, expands the functions. The tests compare the two.
 
-Names of tensors that a native kernel writes for another (``keys`` and ``values`` below) may have another layout there.
+Tensors that one native kernel writes for another (``keys`` and ``values`` below) may have another layout there.
 """
 
 from __future__ import annotations
@@ -18,16 +18,15 @@ import onnx
 from onnx import helper, numpy_helper
 
 from . import int8_attention
-from .graph import MICROSOFT, OPSET, UINT8_MIDDLE, Graph
+from .graph import DOMAIN, MICROSOFT, OPSET, UINT8_MIDDLE, Graph
 from .initializers import INT8_MAX
 from .precision import Precision
 
-DOMAIN: Final = "infolens"
 OPSETS: Final = (helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1))
 
 
 class _Constants:
-    """Stands in for `Weights` in the body of a function, where constants are nodes."""
+    """Takes the place of `Initializers` in the body of a function, where constants are nodes."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -62,13 +61,13 @@ def int8_linear(name: str) -> onnx.FunctionProto:
 
     def body(graph: Graph) -> None:
         peak = graph.one("ReduceMax", graph.one("Abs", "x"), axes=[1], keepdims=0)
-        # A row of nothing but zeros has the scale 0: whatever it is quantized to, its product is 0.
-        scale = graph.one("Mul", peak, graph.weights.constant(1 / INT8_MAX, np.float32))
+        # A row of zeros has the scale 0, so its product is 0 whatever its integers are.
+        scale = graph.one("Mul", peak, graph.initializers.constant(1 / INT8_MAX, np.float32))
         # Unsigned: ONNX Runtime has no fast kernel for signed activations on x86 (measured: ten times slower).
         middle = numpy_helper.from_array(np.array([UINT8_MIDDLE], np.uint8))
         zero_points = graph.one("ConstantOfShape", graph.one("Shape", scale), value=middle)
         quantized = graph.one("QuantizeLinear", "x", scale, zero_points, axis=0)
-        one, zero = graph.weights.constant(1.0, np.float32), graph.weights.constant(UINT8_MIDDLE, np.uint8)
+        one, zero = graph.initializers.constant(1.0, np.float32), graph.initializers.constant(UINT8_MIDDLE, np.uint8)
         product = graph.one("MatMulIntegerToFloat", quantized, "weight", one, "scales", zero, domain=MICROSOFT)
         product = graph.one("Mul", product, graph.one("Unsqueeze", scale, graph.ints([1])))
         if name.endswith("Gelu"):
@@ -98,12 +97,12 @@ def add_norm(name: str) -> onnx.FunctionProto:
 
 
 def int8_self_attention(name: str, *, heads: int) -> onnx.FunctionProto:
-    """``Int8SelfAttention``: every position of an article looks at all of them.
+    """``Int8SelfAttention``: every position of an article attends to all of them.
 
     ``parts`` FLOAT (batch, length, 3 * width), queries, keys and values side by side; ``mask`` INT32 (batch, length),
-    0 where nobody may look -> ``context`` FLOAT (batch, length, width). Attribute: ``num_heads``. A native kernel
-    computes it in int8, with a scale for each head and position; ONNX Runtime's fused attention, which is faster than
-    its products of integers, stays in fp32.
+    0 at positions that no other may attend to -> ``context`` FLOAT (batch, length, width). Attribute: ``num_heads``. A
+    native kernel computes it in int8, with a scale for each head and position. The function uses ONNX Runtime's fused
+    attention in fp32, which is faster there than products of integers.
     """
 
     def body(graph: Graph) -> None:
@@ -117,7 +116,7 @@ def int8_cross_store(name: str, *, heads: int) -> onnx.FunctionProto:
     """``Int8CrossStore``: an article's keys and values in int8, with a scale for each head and position.
 
     ``both`` FLOAT (batch, length, 2 * width), keys beside values -> ``keys`` INT8, ``key_scales`` FLOAT, ``values``
-    INT8, ``value_scales`` FLOAT, for ``Int8CrossAttention`` alone. Attribute: ``num_heads``.
+    INT8, ``value_scales`` FLOAT, to be read only by ``Int8CrossAttention``. Attribute: ``num_heads``.
     """
     stored = ["keys", "key_scales", "values", "value_scales"]
 
@@ -128,7 +127,7 @@ def int8_cross_store(name: str, *, heads: int) -> onnx.FunctionProto:
 
 
 def int8_cross_attention(name: str, *, heads: int, head_size: int) -> onnx.FunctionProto:
-    """``Int8CrossAttention``: the beams of each article look at its stored keys and values.
+    """``Int8CrossAttention``: the beams of each article attend to its stored keys and values.
 
     ``query`` FLOAT (batch * beams, width), what ``Int8CrossStore`` returned, ``bias`` of the scores FLOAT
     (batch, 1, 1, length) -> ``context`` FLOAT (batch * beams, width). Attribute: ``num_heads``.
@@ -138,7 +137,7 @@ def int8_cross_attention(name: str, *, heads: int, head_size: int) -> onnx.Funct
     def body(graph: Graph) -> None:
         shape = graph.one("Concat", graph.dimension("keys", 0), graph.ints([-1, heads, head_size]), axis=0)
         query = graph.one("Transpose", graph.one("Reshape", "query", shape), perm=[0, 2, 1, 3])
-        query = graph.one("Mul", query, graph.weights.constant(head_size**-0.5, np.float32))
+        query = graph.one("Mul", query, graph.initializers.constant(head_size**-0.5, np.float32))
         context = graph.one("Transpose", int8_attention.attend(graph, query, inputs[1:]), perm=[0, 2, 1, 3])
         graph.one("Reshape", context, graph.ints([-1, heads * head_size]), output="context")
 
@@ -146,7 +145,7 @@ def int8_cross_attention(name: str, *, heads: int, head_size: int) -> onnx.Funct
 
 
 def beam_cache(name: str) -> onnx.FunctionProto:
-    """``BeamCache``: room for the keys and values of a search, which native kernels fill in place; here it is empty.
+    """``BeamCache``: memory for the keys and values of a search, which native kernels fill in place; empty otherwise.
 
     ``batch``, ``beams``, ``tokens`` INT64 (1,) -> ``cache`` FLOAT. Attributes: ``layers``, ``num_heads``,
     ``head_size``.
@@ -160,11 +159,11 @@ def beam_cache(name: str) -> onnx.FunctionProto:
 
 
 def beam_attention(name: str, *, heads: int, head_size: int) -> onnx.FunctionProto:
-    """``BeamAttention``: every beam looks at the tokens that it has written, its ancestors in the tree of a search.
+    """``BeamAttention``: every beam attends to the tokens that it has written, its ancestors in the tree of a search.
 
     ``parts`` FLOAT (batch * beams, 3 * width), queries, keys and values side by side; ``cache`` of ``BeamCache``;
     ``past_key`` and ``past_value`` FLOAT (batch, heads, nodes - beams, head size); ``bias`` of the scores FLOAT
-    (batch, 1, beams, nodes), 0 where a beam may look and negative elsewhere -> ``context`` FLOAT
+    (batch, 1, beams, nodes), 0 where a beam may attend and negative elsewhere -> ``context`` FLOAT
     (batch * beams, width), ``present_key`` and ``present_value`` FLOAT (batch, heads, nodes, head size). A native
     kernel keeps keys and values in ``cache``; past and present are empty there. Attributes: ``num_heads``, ``layer``.
     """
@@ -185,7 +184,11 @@ def beam_attention(name: str, *, heads: int, head_size: int) -> onnx.FunctionPro
 
 
 def function(name: str, *, heads: int = 0, head_size: int = 0, encoder_heads: int = 0) -> onnx.FunctionProto:
-    """The function ``name``; those of attention have the number and the size of their heads in their bodies."""
+    """The function ``name``. The bodies of attention functions contain the number and the size of their heads.
+
+    Raises:
+        KeyError: There is no such operator.
+    """
     makers: dict[str, Callable[[str], onnx.FunctionProto]] = {
         "Int8Linear": int8_linear,
         "Int8LinearRelu": int8_linear,

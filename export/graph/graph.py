@@ -1,4 +1,4 @@
-"""A small writer of ONNX graphs: named nodes, weights that are stored once, linear layers in fp32, fp16 or int8."""
+"""A small writer of ONNX graphs: named nodes, weights stored once, dense layers in fp32, fp16 or int8."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from .initializers import Weights, quantize_columns
+from .initializers import Initializers, quantize_columns
 from .precision import Precision
 
 OPSET: Final = 17
 """The ONNX operator set of the graphs written here; old enough for every Triton release in use."""
 MICROSOFT: Final = "com.microsoft"
-INFO_LENS: Final = "infolens"
-"""Domain of the fused operators, see `functions`."""
+DOMAIN: Final = "infolens"
+"""The ONNX domain of the fused operators, see `functions`."""
 Layout = Literal["batch", "token", "rows"]
 """Shapes of hidden states: (batch, length, width), (batch, 1, width) and (rows, width)."""
 _IR_VERSION: Final = 8
@@ -28,7 +28,7 @@ _MASKED: Final = {True: -6.0e4, False: -3.0e38}
 """The score of a masked position, in fp16 and otherwise."""
 _MASK_INPUT: Final = 4
 _HALF_LIMIT: Final = 6.0e4
-"""Products in fp16 are cut off here: below the greatest number, 65504, so that a bias can still be added."""
+"""Products in fp16 are clipped to this: below the maximum of fp16, 65504, so that a bias can still be added."""
 ACTIVATIONS: Final = ("gelu", "relu")
 """The activation functions that the graphs can express."""
 
@@ -55,13 +55,13 @@ class Embedding:
 class Graph:
     """Nodes of one graph in the making; node outputs get names with the graph's prefix."""
 
-    def __init__(self, weights: Weights, *, prefix: str, precision: Precision) -> None:
-        self.weights = weights
+    def __init__(self, initializers: Initializers, *, prefix: str, precision: Precision) -> None:
+        self.initializers = initializers
         self.numbers = precision.number_format
         self.nodes: list[onnx.NodeProto] = []
         self._prefix = prefix
         self.batch_shape = ""
-        """Name of an INT64 tensor (batch, length, -1): the shape that the product of a matrix gets back."""
+        """Name of an INT64 tensor (batch, length, -1): the shape that a flattened product gets back."""
 
     def add(
         self,
@@ -72,7 +72,7 @@ class Graph:
         domain: str = "",
         **attributes: Any,
     ) -> list[str]:
-        """Add a node; ``outputs`` are names, or how many to make up. Returns the names of the outputs."""
+        """Add a node; ``outputs`` are names, or a number of names to generate. Returns the names of the outputs."""
         stem = f"{self._prefix}{len(self.nodes)}_{op}"
         names = [f"{stem}_{i}" for i in range(outputs)] if isinstance(outputs, int) else list(outputs)
         self.nodes.append(helper.make_node(op, list(inputs), names, name=stem, domain=domain, **attributes))
@@ -84,10 +84,10 @@ class Graph:
 
     def ints(self, values: Sequence[int]) -> str:
         """The name of a constant INT64 vector."""
-        return self.weights.constant(list(values), np.int64)
+        return self.initializers.constant(list(values), np.int64)
 
     def read_shape(self, ids: str) -> None:
-        """Take the batch and the length from the ids (batch, length)."""
+        """Set `batch_shape` from the shape of the ids (batch, length)."""
         self.batch_shape = self.one("Concat", self.one("Shape", ids), self.ints([-1]), axis=0)
 
     def dimension(self, tensor: str, axis: int) -> str:
@@ -120,13 +120,13 @@ class Graph:
         """
         if self.numbers.integers:
             quantized, scales = quantize_columns(weight)
-            stored = self.weights.add(f"{name}.weight_int8", quantized)
-            scale = self.weights.add(f"{name}.scale", scales)
+            stored = self.initializers.add(f"{name}.weight_int8", quantized)
+            scale = self.initializers.add(f"{name}.scale", scales)
             return self.int8_linear(x, name, stored, scale, bias, weight.shape, layout=layout, activation=activation)
-        product = self.product(x, self.weights.add(f"{name}.weight", self._stored(weight)))
+        product = self.product(x, self.initializers.add(f"{name}.weight", self._stored(weight)))
         if bias is None:
             return product
-        stored_bias = self.weights.add(f"{name}.bias", bias)
+        stored_bias = self.initializers.add(f"{name}.bias", bias)
         if activation == "gelu":
             return self.one("BiasGelu", product, stored_bias, domain=MICROSOFT)
         total = self.one("Add", product, stored_bias)
@@ -147,7 +147,7 @@ class Graph:
         """A dense layer whose ``weight`` INT8 of ``shape`` (rows, columns) and ``scales`` are tensors of the graph."""
         rows, columns = shape
         vector = np.zeros(columns, np.float32) if bias is None else bias
-        stored_bias = self.weights.add(f"{name}.bias", vector)
+        stored_bias = self.initializers.add(f"{name}.bias", vector)
         flat = x if layout == "rows" else self.reshape(x, [-1, rows])
         product = self.fused(f"Int8Linear{activation.capitalize()}", flat, weight, scales, stored_bias)
         if layout == "rows":
@@ -159,19 +159,20 @@ class Graph:
         )
 
     def fused(self, op: str, *inputs: str, outputs: int | Sequence[str] = 1, **attributes: Any) -> str:
-        """An operator of `functions`; returns its first output."""
-        return self.add(op, inputs, outputs=outputs, domain=INFO_LENS, **attributes)[0]
+        """Add a fused operator of `functions`; returns its first output."""
+        return self.add(op, inputs, outputs=outputs, domain=DOMAIN, **attributes)[0]
 
     def product(self, x: str, y: str) -> str:
         """The matrix product of two tensors, FLOAT.
 
-        At the precision fp16 it is computed in fp16 and cut off before it overflows, as residuals and feed-forward
-        layers of BERT's family would. What is between the products stays in fp32: sums, normalisations, softmax.
+        At the precision fp16 it is computed in fp16 and clipped before it overflows, as it otherwise would in residuals
+        and feed-forward layers of BERT's family. The operators between the products (sums, normalisations, softmax)
+        stay in fp32.
         """
         if not self.numbers.half:
             return self.one("MatMul", x, y)
         product = self.one("MatMul", self.half(x), self.half(y))
-        bounds = [self.weights.constant(bound, np.float16) for bound in (-_HALF_LIMIT, _HALF_LIMIT)]
+        bounds = [self.initializers.constant(bound, np.float16) for bound in (-_HALF_LIMIT, _HALF_LIMIT)]
         return self.one("Cast", self.one("Clip", product, *bounds), to=TensorProto.FLOAT)
 
     def half(self, x: str) -> str:
@@ -184,8 +185,8 @@ class Graph:
         return np.clip(weight, -_HALF_LIMIT, _HALF_LIMIT).astype(np.float16)
 
     def dense(self, x: str, name: str, weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]) -> str:
-        """A dense layer that stays in fp32 whatever the precision: for the small heads behind the encoders."""
-        return self.bias(self.one("MatMul", x, self.weights.add(f"{name}.weight", weight)), name, bias)
+        """A dense layer that stays in fp32 at every precision: for the small heads after the encoders."""
+        return self.bias(self.one("MatMul", x, self.initializers.add(f"{name}.weight", weight)), name, bias)
 
     def token(self, x: str, index: int) -> str:
         """One position of ``x`` (batch, length, width): (batch, 1, width). 0 is the first and -1 the last."""
@@ -194,18 +195,18 @@ class Graph:
 
     def bias(self, x: str, name: str, bias: npt.NDArray[np.float32]) -> str:
         """Add a stored vector to the last axis of ``x``."""
-        return self.one("Add", x, self.weights.add(f"{name}.bias", bias))
+        return self.one("Add", x, self.initializers.add(f"{name}.bias", bias))
 
     def layer_norm(self, x: str, skip: str, name: str, norm: Norm) -> str:
-        """Layer normalisation of ``x + skip``, both of shape (..., width); ``skip`` may leave out dimensions."""
-        g = self.weights.add(f"{name}.gamma", norm.gamma)
-        b = self.weights.add(f"{name}.beta", norm.beta)
+        """Layer normalisation of ``x + skip``, both of shape (..., width); ``skip`` may lack leading dimensions."""
+        g = self.initializers.add(f"{name}.gamma", norm.gamma)
+        b = self.initializers.add(f"{name}.beta", norm.beta)
         return self.fused("AddNorm", x, skip, g, b, epsilon=norm.epsilon)
 
     def self_attention(self, parts: str, mask: str, heads: int) -> str:
-        """Every position looks at all: ``parts`` (batch, length, 3 * width), queries, keys, values -> one width.
+        """Every position attends to all: ``parts`` (batch, length, 3 * width), queries, keys, values -> one width.
 
-        ``mask`` INT32 (batch, length) is 0 where nobody may look.
+        ``mask`` INT32 (batch, length) is 0 at positions that no other may attend to.
         """
         if self.numbers.integers:
             return self.fused("Int8SelfAttention", parts, mask, num_heads=heads)
@@ -244,10 +245,10 @@ class Graph:
     def store_embedding(self, name: str, table: npt.NDArray[np.float32]) -> Embedding:
         """Store a table (rows, width), in int8 with one scale a row where the precision says so."""
         if not self.numbers.integers:
-            return Embedding(rows=self.weights.add(f"{name}.weight", self._stored(table)))
+            return Embedding(rows=self.initializers.add(f"{name}.weight", self._stored(table)))
         columns, scales = quantize_columns(table.T)
-        rows = self.weights.add(f"{name}.weight_int8", columns.T)
-        return Embedding(rows=rows, scales=self.weights.add(f"{name}.scale", scales))
+        rows = self.initializers.add(f"{name}.weight_int8", columns.T)
+        return Embedding(rows=rows, scales=self.initializers.add(f"{name}.scale", scales))
 
 
 def model_of(
@@ -264,11 +265,11 @@ def model_of(
         graph: The graph.
         inputs: Its inputs.
         outputs: Its outputs.
-        function: Makes the function of an operator of our own.
+        function: Makes the ONNX function of an operator of `DOMAIN`.
     """
-    weights = list(graph.weights.tensors.values())
-    proto = helper.make_graph(graph.nodes, name, list(inputs), list(outputs), initializer=weights)
-    opsets = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(domain, 1) for domain in (MICROSOFT, INFO_LENS))]
+    initializers = list(graph.initializers.tensors.values())
+    proto = helper.make_graph(graph.nodes, name, list(inputs), list(outputs), initializer=initializers)
+    opsets = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(domain, 1) for domain in (MICROSOFT, DOMAIN))]
     needed = [function(name) for name in sorted(operators_of(proto))]
     model = helper.make_model(proto, producer_name="infolens", opset_imports=opsets, functions=needed)
     model.ir_version = _IR_VERSION
@@ -276,8 +277,8 @@ def model_of(
 
 
 def operators_of(proto: onnx.GraphProto) -> set[str]:
-    """Names of the operators of our own domain in a graph and the graphs inside it."""
-    found = {node.op_type for node in proto.node if node.domain == INFO_LENS}
+    """Names of the operators of `DOMAIN` in a graph and the graphs inside it."""
+    found = {node.op_type for node in proto.node if node.domain == DOMAIN}
     for node in proto.node:
         for attribute in node.attribute:
             if attribute.HasField("g"):

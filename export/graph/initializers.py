@@ -1,4 +1,4 @@
-"""The weights of a graph in the making: kept in memory, or streamed to a file as they come."""
+"""The initialisers (stored weights and constants) of a graph in the making: in memory, or streamed to a file."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from onnx import helper, numpy_helper
 from onnx.external_data_helper import set_external_data
 
 INT8_MAX: Final = 127
-"""The greatest integer of the symmetric int8 form; -128 is not used."""
+"""The maximum integer of symmetric int8; -128 is not used."""
 _BLOCK: Final = 256
 _INSIDE_BYTES: Final = 4096
-"""A tensor smaller than this stays in the graph, where ONNX Runtime wants the constants that decide shapes."""
+"""A smaller tensor stays in the graph, because ONNX Runtime expects constants that determine shapes there."""
 _PAGE_BYTES: Final = 4096
-"""Tensors start at multiples of this, so that a session can map them instead of reading them."""
+"""Tensors start at multiples of this, so that a session can map them into memory."""
 
 
 def quantize_columns(weight: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
@@ -41,7 +41,7 @@ def quantize_columns(weight: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.in
     return quantized, scales
 
 
-class Weights:
+class Initializers:
     """The initialisers of a model. They live in the outer graph, and inner graphs refer to them by name.
 
     Attributes:
@@ -49,7 +49,7 @@ class Weights:
     """
 
     def __init__(self, stream: BinaryIO | None = None, location: str = "") -> None:
-        """Hold weights in memory, or write all but the small ones to ``stream``, the file named ``location``."""
+        """Hold tensors in memory, or write all but the small ones to ``stream``, the file named ``location``."""
         self.tensors: dict[str, onnx.TensorProto] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._stream, self._location = stream, location
@@ -84,9 +84,9 @@ class Weights:
 
 
 @contextmanager
-def weights_in(path: Path) -> Iterator[Weights]:
-    """Weights that go to the file ``path``, which is safe on the disk when the block ends."""
+def initializers_in(path: Path) -> Iterator[Initializers]:
+    """Initialisers that go to the file ``path``, which is flushed to the disk when the block ends."""
     with path.open("wb") as stream:
-        yield Weights(stream, path.name)
+        yield Initializers(stream, path.name)
         stream.flush()
         os.fsync(stream.fileno())

@@ -1,6 +1,6 @@
 """Attention over stored int8 keys and values: the cross attention of a beam search.
 
-Every step of a search reads the keys and values of the whole article, and in fp32 they weigh as much as the decoder's
+Every step of a search reads the keys and values of the whole article, and in fp32 they are as large as the decoder's
 int8 weights. Here they are quantized once for each article, with one scale for each head and position, so an article's
 answer does not depend on its neighbours in the batch. The scale of a key goes into its score; that of a value into
 its probability, before the probabilities are quantized in turn.
@@ -39,9 +39,9 @@ def store(graph: Graph, both: str, outputs: Sequence[str]) -> None:
 
 
 def mask_bias(graph: Graph, mask: str) -> str:
-    """What is added to the scores: FLOAT (batch, 1, 1, length), 0 where ``mask`` (batch, length) is 1, else -1e30."""
-    empty = graph.one("Equal", mask, graph.weights.constant(0, np.int32))
-    lowest, zero = graph.weights.constant(-1e30, np.float32), graph.weights.constant(0.0, np.float32)
+    """The bias of the scores: FLOAT (batch, 1, 1, length), 0 where ``mask`` (batch, length) is 1, else -1e30."""
+    empty = graph.one("Equal", mask, graph.initializers.constant(0, np.int32))
+    lowest, zero = graph.initializers.constant(-1e30, np.float32), graph.initializers.constant(0.0, np.float32)
     return graph.one("Unsqueeze", graph.one("Where", empty, lowest, zero), graph.ints([1, 2]))
 
 
@@ -55,7 +55,7 @@ def attend(graph: Graph, query: str, stored: Sequence[str]) -> str:
     """
     keys, key_scales, values, value_scales, bias = stored
     quantized, scale = _quantize(graph, query, graph.one("Abs", query), INT8_MAX, np.uint8(UINT8_MIDDLE))
-    middle = graph.weights.constant(UINT8_MIDDLE, np.uint8)
+    middle = graph.initializers.constant(UINT8_MIDDLE, np.uint8)
     products = graph.one("Cast", graph.one("MatMulInteger", quantized, keys, middle), to=TensorProto.FLOAT)
     scores = graph.one("Mul", graph.one("Mul", products, key_scales), scale)
     probabilities = graph.one("Softmax", graph.one("Add", scores, bias), axis=-1)
@@ -73,14 +73,14 @@ def _quantize(graph: Graph, x: str, magnitudes: str, levels: int, zero_point: np
         graph: Where the nodes go.
         x: The tensor.
         magnitudes: The magnitudes of its elements; ``x`` itself where none is negative.
-        levels: The integer that stands for a row's greatest magnitude.
+        levels: The integer that stands for a row's maximum magnitude.
         zero_point: The integer that stands for 0; its type is that of the result.
 
     Returns:
         Integers of the shape of ``x``, and scales FLOAT (..., 1).
     """
     peak = graph.one("ReduceMax", magnitudes, axes=[-1], keepdims=1)
-    scale = graph.one("Mul", peak, graph.weights.constant(1 / levels, np.float32))
+    scale = graph.one("Mul", peak, graph.initializers.constant(1 / levels, np.float32))
     shape = graph.one("Shape", x)
     last = graph.one("Slice", shape, graph.ints([-1]), graph.ints([np.iinfo(np.int64).max]))
     flat = graph.one("Reshape", x, graph.one("Concat", graph.ints([-1]), last, axis=0))

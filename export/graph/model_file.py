@@ -10,7 +10,7 @@ from typing import Final
 import onnx
 from onnx.external_data_helper import load_external_data_for_model
 
-from .initializers import Weights, weights_in
+from .initializers import Initializers, initializers_in
 
 MODEL_FILE: Final = "model.onnx"
 DATA_SUFFIX: Final = ".data"
@@ -18,23 +18,25 @@ SPLIT_BYTES: Final = 256_000_000
 """Weights that are larger stand in a file beside the graph; protobuf's own limit is 2 GB."""
 
 
-def write_model(path: Path, build: Callable[[Weights], onnx.ModelProto], *, split_bytes: int = SPLIT_BYTES) -> None:
+def write_model(
+    path: Path, build: Callable[[Initializers], onnx.ModelProto], *, split_bytes: int = SPLIT_BYTES
+) -> None:
     """Build a model and write it to ``path``.
 
-    The weights go to ``<path>.data`` one by one, so that they are never all in memory. If they are not large in the
-    end, they move into the one file.
+    The weights are written to ``<path>.data`` one by one, so that they are never all in memory. If that file is small
+    in the end, they move into ``path``.
 
     Args:
         path: The file of the graph; its folder exists.
-        build: Makes the graph, and puts its weights where it is told.
+        build: Makes the model; stores its weights in the given initialisers.
         split_bytes: Weights of this size and more stay in a file of their own.
 
     Raises:
         OSError: The disk is full, or the folder cannot be written.
     """
     data = data_file(path)
-    with weights_in(data) as weights:
-        model = build(weights)
+    with initializers_in(data) as initializers:
+        model = build(initializers)
     if data.stat().st_size < split_bytes:
         load_external_data_for_model(model, str(path.parent))
         data.unlink()

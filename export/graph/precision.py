@@ -1,4 +1,4 @@
-"""The number formats of exported models: one record for each, so that nothing has to guess what a new one means."""
+"""The number formats of exported models: one record for each, with the limits of its parity check."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 @dataclass(frozen=True, kw_only=True)
 class NumberFormat:
-    """What a precision means to the graphs, and how near its answers must be to the checkpoint's."""
+    """How a graph stores and multiplies at a precision, and how near its answers must be to the checkpoint's."""
 
     integers: bool
     """Dense layers and embeddings hold int8 weights with a scale for each column or row, and native operators run
@@ -17,19 +17,20 @@ class NumberFormat:
     half: bool
     """Weights are stored, and products computed, in fp16; sums, normalisations and softmax stay in fp32."""
     weight_bytes: float
-    """About what a weight takes on the disk; some of them, such as positions, stay in fp32 at every precision."""
+    """Bytes that a weight takes on the disk, on average; some, such as positions, stay in fp32 at every precision."""
     probability: float
-    """Largest difference of a probability that is allowed."""
+    """Maximum difference of a probability."""
     alone: float
-    """Largest difference of a probability between an article alone and the same article in a batch."""
+    """Maximum difference of a probability between an article alone and the same article in a batch."""
     mean_probability: float = 1.0
-    """Largest mean difference of the probabilities."""
+    """Maximum mean difference of the probabilities."""
     agreement: float = 0.0
-    """Least share of articles with the same label; those on which the checkpoint itself wavers do not count."""
+    """Minimum share of articles with the same label; articles whose two best labels are within ``probability`` of each
+    other in the checkpoint do not count."""
     same_summaries: float = 0.0
-    """Least share of summaries that are the checkpoint's token for token."""
+    """Minimum share of summaries that equal the checkpoint's token for token."""
     same_alone: float = 1.0
-    """Least share of summaries that are the same alone and in a batch."""
+    """Minimum share of summaries that are the same alone and in a batch."""
 
 
 class Precision(StrEnum):
@@ -41,7 +42,7 @@ class Precision(StrEnum):
 
     @property
     def number_format(self) -> NumberFormat:
-        """What it means.
+        """The record of this precision.
 
         Raises:
             KeyError: It has no record in `FORMATS`.
@@ -53,7 +54,7 @@ FORMATS: Final = {
     Precision.FP32: NumberFormat(
         integers=False, half=False, weight_bytes=4.1, probability=1e-4, alone=1e-4, same_summaries=1.0
     ),
-    # In fp16 the size of a batch decides how a product is rounded, and so between near ties.
+    # In fp16 the size of a batch changes how products are rounded, which decides between near ties.
     Precision.FP16: NumberFormat(
         integers=False, half=True, weight_bytes=2.2, probability=5e-3, alone=5e-3, same_alone=0.0
     ),

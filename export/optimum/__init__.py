@@ -1,4 +1,4 @@
-"""Graphs that `optimum` writes, for the families whose graphs are not written here; made into what the server serves.
+"""Graphs that `optimum` writes, for families without a graph writer of this project, adapted for serving.
 
 The exporter calls `environment.ensure_optimum`, then `convert.convert`, then `adapt.adapt` once for each precision.
 """

@@ -1,12 +1,12 @@
-"""Makes of a graph that optimum wrote what the server serves: its tensors, its precisions, its fused operators.
+"""Adapts a graph that optimum wrote for serving: the contract's tensors, the precisions, the fused operators.
 
-What changes, and why:
+The changes:
 
 * The inputs are the contract's, INT32. Token types are 0 everywhere, as they are for one text, and no input.
-* Dense layers and the table of words are stored as in the graphs that are written here: in int8 every row is quantized
+* Dense layers and the token embedding are stored as in the graphs of `architectures`. In int8 every row is quantized
   by itself, so that an answer does not depend on its neighbours in a batch.
-* Products of constants are computed here, once. DeBERTa projects its relative positions in every layer, by the weights
-  that it projects the tokens with: in int8 that would cost as much at every request as the tokens do.
+* Products of constants are computed at the export. DeBERTa projects its relative positions in every layer by the
+  weights with which it projects the tokens; in int8 that would cost as much at every request as the tokens do.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from onnx import TensorProto, numpy_helper
 from export.errors import CheckpointError
 from export.graph.functions import function
 from export.graph.graph import OPSET, Graph, model_of, value
-from export.graph.initializers import Weights
+from export.graph.initializers import Initializers
 from export.graph.precision import Precision
 from infolens.contract import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS
 
@@ -44,19 +44,19 @@ class _Dense:
     bias: str
     """Name of the bias; empty without one."""
     output: str
-    """What the rest of the graph reads."""
+    """Name of the output that the rest of the graph reads."""
     head: bool
-    """Whether it reads one vector of each article: torch writes ``Gemm`` for matrices, and ``MatMul`` for more."""
+    """Whether it reads one vector for each article: torch writes ``Gemm`` for matrices, else ``MatMul``."""
 
 
-def adapt(path: Path, precision: Precision, weights: Weights) -> onnx.ModelProto:
+def adapt(path: Path, precision: Precision, initializers: Initializers) -> onnx.ModelProto:
     """Write the graph that is served.
 
     Args:
         path: A graph that `convert.convert` returned.
-        precision: Number format of the weights. Layers behind the encoder, which read one vector of each article, stay
+        precision: Number format of the weights. Layers after the encoder, which read one vector of each article, stay
             in fp32.
-        weights: Where the weights go; empty.
+        initializers: Where the weights are stored; empty at first.
 
     Returns:
         A model: ``input_ids``, ``attention_mask`` INT32 (batch, length) -> ``probabilities`` FLOAT (batch, classes).
@@ -67,14 +67,14 @@ def adapt(path: Path, precision: Precision, weights: Weights) -> onnx.ModelProto
     """
     source = Source(path)
     classes = _examined(source.model)
-    adapted = _Adapted(source, Graph(weights, prefix="served_", precision=precision))
+    adapted = _Adapted(source, Graph(initializers, prefix="served_", precision=precision))
     adapted.write()
     inputs = [value(name, "INT32", ["batch", "length"]) for name in (INPUT_IDS.name, ATTENTION_MASK.name)]
     return model_of("optimum", adapted.graph, inputs, [value("probabilities", "FLOAT", ["batch", classes])], function)
 
 
 def _examined(model: onnx.ModelProto) -> int:
-    """The number of classes of a graph that can be adapted."""
+    """Check that a graph can be adapted; returns its number of classes."""
     graph = model.graph
     if unknown := [entry.name for entry in graph.input if entry.name not in _INPUTS]:
         raise CheckpointError(
@@ -85,7 +85,7 @@ def _examined(model: onnx.ModelProto) -> int:
     if versions != {"ai.onnx": OPSET} or model.functions:
         raise CheckpointError(
             f"graphs of ONNX's operator set {OPSET} are adapted, without functions, and the one that optimum wrote has "
-            f"{versions}; delete .cache/optimum, so that it is made anew as requirements/optimum.txt pins it"
+            f"{versions}; delete .cache/optimum, so that the next export makes it again from requirements/optimum.txt"
         )
     shape = next((list(entry.type.tensor_type.shape.dim) for entry in graph.output if entry.name == _LOGITS), [])
     if len(shape) != 2 or not shape[1].dim_value:
@@ -101,11 +101,11 @@ class _Adapted:
         self.source = source
         self.graph = graph
         self.names: dict[str, str] = {}
-        """What tensors of the source are called here, where they have another name."""
+        """New names of tensors of the source, where they differ."""
         self.shapes: dict[str, str] = {}
         """For each input of a dense layer the name of the shape that its output gets back."""
         self.done: set[str] = set()
-        """Tensors of the source that are made together with an earlier one."""
+        """Tensors of the source that were written together with an earlier one."""
 
     def write(self) -> None:
         """Write all nodes, and store the weights that they read."""
@@ -119,12 +119,12 @@ class _Adapted:
         read = {name for node in graph.nodes for name in names_read(node)}
         for name in sorted(read):
             if name in computed or source.is_weight(name):
-                graph.weights.add(name, source.array(name))
-        for name in graph.weights.tensors.keys() - read:
-            del graph.weights.tensors[name]
+                graph.initializers.add(name, source.array(name))
+        for name in graph.initializers.tensors.keys() - read:
+            del graph.initializers.tensors[name]
 
     def name(self, tensor: str) -> str:
-        """What a tensor of the source is called here."""
+        """The new name of a tensor of the source."""
         return self.names.get(tensor, tensor)
 
     def _read_inputs(self) -> None:
@@ -135,7 +135,7 @@ class _Adapted:
         self.names[TOKEN_TYPE_IDS.name] = graph.one("ConstantOfShape", graph.one("Shape", INPUT_IDS.name), value=zero)
 
     def _write(self, node: onnx.NodeProto, computed: set[str]) -> None:
-        """Write one node of the source, or what takes its place."""
+        """Write one node of the source, or its replacement."""
         graph, outputs = self.graph, set(node.output)
         if outputs & self.done or outputs & computed:
             return
@@ -148,8 +148,8 @@ class _Adapted:
             self.names[node.output[0]] = graph.product(*(self.name(name) for name in node.input))
         elif table := self._table(node):
             stored = graph.store_embedding(table, self.source.array(table))
-            # The sum of one tensor keeps ONNX Runtime from fusing a normalisation with the cast of fp16 rows before it,
-            # which ends in two types at one operator.
+            # Without this sum of one tensor, ONNX Runtime fuses a normalisation with the cast of fp16 rows before it,
+            # and then finds two types at one operator.
             self.names[node.output[0]] = graph.one("Sum", graph.embedding(stored, INPUT_IDS.name))
         else:
             graph.nodes.append(renamed(node, self.names))
@@ -168,7 +168,7 @@ class _Adapted:
         return _Dense(x=node.input[0], weight=weight, transposed=swapped, bias=bias, output=node.output[0], head=True)
 
     def _product(self, node: onnx.NodeProto) -> _Dense | None:
-        """A ``MatMul`` by a weight, and the ``Add`` of a bias behind it where nobody else reads the product."""
+        """A ``MatMul`` by a weight, with the ``Add`` of a bias after it if no other node reads the product."""
         if node.op_type != "MatMul":
             return None
         weight, transposed = self.source.weight_of(node.input[1])
@@ -212,10 +212,10 @@ class _Adapted:
             self.shapes[x] = self.graph.one("Concat", front, self.graph.ints([-1]), axis=0)
         return self.shapes[x]
 
-    # -- the table of words -------------------------------------------------------------------------------------
+    # -- the token embedding -------------------------------------------------------------------------------------
 
     def _table(self, node: onnx.NodeProto) -> str:
-        """Name of the table that a node looks the tokens up in; empty where it does something else."""
+        """Name of the embedding table in which a node looks up the tokens; empty for any other node."""
         if node.op_type != "Gather" or attributes_of(node).get("axis", 0) != 0 or node.input[1] != INPUT_IDS.name:
             return ""
         table, transposed = self.source.weight_of(node.input[0])

@@ -1,4 +1,4 @@
-"""A checkpoint becomes the graph that optimum writes of it, in a process of optimum's own environment."""
+"""Runs optimum on a checkpoint, in a process of optimum's own environment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from export.progress import step
 _WORKER: Final = Path(__file__).with_name("worker.py")
 _WEIGHTS: Final = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "pytorch_model.bin.index.json")
 _FOREIGN_KEYS: Final = ("transformers_version", "dtype", "torch_dtype", "auto_map")
-"""Of the version that wrote a configuration: the weights become fp32, and no code of a checkpoint is run."""
+"""Fields of a configuration that are removed: the weights become fp32, and no code of a checkpoint is run."""
 
 
 def convert(checkpoint: Path, work: Path, python: Path) -> Path:
@@ -26,7 +26,7 @@ def convert(checkpoint: Path, work: Path, python: Path) -> Path:
         checkpoint: A folder that ``save_pretrained`` of the exporter's own ``transformers`` wrote.
         work: An empty folder for the graph, with room for the weights in fp32, twice for a while. Optimum also needs
             about three times their size in memory.
-        python: Of the environment of optimum, see `environment.ensure_optimum`.
+        python: The interpreter that `environment.ensure_optimum` returned.
 
     Returns:
         The path of the graph, in ``work``: ``input_ids``, ``attention_mask`` and perhaps ``token_type_ids`` INT64
@@ -40,7 +40,7 @@ def convert(checkpoint: Path, work: Path, python: Path) -> Path:
     _sanitized(checkpoint, source)
     command = [str(python), "-I", str(_WORKER), str(source), str(output), str(OPSET)]
     with step("writing the graph with optimum"):
-        done = subprocess.run(  # noqa: S603 - our own words
+        done = subprocess.run(  # noqa: S603 - the arguments are our own
             command, capture_output=True, text=True, check=False, env=_environment()
         )
     shutil.rmtree(source)
@@ -55,14 +55,14 @@ def convert(checkpoint: Path, work: Path, python: Path) -> Path:
 
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:
-    if done.returncode < 0:  # The worker had no time for a last word.
+    if done.returncode < 0:  # The worker was killed before it could write its reason.
         return f"signal {-done.returncode} ended it; 9 mostly means that the memory ran out"
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    return lines[-1] if lines else f"exit code {done.returncode}, without a word"
+    return lines[-1] if lines else f"exit code {done.returncode}, without a message"
 
 
 def _sanitized(checkpoint: Path, folder: Path) -> None:
-    """The configuration as an older ``transformers`` reads it, links to the weights, and no tokenizer."""
+    """Fill ``folder`` with a configuration that an older ``transformers`` can read, and links to the weights."""
     folder.mkdir()
     try:
         config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
@@ -82,6 +82,6 @@ def _sanitized(checkpoint: Path, folder: Path) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of our Python, and nothing from the network."""
+    """The environment variables of the worker: none of this Python's, and no access to the network."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
     return {**kept, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}

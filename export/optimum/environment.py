@@ -1,8 +1,7 @@
-"""The environment of optimum: it pins an older ``transformers`` than ours, so it gets a virtual environment."""
+"""The virtual environment of optimum, which needs an older ``transformers`` than the project."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import shutil
@@ -12,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+from filelock import FileLock, Timeout
 
 from export.errors import ExportError
 from export.progress import step
@@ -26,10 +27,10 @@ _SHOWN_LINES: Final = 3
 
 
 def ensure_optimum(cache: Path = CACHE, requirements: Path = REQUIREMENTS) -> Path:
-    """The Python that has optimum, in an environment made when it is not there or out of date.
+    """Return the Python interpreter that has optimum, making its environment if it is missing or out of date.
 
-    The stamp is written last, so that a set-up that was cut short starts again; of two exports that start at once one
-    waits for the other.
+    The stamp is written last, so that an interrupted set-up starts again. Two exports that start together do not
+    interfere: one waits for the other.
 
     Args:
         cache: Where the environment is kept.
@@ -47,7 +48,7 @@ def ensure_optimum(cache: Path = CACHE, requirements: Path = REQUIREMENTS) -> Pa
     except FileNotFoundError:
         raise ExportError(f"{requirements} is missing: it pins what optimum runs on; take the whole checkout") from None
     cache.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(cache.with_name(cache.name + ".lock")):
+    with _exclusive(cache.with_name(cache.name + ".lock")):
         if not (stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted):
             with step(f"making the environment of optimum in {cache} (torch among it: some minutes, once)"):
                 _make(cache, python, requirements)
@@ -56,26 +57,30 @@ def ensure_optimum(cache: Path = CACHE, requirements: Path = REQUIREMENTS) -> Pa
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _LOG.info("waiting for another export that makes the environment of optimum")
-            fcntl.flock(file, fcntl.LOCK_EX)
+def _exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file ``path``, after a message if another process holds it."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        _LOG.info("waiting for another export that makes the environment of optimum")
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _make(folder: Path, python: Path, requirements: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     _run([sys.executable, "-m", "venv", "--without-pip", str(folder)])
-    # This Python's own pip saves setting one up; it reads the machine's pip settings.
+    # The pip of this Python installs into the other one, with the machine's pip settings.
     pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "install", "--quiet"]
     _run([*pip, "--requirement", str(requirements)])
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - the arguments are our own
     if done.returncode:
         lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()][-_SHOWN_LINES:]
         raise ExportError(

@@ -1,4 +1,4 @@
-"""Reading a graph that another tool wrote: which tensors are constants, what they hold, and who reads them."""
+"""Reading a graph that another tool wrote: its constants, their values, and the nodes that read them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ PRODUCTS: Final = ("MatMul", "Gemm")
 
 
 class Source:
-    """A graph, and its weights when they are asked for: those in a file of their own are never all in memory.
+    """A graph whose weights are read on demand: those in a file of their own are never all in memory.
 
     Attributes:
         model: The graph without the weights that have a file of their own.
-        nodes: Its nodes, each behind those that it needs.
+        nodes: Its nodes, each after those that it reads from.
         constants: Names of the tensors that depend on no input of the graph.
     """
 
@@ -43,18 +43,18 @@ class Source:
                 self.constants.update(node.output)
 
     def only_reader(self, name: str) -> onnx.NodeProto | None:
-        """The node that reads ``name``, where it is one alone."""
+        """The node that reads ``name``, if there is exactly one; else None."""
         readers = self._readers.get(name, [])
         return readers[0] if len(readers) == 1 else None
 
     def is_weight(self, name: str) -> bool:
-        """Whether the graph stores ``name``, and no node makes it."""
+        """Whether ``name`` is a stored weight, not the output of a node."""
         return name in self._weights
 
     def weight_of(self, name: str) -> tuple[str, bool]:
-        """The stored matrix or vector behind ``name``: its own name, and whether it is transposed on the way.
+        """The stored matrix or vector that is read as ``name``: its own name, and whether it is transposed.
 
-        The name is empty where there is no such weight of floating point.
+        The name is empty if there is no such weight of type FLOAT.
         """
         transposed = False
         while name in self._producers and self._producers[name].op_type in ("Identity", "Transpose"):
@@ -71,7 +71,7 @@ class Source:
         return tuple(self._weights[name].dims)
 
     def array(self, name: str) -> npt.NDArray[Any]:
-        """The value of a constant: read, or computed by the nodes that lead to it."""
+        """The value of a constant: read from the file, or computed by the nodes that produce it."""
         if name in self._weights:
             return numpy_helper.to_array(self._weights[name], self._folder)
         nodes = live(self.nodes, [name])
@@ -87,7 +87,7 @@ class Source:
         return array
 
     def products_of_constants(self) -> set[str]:
-        """The constants that hang on a product of constants, where the rest of the graph begins to read them."""
+        """The constants that depend on a product of constants and are read by nodes that are not constant."""
         computed: set[str] = set()
         for node in self.nodes:
             inside = node.op_type in PRODUCTS or any(name in computed for name in node.input)
@@ -107,7 +107,7 @@ def _inner_graphs(node: onnx.NodeProto) -> list[onnx.GraphProto]:
 
 
 def names_read(node: onnx.NodeProto) -> Iterator[str]:
-    """Names of the tensors that a node reads, and of those that its inner graphs (of ``If``) take from outside."""
+    """Names of the tensors that a node reads, with those that its inner graphs (as of ``If``) read from outside."""
     yield from (name for name in node.input if name)
     for graph in _inner_graphs(node):
         own = {name for inner in graph.node for name in inner.output} | {tensor.name for tensor in graph.initializer}

@@ -1,6 +1,6 @@
 """Runs in the environment of optimum: ``python -I worker.py <checkpoint folder> <output folder> <opset>``.
 
-It imports nothing of ours. The last line that it writes to stderr is the reason of a failure.
+It imports nothing of this project. If it fails, the last line that it writes to stderr is the reason.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def main() -> int:
             framework="pt",
             library_name="transformers",
             local_files_only=True,
-            # The exporter's own check of parity decides, on articles of every length and on batches.
+            # The parity check of this project decides, on articles of all lengths and on batches.
             do_validation=False,
         )
     except Exception as error:  # whatever optimum, transformers or torch raise
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        print(f"{type(error).__name__}: {' '.join(lines[:2])}", file=sys.stderr)  # noqa: T201 - the way to the caller
+        print(f"{type(error).__name__}: {' '.join(lines[:2])}", file=sys.stderr)  # noqa: T201 - read by the caller
         return 1
     return 0
 

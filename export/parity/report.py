@@ -1,18 +1,8 @@
-"""What a parity check measures and what it allows: the limits, the measured values, and the table of both."""
+"""The report of a parity check: each measured value with its limit, and the table of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tolerances:
-    """How far an export may be from its checkpoint, beside the limits of its `precision`."""
-
-    token_f1: float = 0.75
-    """Least mean token F1 between the summaries and the checkpoint's, where these need not be the same."""
-    agreement: float | None = None
-    """Least share of articles with the same label; None for the limit of the precision."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,20 +13,20 @@ class Check:
     """A key in words joined by underscores."""
     value: float
     limit: float
-    at_least: bool
-    """Whether ``limit`` is the least value that passes; otherwise it is the greatest."""
+    is_minimum: bool
+    """Whether ``limit`` is a minimum; otherwise it is a maximum."""
     hint: str = ""
-    """What to do where the check fails."""
+    """What a user can do if the check fails."""
 
     @property
     def passed(self) -> bool:
         """Whether the value keeps the limit; NaN never does."""
-        return self.value >= self.limit if self.at_least else self.value <= self.limit
+        return self.value >= self.limit if self.is_minimum else self.value <= self.limit
 
 
 @dataclass(kw_only=True)
-class Parity:
-    """The outcome of a parity check."""
+class ParityReport:
+    """The measured values of a parity check, in the order in which they were recorded."""
 
     checks: list[Check] = field(default_factory=list)
 
@@ -50,10 +40,10 @@ class Parity:
         return {check.name: round(check.value, 7) for check in self.checks}
 
     def table(self) -> str:
-        """The checks as text, one a line."""
+        """The checks as a text table, one on each line."""
         rows = [("check", "measured", "limit", "")]
         for check in self.checks:
-            limit = f"{'>=' if check.at_least else '<='} {check.limit:g}"
+            limit = f"{'>=' if check.is_minimum else '<='} {check.limit:g}"
             rows.append((check.name, f"{check.value:.3g}", limit, "ok" if check.passed else "FAILED"))
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
         return "\n".join(
@@ -61,13 +51,13 @@ class Parity:
         )
 
     def hints(self) -> str:
-        """What to do about the checks that failed, one a line."""
+        """The hints of the checks that failed, one on each line."""
         return "\n".join(check.hint for check in self.checks if check.hint and not check.passed)
 
-    def most(self, name: str, value: float, limit: float) -> None:
-        """Record a value that may be ``limit`` at most."""
-        self.checks.append(Check(name=name, value=float(value), limit=limit, at_least=False))
+    def at_most(self, name: str, value: float, limit: float) -> None:
+        """Record a value that must not be above ``limit``."""
+        self.checks.append(Check(name=name, value=float(value), limit=limit, is_minimum=False))
 
-    def least(self, name: str, value: float, limit: float, *, hint: str = "") -> None:
-        """Record a value that must be ``limit`` at least."""
-        self.checks.append(Check(name=name, value=float(value), limit=limit, at_least=True, hint=hint))
+    def at_least(self, name: str, value: float, limit: float, *, hint: str = "") -> None:
+        """Record a value that must not be below ``limit``."""
+        self.checks.append(Check(name=name, value=float(value), limit=limit, is_minimum=True, hint=hint))

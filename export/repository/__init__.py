@@ -1,1 +1,1 @@
-"""The model repository: configurations, artefacts, and how a model takes its place."""
+"""The model repository: its artefacts, its deployments, its generated files, and publishing a model."""

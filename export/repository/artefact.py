@@ -1,4 +1,4 @@
-"""``artefact.json``: what an exported model is, beside the model. The configuration is generated from it."""
+"""``artefact.json``: the facts about an exported model, stored beside it. The configuration is generated from them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Artefact:
     architecture: str
     """Name of the class in ``transformers``."""
     model_type: str
-    """The architecture, as ``config.json`` of the checkpoint names it."""
+    """The architecture, as in the checkpoint's ``config.json``."""
     precision: str
     checkpoint: str
     """Folder name or hub id of the checkpoint."""
@@ -38,16 +38,16 @@ class Artefact:
     token_types: bool
     """Whether the graph has the input ``token_type_ids``."""
     labels: tuple[str, ...] = ()
-    """Of a classifier, in the order of its classes."""
+    """The labels of a classifier, in the order of its classes."""
     exporter: str = "own"
-    """What wrote the graph: ``own`` or ``optimum``."""
+    """The tool that wrote the graph: ``own`` or ``optimum``."""
     parity: dict[str, float] = field(default_factory=dict)
-    """Outcome of the parity check at the export."""
+    """The measured values of the parity check at the export."""
     packages: dict[str, str] = field(default_factory=dict)
-    """Versions of the packages that made the export."""
+    """Versions of the packages with which it was exported."""
 
     def with_parity(self, figures: dict[str, float]) -> Artefact:
-        """The same facts with the outcome of a parity check."""
+        """The same facts with the measured values of a parity check."""
         return replace(self, parity=figures)
 
     def to_json(self) -> str:
@@ -55,8 +55,8 @@ class Artefact:
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
-def _with_what_was_understood(document: dict[str, Any]) -> dict[str, Any]:
-    """The facts of an artefact; one of before architectures were named leaves out what went without saying then."""
+def _with_defaults(document: dict[str, Any]) -> dict[str, Any]:
+    """The facts of an artefact; the oldest artefacts lack the fields that followed from the architecture."""
     if "model_type" in document:
         return document
     record = next((one for one in architectures().values() if one.model_class == document.get("architecture")), None)
@@ -74,7 +74,7 @@ def read_artefact(path: Path) -> Artefact:
     """
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        artefact = Artefact(**_with_what_was_understood(document))
+        artefact = Artefact(**_with_defaults(document))
         artefact = replace(artefact, labels=tuple(artefact.labels))
         if not all(isinstance(label, str) for label in artefact.labels) or isinstance(document.get("labels"), str):
             raise ValueError(f"labels are texts, not {document['labels']!r}")

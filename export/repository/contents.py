@@ -1,4 +1,4 @@
-"""What a repository holds: its exported models, with their newest versions, and which of them serve."""
+"""The contents of a repository: its exported models, their newest versions, and which of them serve."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def next_version(model: Path, *, replace: bool) -> int:
 
 
 def newest_version(model: Path) -> int:
-    """The newest version of the folder ``model``; 0 where it has none."""
+    """The newest version of the folder ``model``; 0 if it has none."""
     if not model.is_dir():
         return 0
     return max((int(path.name) for path in model.iterdir() if path.name.isdecimal()), default=0)
@@ -36,7 +36,7 @@ def read_artefacts(repository: Path, *, without: str = "") -> dict[str, Artefact
 
     Args:
         repository: The model repository.
-        without: A model that is left out, whatever its state, since it is about to be written.
+        without: A model that is left out, even if it is broken, because it is about to be overwritten.
 
     Raises:
         RepositoryError: An artefact is missing beside its model, or broken; or the models around it are of another
@@ -52,7 +52,7 @@ def read_artefacts(repository: Path, *, without: str = "") -> dict[str, Artefact
 
 
 def task_of_model(model: Path) -> str | None:
-    """The task of what the folder of a model holds, broken or not; None where nothing says it."""
+    """The task of the model in a folder, even if it is broken; None if it cannot be read."""
     try:
         document = json.loads((model / str(newest_version(model)) / FILE_NAME).read_text(encoding="utf-8"))
         return str(document["task"])
@@ -87,7 +87,7 @@ def require_artefacts(repository: Path) -> dict[str, Artefact]:
     """`read_artefacts` of a repository that must hold a model.
 
     Raises:
-        RepositoryError: It holds none, or an artefact is broken.
+        RepositoryError: It holds no model, or an artefact is broken.
     """
     artefacts = read_artefacts(repository)
     if not artefacts:
@@ -99,7 +99,7 @@ def serving(artefacts: Mapping[str, Artefact], deployment: Deployment = DEPLOYME
     """The model that answers each task: the one that the deployment names, else the contract's, else the only one.
 
     Raises:
-        RepositoryError: The deployment names one that is not there, or does not say which of several.
+        RepositoryError: The deployment names a model that is missing, or none although several could answer.
     """
     found: dict[Task, str] = {}
     for task, contract in CONTRACTS.items():

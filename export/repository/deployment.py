@@ -3,7 +3,7 @@
 `DEPLOYMENT` is what the committed repository is generated from: a machine of two cores. Another machine's numbers come
 from a TOML file (`read_deployment`), which names only what differs; ``python -m benchmarks tune`` writes one. A
 repository keeps its files beside its models: ``deployment.toml`` for ``config.pbtxt``, and ``deployment-NAME.toml`` for
-``configs/NAME.pbtxt``, so that an export generates all of them anew.
+``configs/NAME.pbtxt``, so that every export generates all of them again.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class ModelDeployment:
     """How one ONNX model is run."""
 
     max_batch_size: int
-    """Most articles in one execution."""
+    """Maximum number of articles in one execution."""
     batch_together: int = 0
-    """Most articles of different requests in one execution; 0 for as many as ``max_batch_size``."""
+    """Maximum number of articles of different requests in one execution; 0 for ``max_batch_size``."""
     instances: int = 1
     """Copies of the model that run side by side."""
     threads: int = 1
@@ -37,13 +37,13 @@ class Deployment:
     """How the repository is run on CPUs."""
 
     models: Mapping[Task, ModelDeployment] = field(default_factory=dict)
-    """How the models of a task run, where that is not as in `MODELS`; see `model`."""
+    """How the models of a task run, if not as in `MODELS`; see `model`."""
     serves: Mapping[Task, str] = field(default_factory=dict)
-    """The model that answers a task, where the repository holds several."""
+    """The model that answers a task, if the repository holds several."""
     request_batch_size: int = 4
-    """Most articles in one request; no model's batch may be smaller."""
+    """Maximum number of articles in one request; no model's batch may be smaller."""
     text_batch_size: int = 32
-    """Most articles that a tokenizer, detokenizer or label model handles at once."""
+    """Maximum number of articles that a tokenizer, detokenizer or label model handles at once."""
     queue_delay_microseconds: int = 0
     """How long a request waits for others to share its batch."""
     queue_size: int = 64
@@ -51,7 +51,7 @@ class Deployment:
     queue_timeout_microseconds: int = 10_000_000
     """A request that waited this long is refused; requests may ask for less."""
     max_running: int = 12
-    """Requests for all tasks that the models work on at once; more of them would only push up the latency."""
+    """Requests for all tasks that the models work on at once; more would only raise the latency."""
     max_wait_ms: int = 500
     """A request for all tasks that would have to wait longer than this before it runs is refused at once, unless fewer
     than ``max_running`` wait."""
@@ -61,8 +61,8 @@ class Deployment:
     """Whether answers may come from Triton's response cache, where the server is started with one."""
 
     def __post_init__(self) -> None:
-        least = dict.fromkeys(("request_batch_size", "text_batch_size", "queue_size", "max_running", "max_wait_ms"), 1)
-        for name, bound in {**least, "queue_delay_microseconds": 0, "queue_timeout_microseconds": 0}.items():
+        minima = dict.fromkeys(("request_batch_size", "text_batch_size", "queue_size", "max_running", "max_wait_ms"), 1)
+        for name, bound in {**minima, "queue_delay_microseconds": 0, "queue_timeout_microseconds": 0}.items():
             if getattr(self, name) < bound:
                 raise DeploymentError(f"{name} is at least {bound}, not {getattr(self, name)}")
         for task in CONTRACTS:
@@ -89,8 +89,8 @@ class Deployment:
 
 
 MODELS: Final = {
-    # As many instances as cores: more of them only push each other out of the caches. A core computes two summaries no
-    # faster together than one after the other, and the first one is answered sooner.
+    # As many instances as cores: more would evict each other from the caches. A core computes two summaries no faster
+    # together than one after the other, and then answers the first one sooner.
     AnswerKind.TEXT: ModelDeployment(max_batch_size=4, batch_together=1, instances=2),
     AnswerKind.LABELS: ModelDeployment(max_batch_size=16),
 }
@@ -147,7 +147,7 @@ def parse_deployment(text: str, where: str) -> Deployment:
 
 
 def deployment_file(name: str | None) -> str:
-    """Name of the file, in a repository, of the deployment behind ``config.pbtxt`` or ``configs/<name>.pbtxt``."""
+    """The deployment file, in a repository, of ``config.pbtxt`` (None) or ``configs/<name>.pbtxt``."""
     return "deployment.toml" if name is None else f"deployment-{name}.toml"
 
 
@@ -165,7 +165,7 @@ def stored_texts(repository: Path) -> dict[str | None, str]:
 
 
 def parse_stored(texts: Mapping[str | None, str]) -> dict[str | None, Deployment]:
-    """The deployments of a repository, from `stored_texts`. Which models serve is said once for all of them.
+    """The deployments of a repository, from `stored_texts`. The ``[serves]`` of ``deployment.toml`` hold for all.
 
     Raises:
         DeploymentError: A file has a setting that is unknown, of another type or out of its range.
@@ -176,7 +176,7 @@ def parse_stored(texts: Mapping[str | None, str]) -> dict[str | None, Deployment
 
 
 def stored_deployment(repository: Path) -> Deployment:
-    """The deployment behind every ``config.pbtxt`` of a repository.
+    """The deployment of every ``config.pbtxt`` of a repository.
 
     Raises:
         DeploymentError: A deployment file of the repository cannot be read, or is wrong.

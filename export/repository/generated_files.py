@@ -1,4 +1,4 @@
-"""The generated files of a repository: configurations, labels and what Triton and git want beside them."""
+"""The generated files of a repository: configurations, labels, and the placeholders that Triton and git need."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Final
 from google.protobuf import text_format
 
 from export.errors import RepositoryError
-from infolens.contract import CONTRACTS, ENSEMBLE, Task
+from infolens.contract import CONTRACTS, INFO_LENS, Task
 
 from .artefact import Artefact
 from .configs import HEADER, all_configs, from_text, to_text
+from .contents import LABELS_FILE, labels_text, require_artefacts
 from .deployment import deployment_file, parse_stored, stored_texts
-from .exported import LABELS_FILE, labels_text, require_artefacts
-from .files import write_files
+from .transaction import write_files
 from .workspace import workspace
 
 CONFIG: Final = "config.pbtxt"
@@ -28,10 +28,10 @@ def generated_files(artefacts: Mapping[str, Artefact], texts: Mapping[str | None
 
     Args:
         artefacts: The models, by name.
-        texts: Its deployment files, by name, as of `stored_texts`: one set of configurations for each.
+        texts: Its deployment files, by name, as `stored_texts` returns them; each gets its own configurations.
 
     Raises:
-        RepositoryError: A deployment lets a model serve that is not there, or does not say which of several.
+        RepositoryError: A deployment names a model that is missing, or none although several could answer.
         DeploymentError: A deployment has a setting that is unknown, of another type or out of its range.
     """
     files: dict[str, bytes] = {}
@@ -48,8 +48,8 @@ def generated_files(artefacts: Mapping[str, Artefact], texts: Mapping[str | None
         files[f"{contract.ensemble}/1/{KEEP}"] = b""  # Triton wants a version folder, and git keeps no empty one.
         if artefact.labels:
             files[f"{contract.served(name).postprocessor}/{LABELS_FILE}"] = labels_text(artefact)
-    if f"{ENSEMBLE}/{CONFIG}" in files:
-        files[f"{ENSEMBLE}/1/{KEEP}"] = b""
+    if f"{INFO_LENS}/{CONFIG}" in files:
+        files[f"{INFO_LENS}/1/{KEEP}"] = b""
     return files
 
 
@@ -58,9 +58,9 @@ class Generated:
     """What `write_generated` did."""
 
     written: list[str]
-    """The paths of the files that were not in step."""
+    """The paths of the files that were out of step."""
     left_over: list[str]
-    """As of `left_over`: nobody can write these anew."""
+    """The result of `left_over`: files that cannot be generated again."""
 
 
 def write_generated(repository: Path, changed: Mapping[str | None, str] | None = None) -> Generated:
@@ -85,10 +85,7 @@ def write_generated(repository: Path, changed: Mapping[str | None, str] | None =
 
 
 def check_generated(repository: Path, changed: Mapping[str | None, str] | None = None) -> list[str]:
-    """The generated files that are missing or out of step; arguments and errors as of `write_generated`.
-
-    What nothing stands behind any more is among them, see `left_over`.
-    """
+    """The generated files that are missing, out of step or `left_over`; arguments and errors: see `write_generated`."""
     files = _wanted(repository, changed)
     return _stale(repository, files) + left_over(repository, files)
 
@@ -96,7 +93,7 @@ def check_generated(repository: Path, changed: Mapping[str | None, str] | None =
 def left_over(repository: Path, files: Mapping[str, bytes]) -> list[str]:
     """The generated configurations of a repository that are not among the ``files`` that would be generated.
 
-    They are those of models that were deleted in part, and each ``configs/NAME.pbtxt`` without its deployment file.
+    These belong to models that were partly deleted, or are a ``configs/NAME.pbtxt`` without its deployment file.
     """
     found = sorted(path.relative_to(repository).as_posix() for path in repository.glob(f"*/{CONFIG}"))
     strays = [path for path in found if path not in files]

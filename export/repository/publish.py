@@ -1,4 +1,4 @@
-"""Writing a model repository: the models of a checkpoint appear together, or not at all."""
+"""Publishing an export into a model repository: the models of a checkpoint appear together, or not at all."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 
 from export.errors import RepositoryError
 from export.graph.model_file import model_files
-from infolens.contract import CONTRACTS, ENSEMBLE, AnswerKind, Task
+from infolens.contract import CONTRACTS, INFO_LENS, AnswerKind, Task
 
 from .artefact import FILE_NAME, Artefact
+from .contents import LABELS_FILE, labels_text, next_version, read_artefacts, require_artefacts, serving, task_of_model
 from .deployment import parse_stored, stored_texts, with_serving
-from .exported import LABELS_FILE, labels_text, next_version, read_artefacts, require_artefacts, serving, task_of_model
-from .files import move_in, write_files
-from .generated import generated_files, named_configs, write_generated
+from .generated_files import generated_files, named_configs, write_generated
+from .transaction import move_in, write_files
 from .workspace import workspace
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Export:
-    """What an exported checkpoint consists of, ready to be published."""
+class ExportedModel:
+    """An exported checkpoint, ready to be published."""
 
     name: str
     """The model's name in the repository."""
@@ -33,17 +33,17 @@ class Export:
     """The text of ``tokenizer.json``."""
 
 
-def publish(export: Export, repository: Path, *, replace: bool = False, serve: bool = True) -> int:
+def publish(exported: ExportedModel, repository: Path, *, replace: bool = False, serve: bool = True) -> int:
     """Write an export into the repository: all of its models, or none.
 
-    The files are written to a folder beside the repository first and then moved in; a failure on the way moves
-    everything back. The configurations are written anew, those of the ensembles and of every deployment too.
+    The files are first written to a folder beside the repository and then moved in; a failure half-way moves everything
+    back. All configurations are generated again, also those of the ensembles and of every deployment.
 
     Args:
-        export: What to publish.
-        repository: The model repository; made if it does not exist.
+        exported: The model to publish.
+        repository: The model repository; created if it does not exist.
         replace: Overwrite the newest version in place of writing the next one.
-        serve: Whether the model answers its task from now on; otherwise the one that does so far goes on.
+        serve: Whether the model answers its task from now on; otherwise the present model continues to.
 
     Returns:
         The version that was written.
@@ -52,39 +52,39 @@ def publish(export: Export, repository: Path, *, replace: bool = False, serve: b
         RepositoryError: The name is another task's, the repository cannot be written, or the disk is full.
         DeploymentError: A deployment file of the repository is wrong.
     """
-    task = Task(export.artefact.task)
+    task = Task(exported.artefact.task)
     contract = CONTRACTS[task]
-    models = contract.served(export.name)
-    before = require_place(repository, task, export.name)
+    models = contract.served(exported.name)
+    before = require_place(repository, task, exported.name)
     version = max(next_version(repository / part, replace=replace) for part in models.chain)
     folder = str(version)
     last: dict[AnswerKind, tuple[str, bytes]] = {
-        AnswerKind.TEXT: ("tokenizer.json", export.tokenizer.encode()),
-        AnswerKind.LABELS: (LABELS_FILE, labels_text(export.artefact)),
+        AnswerKind.TEXT: ("tokenizer.json", exported.tokenizer.encode()),
+        AnswerKind.LABELS: (LABELS_FILE, labels_text(exported.artefact)),
     }
     file, content = last[contract.answers]
     versions: dict[str, bytes | Path] = {
-        f"{models.tokenizer}/{folder}/tokenizer.json": export.tokenizer.encode(),
-        **{f"{models.name}/{folder}/{path.name}": path for path in model_files(export.model)},
-        f"{models.name}/{folder}/{FILE_NAME}": export.artefact.to_json().encode(),
+        f"{models.tokenizer}/{folder}/tokenizer.json": exported.tokenizer.encode(),
+        **{f"{models.name}/{folder}/{path.name}": path for path in model_files(exported.model)},
+        f"{models.name}/{folder}/{FILE_NAME}": exported.artefact.to_json().encode(),
         f"{models.postprocessor}/{folder}/{file}": content,
     }
-    artefacts = {**before, export.name: export.artefact}
+    artefacts = {**before, exported.name: exported.artefact}
     texts = stored_texts(repository)
-    wanted = export.name if serve else (_serves(before, texts, task) or export.name)
+    wanted = exported.name if serve else (_serves(before, texts, task) or exported.name)
     if _serves(artefacts, texts, task) != wanted:
         texts[None] = with_serving(texts[None], task, wanted)
     generated = generated_files(artefacts, texts)
     with workspace(repository) as staging:
         write_files(staging / "new", {**versions, **generated})
-        # Versions before configurations, so that a configuration never speaks of a version that is not there; and the
-        # model last, since what is around it counts for nothing without it.
+        # Versions before configurations, so that no configuration names a version that is missing; and the model last,
+        # because the tokenizer and the postprocessor are ignored without it.
         parts = (models.tokenizer, models.postprocessor, models.name)
         move_in(staging, repository, [f"{part}/{folder}" for part in parts], sorted(generated))
     for path in named_configs(repository):
         if path not in generated:
-            _LOG.warning("%s has no deployment file, so it is not generated anew: delete it, or see --deployment", path)
-    _LOG.info("published %s as version %d in %s", export.name, version, repository)
+            _LOG.warning("%s has no deployment file, so it was not updated: delete it, or see --deployment", path)
+    _LOG.info("published %s as version %d in %s", exported.name, version, repository)
     return version
 
 
@@ -105,7 +105,7 @@ def require_place(repository: Path, task: Task, name: str) -> dict[str, Artefact
 
 
 def _serves(artefacts: dict[str, Artefact], texts: dict[str | None, str], task: Task) -> str | None:
-    """The model that would answer a task; None where that is not said."""
+    """The model that answers a task; None if there is none, or none was chosen."""
     try:
         return serving(artefacts, parse_stored(texts)[None]).get(task)
     except RepositoryError:
@@ -116,7 +116,7 @@ def _require_free(name: str, task: Task, before: dict[str, Artefact], repository
     """Refuse a name that other models of the repository, or of the contract, have already."""
     taken = dict.fromkeys(before, "a model of its own")
     taken |= {contract.ensemble: "the ensemble of a task" for contract in CONTRACTS.values()}
-    taken[ENSEMBLE] = "the model of all tasks"
+    taken[INFO_LENS] = "the model of all tasks"
     for other, one in before.items():
         taken |= dict.fromkeys(CONTRACTS[Task(one.task)].served(other).chain[::2], f"a part of {other}")
     for model in CONTRACTS[task].served(name).chain:

@@ -1,4 +1,4 @@
-"""Putting files where they belong: written whole, moved in together, and back again where one fails."""
+"""Writing several files of a repository as one transaction: all of them appear, or none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def write_files(folder: Path, files: Mapping[str, bytes | Path]) -> None:
-    """Put files into ``folder`` by their paths in it: bytes are written, and files, which are large, are moved."""
+    """Put files into ``folder``, by relative path: bytes are written, and `Path`s, which are large, are moved."""
     for path, content in files.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -25,14 +25,17 @@ def write_files(folder: Path, files: Mapping[str, bytes | Path]) -> None:
 def move_in(staging: Path, repository: Path, folders: Sequence[str], files: Iterable[str]) -> None:
     """Move what ``staging/new`` holds into a repository, and all of it back if one move fails.
 
-    What was there before goes to ``staging/old``. A process that is killed on the way leaves no mixture that looks
-    whole: the last of the folders goes away first and comes last.
+    What was there before is moved to ``staging/old``. If the process is killed half-way, the repository never looks
+    complete while it mixes old and new folders: the last of the folders is removed first and added last.
 
     Args:
         staging: Holds what is moved, on the repository's file system.
         repository: Where it goes.
-        folders: Folders that belong together.
-        files: Files, each of which takes the place of another by itself.
+        folders: Folders that belong together, the one that makes the others visible last.
+        files: Files, each of which is replaced on its own.
+
+    Raises:
+        OSError: A move failed; all moves before it have been undone.
     """
     made: list[Path] = []
     saved: list[tuple[Path, Path]] = []

@@ -1,4 +1,4 @@
-"""Room for the files of an export: a folder beside the repository, and the disk that it stands on."""
+"""The temporary folder of an export, beside the repository, and the free space of its disk."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from export.progress import size
 
 _LOG = logging.getLogger(__name__)
 
+_open: Final[set[Path]] = set()
+"""The folders of this process: publishing opens a second one inside an export."""
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _WAY_OUT: Final = "make room, or name a --repository on another disk; the repository is as it was before"
 
 
 @contextmanager
 def workspace(repository: Path) -> Iterator[Path]:
-    """A folder on the repository's file system, beside it so that Triton does not see it; deleted at the end.
+    """A temporary folder beside the repository, on the same file system and out of Triton's sight; deleted at the end.
 
     Raises:
         RepositoryError: The folder cannot be made, or the block raised an `OSError`.
@@ -31,23 +33,25 @@ def workspace(repository: Path) -> Iterator[Path]:
     folder: Path | None = None
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        for left in sorted(parent.glob(f".{repository.name}-*.partial")):
+        for left in sorted(set(parent.glob(f".{repository.name}-*.partial")) - _open):
             _LOG.warning(
-                "%s is of an export that is under way or was killed; what it had moved away is in its folder 'old'. "
-                "Delete it when nothing is missing",
+                "%s belongs to an export that is running or was killed; the files that it had moved out of the "
+                "repository are in its folder 'old'. Delete it when nothing is missing",
                 left,
             )
         folder = Path(tempfile.mkdtemp(prefix=f".{repository.name}-", suffix=".partial", dir=parent))
+        _open.add(folder)
         yield folder
     except OSError as error:
         raise _explained(error, repository) from error
     finally:
         if folder is not None:
+            _open.discard(folder)
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def require_space(repository: Path, needed_bytes: int) -> None:
-    """Refuse to begin what cannot be finished.
+    """Refuse an export for which the disk has no room.
 
     Raises:
         RepositoryError: The repository's file system has less room than ``needed_bytes``.

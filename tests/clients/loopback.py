@@ -85,11 +85,13 @@ def http_server(fake: FakeTransport, *, hold: threading.Event | None = None, dro
                 raw = raw[size:]
             if hold is not None:
                 hold.wait(10)
-            request = InferRequest(
-                model=self.path.split("/")[3], inputs=inputs, outputs=tuple(o["name"] for o in header["outputs"])
-            )
+            parameters = header["parameters"]
+            timeout_s = parameters.pop("timeout") / 1e6
+            outputs = tuple(output["name"] for output in header["outputs"])
+            model = self.path.split("/")[3]
+            request = InferRequest(model=model, inputs=inputs, outputs=outputs, parameters=parameters)
             try:
-                arrays = fake.infer(request, timeout_s=header["parameters"]["timeout"] / 1e6)
+                arrays = fake.infer(request, timeout_s=timeout_s)
             except RequestRejectedError as error:
                 self._answer(400, json.dumps({"error": f"in ensemble 'info_lens', {error}"}).encode())
                 return
@@ -97,7 +99,7 @@ def http_server(fake: FakeTransport, *, hold: threading.Event | None = None, dro
                 self._answer(503, b'{"error": "Exceeds maximum queue size"}')
                 return
             blobs = {name: _raw(array) for name, array in arrays.items()}
-            outputs = [
+            tensors = [
                 {
                     "name": name,
                     "datatype": _dtype(array),
@@ -106,7 +108,7 @@ def http_server(fake: FakeTransport, *, hold: threading.Event | None = None, dro
                 }
                 for name, array in arrays.items()
             ]
-            head = json.dumps({"model_name": request.model, "outputs": outputs}).encode()
+            head = json.dumps({"model_name": request.model, "outputs": tensors}).encode()
             self._answer(200, head + b"".join(blobs.values()), {"Inference-Header-Content-Length": str(len(head))})
 
     class Server(ThreadingHTTPServer):
@@ -150,7 +152,12 @@ class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[
             tensor.name: _array(tensor.datatype, list(tensor.shape), raw)
             for tensor, raw in zip(request.inputs, request.raw_input_contents, strict=True)
         }
-        infer = InferRequest(model=request.model_name, inputs=inputs, outputs=tuple(o.name for o in request.outputs))
+        infer = InferRequest(
+            model=request.model_name,
+            inputs=inputs,
+            outputs=tuple(output.name for output in request.outputs),
+            parameters={name: value.bool_param for name, value in request.parameters.items() if name != "timeout"},
+        )
         try:
             arrays = self._fake.infer(infer, timeout_s=request.parameters["timeout"].int64_param / 1e6)
         except RequestRejectedError as error:

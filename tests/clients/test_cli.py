@@ -19,6 +19,7 @@ from infolens import (
     RequestRejectedError,
     ServerStatus,
     ServerUnavailableError,
+    Task,
     __version__,
 )
 from infolens.testing import FakeTransport, fake_report
@@ -125,6 +126,23 @@ def test_json_lines_keep_the_order_and_have_the_failures(run: Any, fake: FakeTra
     assert "byte 3 (0xe9)" in lines[2]["error"]["message"]
     assert len(err.splitlines()) == 4
     assert "Traceback" not in err
+
+
+def test_partial_answers_name_what_failed(run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    use(monkeypatch, FakeTransport(fake_report(category="Sports", failed={Task.SUMMARY: "it\nbroke"})))
+    files = write(tmp_path, a="one")
+    code, out, err = run("analyze", *files)
+    assert (code, out) == (1, "")
+    assert "broke" in err
+    code, out, err = run("analyze", "--partial", *files)
+    assert (code, err) == (1, f"infolens: {files[0]}: no summary: it broke\n")
+    assert "Sports" in out
+    code, out, err = run("analyze", "--partial", "--json", *files)
+    assert (code, err) == (1, f"infolens: {files[0]}: no summary: it broke\n")
+    document = json.loads(out)
+    assert document["failed"] == {"summary": "it\nbroke"}
+    assert document["category"]["label"] == "Sports"
+    assert run("analyze", "--partial", "--task", "category", "--task", "veracity", *files)[0] == 0
 
 
 def test_a_large_file_is_refused(run: Any, fake: FakeTransport, tmp_path: Path) -> None:

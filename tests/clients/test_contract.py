@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import pytest
 
+from infolens import contract, tasks
 from infolens.contract import (
     CONTRACTS,
     LENGTH_BUCKETS,
@@ -48,9 +50,9 @@ def test_names_are_unique_over_the_whole_repository() -> None:
 
 def test_every_task_has_its_contract() -> None:
     assert set(CONTRACTS) == set(Task)
-    for task, contract in CONTRACTS.items():
-        assert contract.task is task
-        assert {tensor.name for tensor in contract.inputs} >= set(contract.reads)
+    for task, facts in CONTRACTS.items():
+        assert facts.task is task
+        assert {tensor.name for tensor in facts.inputs} >= set(facts.reads)
 
 
 def test_a_task_is_found_by_its_name_alone() -> None:
@@ -70,7 +72,7 @@ def test_a_task_needs_a_name_of_its_own(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "facts", "message"),
     [
-        ("list", {}, "none of configs, error, file, list"),
+        ("list", {}, "none of configs, error, failed, file, list"),
         ("category_labels", {}, "lower-case word"),
         ("größe", {}, "lower-case word"),
         ("mood", {"ensemble": "classify"}, "classify of the task mood is another task's"),
@@ -84,6 +86,14 @@ def test_what_another_task_has_cannot_be_registered(name: str, facts: dict[str, 
     with pytest.raises(ValueError, match=message):
         register_classifier(name, **{"ensemble": "feel", "model": "feeling", "architecture": "bert", **facts})
     assert len(CONTRACTS) == 3
+
+
+@pytest.mark.parametrize("module", [contract, tasks], ids=lambda module: module.__name__)
+def test_the_old_name_of_the_model_of_all_tasks_still_works(module: Any) -> None:
+    with pytest.warns(DeprecationWarning, match="ENSEMBLE is now INFO_LENS"):
+        assert module.ENSEMBLE == contract.INFO_LENS
+    with pytest.raises(AttributeError, match="has no attribute 'NOTHING'"):
+        module.NOTHING  # noqa: B018
 
 
 def test_a_model_of_another_family_has_a_name_of_its_own() -> None:

@@ -66,10 +66,10 @@ def test_only_given_settings_are_given() -> None:
     assert options.given() == {"min_length": 0, "max_length": 10, "length_penalty": 0}
 
 
-def test_a_small_max_length_alone_takes_the_least_length_with_it() -> None:
-    least = next(setting.default for setting in SUMMARY_SETTINGS if setting.name == "min_length")
+def test_a_small_max_length_alone_takes_the_minimum_with_it() -> None:
+    minimum = next(setting.default for setting in SUMMARY_SETTINGS if setting.name == "min_length")
     options = SummaryOptions(max_length=8)
-    assert least > 8
+    assert minimum > 8
     assert options.given() == {"max_length": 8}
 
 

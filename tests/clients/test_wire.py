@@ -19,7 +19,7 @@ from infolens import (
     Task,
     UnexpectedResponseError,
 )
-from infolens._transports.wire import merge, pack, pack_report, parse_tasks, unpack, unpack_request
+from infolens._transports.wire import pack, pack_report, parse_tasks, unpack, unpack_request
 from infolens.contract import CONTRACTS
 from infolens.testing import FakeTransport, fake_report
 
@@ -31,14 +31,14 @@ def answer() -> dict[str, NDArray[Any]]:
     return pack_report(fake_report())
 
 
-def test_all_tasks_are_one_request_and_a_subset_is_one_for_each() -> None:
-    assert [r.model for r in pack(ARTICLE, ALL)] == ["info_lens"]
-    assert [r.model for r in pack(ARTICLE, [Task.VERACITY])] == ["verify"]
-    assert [r.model for r in pack(ARTICLE, [Task.SUMMARY, Task.CATEGORY])] == ["summarize", "classify"]
+def test_one_task_asks_its_ensemble_and_several_ask_the_model_of_all() -> None:
+    assert pack(ARTICLE, ALL).model == "info_lens"
+    assert pack(ARTICLE, [Task.VERACITY]).model == "verify"
+    assert pack(ARTICLE, [Task.SUMMARY, Task.CATEGORY]).model == "info_lens"
 
 
 def test_tensors_have_the_contracts_types_and_a_batch_of_one() -> None:
-    (request,) = pack(ARTICLE, ALL, SummaryOptions(num_beams=2, length_penalty=0.5))
+    request = pack(ARTICLE, ALL, SummaryOptions(num_beams=2, length_penalty=0.5))
     found = {name: (array.dtype, array.shape, array[0, 0]) for name, array in request.inputs.items()}
     assert found == {
         "title": (np.dtype(object), (1, 1), b"Regatta"),
@@ -49,12 +49,10 @@ def test_tensors_have_the_contracts_types_and_a_batch_of_one() -> None:
     assert set(request.outputs) == {t.name for c in CONTRACTS.values() for t in c.ensemble_outputs()}
 
 
-def test_a_request_names_only_what_its_ensemble_has() -> None:
+def test_a_request_names_only_what_its_tasks_have() -> None:
     options = SummaryOptions(num_beams=2)
-    summarize, classify = pack(ARTICLE, [Task.SUMMARY, Task.CATEGORY], options)
-    assert set(summarize.inputs) == {"text", "num_beams"}
-    assert set(classify.inputs) == {"title", "text"}
-    assert set(classify.outputs) == {
+    assert set(pack(ARTICLE, [Task.SUMMARY], options).inputs) == {"text", "num_beams"}
+    outputs = {
         "category",
         "category_probability",
         "category_probabilities",
@@ -62,11 +60,18 @@ def test_a_request_names_only_what_its_ensemble_has() -> None:
         "category_tokens",
         "category_truncated_tokens",
     }
+    for partial in (False, True):
+        classify = pack(ARTICLE, [Task.CATEGORY], options, partial=partial)
+        assert set(classify.inputs) == {"title", "text"}
+        assert set(classify.outputs) == outputs
+    both = pack(ARTICLE, [Task.CATEGORY, Task.VERACITY], options)
+    assert set(both.inputs) == {"title", "text"}
+    assert set(both.outputs) == outputs | {name.replace("category", "veracity") for name in outputs}
 
 
 def test_requests_and_reports_survive_the_round_trip() -> None:
     options = SummaryOptions(min_length=5, max_length=50, num_beams=1, length_penalty=-1.5)
-    (request,) = pack(ARTICLE, ALL, options)
+    request = pack(ARTICLE, ALL, options)
     assert unpack_request(request) == (ARTICLE, options)
     report = fake_report(category="Travel", veracity="fake", tokens=70, truncated_tokens=6, summary="Ünï\x00")
     found = unpack(pack_report(report), ALL)
@@ -76,7 +81,8 @@ def test_requests_and_reports_survive_the_round_trip() -> None:
     assert report.category is not None
     assert found.category.label == "Travel"
     assert found.category.probabilities == pytest.approx(dict(report.category.probabilities), abs=1e-6)
-    assert merge([unpack(pack_report(report), [task]) for task in ALL]) == found
+    alone = [unpack(pack_report(report), [task]).answers for task in ALL]
+    assert {task: answer for answers in alone for task, answer in answers.items()} == found.answers
 
 
 @pytest.mark.parametrize(
@@ -120,12 +126,15 @@ def test_the_labels_are_the_servers_to_say() -> None:
 
 
 def test_a_task_of_ones_own_is_asked_for_and_read(sentiment: Task) -> None:
-    (request,) = pack(ARTICLE, [sentiment])
+    request = pack(ARTICLE, [sentiment])
     assert request.model == "feel"
     assert "sentiment_labels" in request.outputs
     assert parse_tasks(None) == ALL  # it is asked for by name only
     reading = Reading(tokens=9)
     mood = Labelled(label="glad", probability=0.75, probabilities={"glad": 0.75, "sad": 0.25}, reading=reading)
+    both = pack(ARTICLE, [Task.VERACITY, sentiment])
+    assert both.model == "info_lens"
+    assert {"veracity", "sentiment"} <= {*both.outputs}
     report = Report.of({sentiment: mood})
     assert unpack(pack_report(report), [sentiment]) == report
     assert report.answers == {sentiment: mood}

@@ -48,7 +48,7 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(tmp_path_factory: pytest.TempPathFactory, one_torch_thread: None) -> Iterator[Served]:
     place = tmp_path_factory.mktemp("families")
     repository = place / "model_repository"
     shutil.copytree(REPOSITORY, repository)
@@ -86,6 +86,7 @@ def test_answers_carry_the_checkpoints_labels(served: Served, protocol: str) -> 
     with Client(url) as client:
         report = client.analyze(Article(text=text))
         mood = client.analyze(text, tasks="sentiment").answers[served.task]
+        both = client.analyze(text, tasks=["category", "sentiment"])  # one request to the model of all tasks
     assert report.summary is not None
     assert report.category is not None
     assert report.veracity is not None
@@ -93,6 +94,7 @@ def test_answers_carry_the_checkpoints_labels(served: Served, protocol: str) -> 
     assert tuple(report.category.probabilities) == DESKS
     assert tuple(report.veracity.probabilities) == VERDICTS
     assert tuple(mood.probabilities) == MOODS
+    assert both.answers == {Task.CATEGORY: report.category, served.task: mood}
     assert list(report.category.probabilities.values()) == pytest.approx(expected(served.category, text), abs=0.1)
     assert list(report.veracity.probabilities.values()) == pytest.approx(expected(served.veracity, text), abs=0.1)
     assert list(mood.probabilities.values()) == pytest.approx(expected(served.sentiment, text), abs=1e-3)

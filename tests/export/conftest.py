@@ -1,10 +1,10 @@
-"""Tiny checkpoints with random weights, one for each task, as the training room would write them."""
+"""Tiny checkpoints with random weights, one for each task, as the training room would write them; and their exports."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import torch
@@ -21,10 +21,25 @@ from transformers import (
     XLNetTokenizerFast,
 )
 
+from export.checkpoint.checkpoint import Checkpoint, load_checkpoint
+from export.exporter import ExportOptions, ExportResult, export
 from export.parity.articles import ARTICLES
-from export.repository.publish import publish
+from export.parity.tolerances import Tolerances
 from infolens.contract import CONTRACTS, Task
-from tests.export.artefacts import exported
+
+RANDOM: Final = Tolerances(token_f1=0.1, agreement=0.5)
+"""The answers of random weights are nearly ties, which int8 may decide otherwise."""
+
+
+@pytest.fixture(scope="package", autouse=True)
+def one_thread() -> Iterator[None]:
+    """PyTorch computes in one thread: for models as small as these, handing out the work takes ten times as long."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")  # For the processes that tests start.
+        yield
+    torch.set_num_threads(before)
 
 
 def _labels(labels: tuple[str, ...]) -> dict[str, Any]:
@@ -143,10 +158,20 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[Task, Path]:
     return folders
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """A repository with an export of every task; no graph among them is a real one."""
-    folder = tmp_path / "model_repository"
-    for task in Task:
-        publish(exported(task, tmp_path / "made"), folder)
-    return folder
+@pytest.fixture(scope="session")
+def loaded(checkpoints: dict[Task, Path]) -> dict[Task, Checkpoint]:
+    """The same checkpoints in memory; not to be changed."""
+    return {task: load_checkpoint(task, str(folder)) for task, folder in checkpoints.items()}
+
+
+@pytest.fixture(scope="session")
+def exported(
+    checkpoints: dict[Task, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[Task, ExportResult]]:
+    """A repository with an int8 export of every checkpoint, and the results; not to be changed."""
+    repository = tmp_path_factory.mktemp("exported") / "model_repository"
+    results = {
+        task: export(ExportOptions(task=task, checkpoint=str(folder), repository=repository, tolerances=RANDOM))
+        for task, folder in checkpoints.items()
+    }
+    return repository, results

@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from export.graph.functions import function
-from export.graph.graph import INFO_LENS, MICROSOFT, OPSET
+from export.graph.graph import DOMAIN, MICROSOFT, OPSET
 from export.graph.initializers import quantize_columns
 from operators.library import ensure_operators
 
@@ -43,7 +43,7 @@ def session(
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
         [numpy_helper.from_array(array, name) for name, array in weights.items()],
     )
-    opsets = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(domain, 1) for domain in (MICROSOFT, INFO_LENS))]
+    opsets = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(domain, 1) for domain in (MICROSOFT, DOMAIN))]
     model = helper.make_model(graph, functions=list(functions), opset_imports=opsets)
     model.ir_version = 8
     options = ort.SessionOptions()
@@ -69,7 +69,7 @@ def floats(*shape: int, seed: int = 0) -> np.ndarray[Any, Any]:
 
 
 def fused(name: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> Any:
-    return helper.make_node(name, list(inputs), list(outputs), domain=INFO_LENS, **attributes)
+    return helper.make_node(name, list(inputs), list(outputs), domain=DOMAIN, **attributes)
 
 
 LINEAR = ["x", "weight", "scales", "bias"]
@@ -146,7 +146,7 @@ def test_attention_of_an_article_over_itself(library: Path, batch: int, length: 
     np.testing.assert_array_equal(session([node], alone, ["context"], [], library)()[0][0], native[0][-1])
 
 
-def test_nobody_looks_at_what_the_mask_hides(library: Path) -> None:
+def test_masked_positions_are_not_attended_to(library: Path) -> None:
     length, heads, size = 150, 2, 32
     mask = np.ones((1, length), np.int32)
     mask[0, 60:75] = mask[0, 100:] = 0

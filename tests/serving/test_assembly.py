@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from operators.library import ensure_operators
-from serving.assembly import assemble, prepare
+from serving.assembly import BACKENDS, assemble, prepare
 from serving.backends.onnxruntime import model as backend
 from serving.runtime import ensure_runtime
 
@@ -24,6 +24,13 @@ def test_the_library_lies_beside_the_backend(tmp_path: Path) -> None:
     assert not (without / "onnxruntime" / "operators.so").exists()
     assert (with_it / "onnxruntime" / "operators.so").read_bytes() == b"library"
     assert assemble(runtime, tmp_path, library) == with_it
+
+
+def test_a_backend_comes_with_the_modules_beside_it(tmp_path: Path) -> None:
+    folder = assemble(ensure_runtime(), tmp_path)
+    for source in BACKENDS.glob("*/*.py"):
+        assert (folder / source.relative_to(BACKENDS)).read_bytes() == source.read_bytes()
+    assert (folder / "fan_out" / "admission.py").is_file()
 
 
 def test_the_operators_can_be_switched_off(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

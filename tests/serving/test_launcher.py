@@ -18,11 +18,13 @@ from typing import Any
 import pytest
 
 from serving.errors import PortError, RepositoryError, StartError
-from serving.launcher import ServerOptions, TritonServer, failure_reason, pick_ports
+from serving.launcher import ServerOptions, TritonServer, pick_ports
 from serving.repository import check_repository
 from serving.runtime import ROOT
+from serving.triton_log import failure_reason
 from tests.serving.conftest import free_ports
-from tests.serving.stand_in import BATCHING, tensor, write_model, write_vote
+from tests.serving.graphs import write_vote
+from tests.serving.stand_in import BATCHING, tensor, write_model
 
 DEADLINE_S = 120
 FREE_PORTS = ("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
@@ -126,6 +128,17 @@ def test_ready_file_is_private_and_carries_the_key(tmp_path: Path, monkeypatch: 
     with launched(tmp_path / "models", tmp_path) as (_, ready):
         assert ready["admin_key"] == "a key of mine"
         assert (tmp_path / "ready.json").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.server
+def test_backends_import_nothing_from_where_the_launcher_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_model(tmp_path / "models")
+    (tmp_path / "numpy.py").write_text("raise ImportError('a file of the user')")
+    monkeypatch.chdir(tmp_path)
+    with TritonServer(free_ports(Path("models"), tmp_path / "log")) as server:
+        assert server.models == ["vote"]
 
 
 @pytest.mark.server

@@ -153,8 +153,8 @@ def test_requests_meet_in_a_batch_and_get_their_own_answers(client: grpc.Inferen
 
 
 def test_unequal_settings_never_share_a_batch(client: grpc.InferenceServerClient) -> None:
-    wanted = [(1 + index % 3, 20 + index % 2) for index in range(24)]
-    with ThreadPoolExecutor(24) as pool:
+    wanted = [(1 + index % 3, 20 + index % 2) for index in range(12)]
+    with ThreadPoolExecutor(12) as pool:
         answers = list(
             pool.map(
                 lambda s: infer(client, "echo", **echo_inputs([0, 4, 2], num_beams=s[0], length_penalty=s[1])), wanted

@@ -12,8 +12,8 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks.common.articles import Mix
+from benchmarks.common.machine import this_machine
 from benchmarks.common.server import started_server
-from infolens.machine import this_machine
 
 from .locust_run import GRPC_URL, HTTP_URL, USERS, LocustConfig, LocustResult, run_locust, run_page
 
@@ -105,7 +105,9 @@ def add_locust(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--web", action="store_true", help="run Locust's own page until Ctrl-C, instead of a measurement"
     )
-    parser.add_argument("--web-port", type=int, default=8089, metavar="PORT", help="of the page (default: %(default)s)")
+    parser.add_argument(
+        "--web-port", type=int, default=8089, metavar="PORT", help="port of the page (default: %(default)s)"
+    )
 
 
 def run_locust_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:

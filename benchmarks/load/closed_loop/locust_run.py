@@ -1,4 +1,4 @@
-"""Run Locust without its page, and read its figures.
+"""Run Locust, without its page or with it.
 
 Locust is a closed loop: a user sends its next request when the last one was answered. So it shows what a number of
 users see who work at the same time, and not what a given rate of arrivals sees.
@@ -8,7 +8,6 @@ Locust itself stays in a process of its own: importing it changes the standard l
 
 from __future__ import annotations
 
-import csv
 import math
 import subprocess
 import sys
@@ -23,6 +22,8 @@ from typing import Final
 from benchmarks.common.articles import Mix
 from benchmarks.common.server import RESULTS, ROOT, BenchmarkError
 from infolens.contract import Task
+
+from .figures import LocustFailure, LocustFigures, read_failures, read_figures, read_rows
 
 LOCUSTFILE: Final = Path(__file__).with_name("locustfile.py")
 
@@ -51,7 +52,7 @@ class LocustConfig:
     """
 
     users: tuple[str, ...] = ("InfoLensGRPC",)
-    """Of `USERS`; each kind gets an equal share of the clients."""
+    """Names out of `USERS`; each kind gets an equal share of the clients."""
     clients: int = 16
     """Users at the same time, of all kinds together."""
     ramp_s: float = 1.0
@@ -86,38 +87,6 @@ class LocustConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LocustFigures:
-    """What the users of one kind saw, times in milliseconds."""
-
-    protocol: str
-    """``gRPC`` or ``HTTP``; empty for all users together."""
-    name: str
-    """``info_lens`` or a task; ``all`` for all users together."""
-    requests: int
-    """Answered and failed ones."""
-    failures: int
-    requests_per_s: float
-    """Answered and failed ones."""
-    p50_ms: float | None
-    """Of the answered requests and those without an answer in time; None when there are none."""
-    p90_ms: float | None
-    p99_ms: float | None
-    p999_ms: float | None
-    max_ms: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class LocustFailure:
-    """A kind of failure, and how often it happened."""
-
-    protocol: str
-    name: str
-    error: str
-    """Such as ``ServerOverloadedError('refused: the server is busy')``."""
-    count: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class LocustResult:
     """Figures of a run, and where Locust's own files lie."""
 
@@ -149,7 +118,7 @@ def run_locust(grpc_url: str, http_url: str, config: LocustConfig) -> LocustResu
         command += ["--exit-code-on-error", "0", "--run-time", f"{run_time_s}s"]
         command += ["--html", str(written / "locust.html"), "--csv", str(written / "locust")]
         _run([*command, *config.users], limit_s=run_time_s + STOP_TIMEOUT_S + 60)
-        exceptions = _rows(written / "locust_exceptions.csv")
+        exceptions = read_rows(written / "locust_exceptions.csv")
         if exceptions:
             raise BenchmarkError(
                 f"a user of {LOCUSTFILE.name} broke, so the figures would be wrong: "
@@ -197,52 +166,6 @@ def run_page(grpc_url: str, http_url: str, config: LocustConfig, *, port: int, c
         raise BenchmarkError(f"Locust ended with exit code {code}; the lines above say why")
 
 
-def read_figures(path: Path) -> tuple[LocustFigures, ...]:
-    """The figures of a ``*_stats.csv`` of Locust; all requests together come last.
-
-    Raises:
-        BenchmarkError: The file cannot be read, or is none of Locust's.
-    """
-    found = []
-    for row in _rows(path):
-        try:
-            requests, failures = int(row["Request Count"]), int(row["Failure Count"])
-            columns = {"p50": "50%", "p90": "90%", "p99": "99%", "p999": "99.9%", "max": "100%"}
-            times = {f"{name}_ms": _milliseconds(row[column]) for name, column in columns.items()}
-            if requests == failures and not any(times.values()):
-                # Locust writes 0 where no request has a time.
-                times = dict.fromkeys(times)
-            found.append(
-                LocustFigures(
-                    protocol=row["Type"],
-                    name="all" if row["Name"] == "Aggregated" else row["Name"],
-                    requests=requests,
-                    failures=failures,
-                    requests_per_s=float(row["Requests/s"]),
-                    **times,
-                )
-            )
-        except (KeyError, ValueError, TypeError) as error:
-            raise BenchmarkError(
-                f"{path.name} is not as Locust 2.47 writes it ({type(error).__name__}: {error}); "
-                "install the Locust of requirements/dev.txt"
-            ) from error
-    return tuple(found)
-
-
-def read_failures(path: Path) -> tuple[LocustFailure, ...]:
-    """The failures of a ``*_failures.csv`` of Locust, the most frequent first.
-
-    Raises:
-        BenchmarkError: The file cannot be read.
-    """
-    found = [
-        LocustFailure(protocol=row["Method"], name=row["Name"], error=row["Error"], count=int(row["Occurrences"]))
-        for row in _rows(path)
-    ]
-    return tuple(sorted(found, key=lambda failure: -failure.count))
-
-
 def _command(grpc_url: str, http_url: str, config: LocustConfig) -> list[str]:
     # Locust starts a second's users at once, the first ones at second 0.
     spawn_rate = config.clients / max(config.ramp_s, 1.0)
@@ -257,7 +180,7 @@ def _command(grpc_url: str, http_url: str, config: LocustConfig) -> list[str]:
 
 
 def _run(command: Sequence[str], *, limit_s: float) -> None:
-    """Run Locust, and pass on what it says; it is killed when it takes longer than it can."""
+    """Run Locust, and pass on what it prints; it is killed after ``limit_s`` seconds."""
     last: deque[str] = deque(maxlen=20)
     with subprocess.Popen(  # noqa: S603 - our own file
         command,
@@ -287,15 +210,3 @@ def _run(command: Sequence[str], *, limit_s: float) -> None:
         raise BenchmarkError(last[-1].removeprefix("error: "))
     if code != 0:
         raise BenchmarkError(f"Locust ended with exit code {code}:\n" + "\n".join(last))
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as source:
-            return list(csv.DictReader(source))
-    except OSError as error:
-        raise BenchmarkError(f"Locust did not write {path.name}: {error}") from error
-
-
-def _milliseconds(cell: str) -> float | None:
-    return None if cell in ("", "N/A") else float(cell)

@@ -41,7 +41,7 @@ from infolens import (
     ServerOverloadedError,
     ServerUnavailableError,
 )
-from infolens.contract import CONTRACTS, ENSEMBLE, Task
+from infolens.contract import CONTRACTS, INFO_LENS, Task
 
 # Before any channel is made: without it a gRPC call stops every user until it is answered.
 grpc.experimental.gevent.init_gevent()
@@ -71,7 +71,7 @@ class InfoLensUser(User):
     @classmethod
     def model(cls) -> str:
         """Name of the model that answers."""
-        return CONTRACTS[cls.tasks_asked].ensemble if cls.tasks_asked else ENSEMBLE
+        return CONTRACTS[cls.tasks_asked].ensemble if cls.tasks_asked else INFO_LENS
 
     def wait_time(self) -> float:
         """Seconds between an answer and the next request."""
@@ -109,7 +109,7 @@ class InfoLensUser(User):
             time_ms = None
         self.environment.events.request.fire(
             request_type=self.protocol,
-            name=self.tasks_asked.value if self.tasks_asked else ENSEMBLE,
+            name=self.tasks_asked.value if self.tasks_asked else INFO_LENS,
             response_time=time_ms,
             response_length=length_bytes,
             exception=failure and stable(failure),

@@ -11,15 +11,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from benchmarks.common.articles import Articles, Mix, read_articles
-from benchmarks.common.open_loop import Arrivals, closed_loop_per_s
-from benchmarks.common.server import RESULTS, BenchmarkError, started_server
+from benchmarks.common.closed_loop import closed_loop_per_s
+from benchmarks.common.machine import this_machine
+from benchmarks.common.open_loop import Arrivals
+from benchmarks.common.reports import command_line
+from benchmarks.common.server import RESULTS, BenchmarkError, Target, started_server
 from benchmarks.common.wire import kinds, settings_of, tasks_of
+from benchmarks.load.closed_loop.locust_run import LocustConfig, LocustResult, run_locust
 from infolens.contract import Task
-from infolens.machine import this_machine
 
-from .steps import Step, Target, find_max, measure_rates, measure_step
+from .steps import Step, find_max, measure_rates, measure_step
 
 EPILOG = """\
 Open loop: articles arrive at random moments at a given rate, whether or not earlier ones are answered, and a latency
@@ -41,11 +45,6 @@ it, 2 wrong usage
 log = logging.getLogger(__name__)
 
 
-def command_line() -> str:
-    """What was called, as it stands in a report."""
-    return "python -m benchmarks " + " ".join(sys.argv[1:])
-
-
 def add_load(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command ``load``."""
     load = commands.add_parser(
@@ -58,11 +57,17 @@ def add_load(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     what.add_argument("--rate", type=float, action="append", metavar="R", help="arrivals a second; repeat for several")
     what.add_argument("--find-max", action="store_true", help="search the highest rate that holds --p99-ms")
     load.add_argument("--p99-ms", type=float, metavar="MS", help="the bound (default: 500)")
-    load.add_argument("--seconds", type=float, default=60.0, help="of each rate (default: %(default)g)")
+    load.add_argument(
+        "--seconds", type=float, default=60.0, help="length of the measurement at each rate (default: %(default)g)"
+    )
     load.add_argument("--kind", choices=kinds(), default=kinds()[0], help="what is asked (default: %(default)s)")
     add_sending(load)
     load.add_argument(
-        "--locust-seconds", type=int, default=0, metavar="S", help="let Locust's 16 users work for so long before it"
+        "--locust-seconds",
+        type=int,
+        default=0,
+        metavar="S",
+        help="first let 16 users of Locust work for so many seconds; their report lies in DIR/locust",
     )
     load.add_argument(
         "--out", type=Path, default=RESULTS / "load", metavar="DIR", help="gets the report (default: %(default)s)"
@@ -73,12 +78,15 @@ def add_sending(parser: argparse.ArgumentParser) -> None:
     """Add what the commands that send a load have in common."""
     defaults = Arrivals(rate_per_s=1)
     parser.add_argument("--server", metavar="URL", help="gRPC address of a running server; without it one is started")
-    parser.add_argument("--metrics-url", metavar="URL", help="of that server, for the breakdown by model")
+    parser.add_argument("--metrics-url", metavar="URL", help="metrics of that server, for the breakdown by model")
     parser.add_argument(
-        "--warmup-s", type=float, default=defaults.warmup_s, help="sent and not counted (default: %(default)g)"
+        "--warmup-s",
+        type=float,
+        default=defaults.warmup_s,
+        help="seconds in which requests are sent and not counted (default: %(default)g)",
     )
     parser.add_argument(
-        "--timeout-s", type=float, default=defaults.timeout_s, help="of each request (default: %(default)g)"
+        "--timeout-s", type=float, default=defaults.timeout_s, help="time-out of each request (default: %(default)g)"
     )
     parser.add_argument(
         "--mix",
@@ -88,7 +96,7 @@ def add_sending(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--articles", type=Path, metavar="FILE", help="send these: JSON lines, CSV or parquet")
     parser.add_argument("--words", type=int, metavar="N", help="every article has this length (default: real lengths)")
-    parser.add_argument("--seed", type=int, default=0, help="of articles and arrivals (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the articles and arrivals (default: %(default)s)")
     parser.add_argument(
         "--set",
         action="append",
@@ -167,12 +175,18 @@ def arrivals_of(args: argparse.Namespace, *, rate_per_s: float, seconds: float, 
     )
 
 
+def closed_loop_of(result: LocustResult, folder: Path) -> dict[str, Any]:
+    """What the page in ``folder`` shows of a run of Locust, whose files lie below that folder; see `report.page`."""
+    return {
+        "html": result.html.relative_to(folder.resolve()).as_posix(),
+        "figures": [one for one in result.figures if one.protocol],
+    }
+
+
 def run_load(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     # Here, so that other commands need no matplotlib.
-    from benchmarks.load.output import write_load
-
-    from .report import Load, document, markdown
+    from .report import Load, document, markdown, write_load
 
     p99_ms = args.p99_ms or 500.0
     try:
@@ -189,13 +203,11 @@ def run_load(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     locust = None
     with contextlib.ExitStack() as stack:
         if args.locust_seconds:
-            from benchmarks.load.closed_loop.locust_run import LocustConfig, run_locust
-
             log.info("closed loop: 16 users of Locust for %d s", args.locust_seconds)
             with started_server(args.serving) as server:
-                locust = run_locust(
-                    server.grpc_url, server.http_url, LocustConfig(seconds=args.locust_seconds, out=args.out)
-                )
+                config = LocustConfig(seconds=args.locust_seconds, out=args.out / "locust")
+                result = run_locust(server.grpc_url, server.http_url, config)
+            locust = closed_loop_of(result, args.out)
         target = stack.enter_context(target_of(args))
         if args.find_max:
             guess = closed_loop_per_s(target.grpc_url, articles, kind=args.kind)

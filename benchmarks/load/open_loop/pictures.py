@@ -1,46 +1,23 @@
-"""Pictures of a load test that speak for themselves."""
+"""Pictures of a load test."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import matplotlib as mpl
-
-mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.patches import Rectangle
 
+from benchmarks.common.charts import BAD, GOOD, INK, PALE, SECOND, save, style, where
+from benchmarks.common.machine import Machine
 from benchmarks.common.metrics import Stage
-from benchmarks.common.open_loop import Outcome
-from infolens.machine import Machine
+from benchmarks.common.wire import RequestOutcome
 
 from .steps import Step
 
-GOOD, BAD, INK, PALE, SECOND = "#1f7a5c", "#b3362b", "#26333d", "#c9d3da", "#d08a1d"
 _PERCENTILES: Final = ((50.0, "half of the requests", 2.2), (90.0, "9 of 10", 1.6), (99.0, "99 of 100", 2.2))
 _SHADES: Final = ("#7fb8a4", "#3f9275", "#0f5a41")
-
-
-def style(axes: Any) -> None:
-    """No frame, pale grid: the data is what is seen."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color=PALE, linewidth=0.6, alpha=0.7)
-    axes.set_axisbelow(True)
-
-
-def save(figure: Any, path: Path) -> None:
-    """Write beside, then rename: nobody sees half a picture."""
-    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
-    figure.savefig(partial, dpi=130)
-    plt.close(figure)
-    partial.replace(path)
-
-
-def where(machine: Machine) -> str:
-    """The machine in a few words."""
-    return f"{'1 core' if machine.cores == 1 else f'{machine.cores} cores'} of {machine.cpu}"
 
 
 def draw_latency(steps: Sequence[Step], best_per_s: float, p99_ms: float, machine: Machine, path: Path) -> None:
@@ -69,7 +46,7 @@ def draw_latency(steps: Sequence[Step], best_per_s: float, p99_ms: float, machin
                 [rate], [max(1.0, step.run.percentiles_ms()[99.0])], marker="X", markersize=10, color=BAD, zorder=4
             )
             axes.annotate(
-                f"{100 * share:.1f} % lost" if share >= 0.001 else f"{step.run.lost} lost",
+                f"{100 * share:.1f} % not answered" if share >= 0.001 else f"{step.run.lost} not answered",
                 (rate, max(1.0, step.run.percentiles_ms()[99.0])),
                 xytext=(0, 9),
                 textcoords="offset points",
@@ -110,7 +87,7 @@ def draw_stages(step: Step, machine: Machine, path: Path) -> None:
     """Where a request's time goes at one rate: the chains of the tasks, and what each part of them takes on average."""
     stages = {stage.model: stage for stage in step.stages}
     chains = {task: served for task, served in step.served.items() if served.name in stages}
-    answered = [one.latency_ms for one in step.run.sent if one.outcome is Outcome.ANSWERED]
+    answered = [one.latency_ms for one in step.run.sent if one.outcome is RequestOutcome.ANSWERED]
     mean_ms = sum(answered) / max(1, len(answered))
     figure, axes = plt.subplots(figsize=(9.5, 1.7 + 0.75 * len(chains)), layout="constrained")
     style(axes)

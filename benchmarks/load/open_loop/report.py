@@ -11,12 +11,14 @@ from typing import Any, Final
 
 import jinja2
 
-from benchmarks.common.open_loop import Outcome
-from infolens.machine import Machine
+from benchmarks.common.machine import Machine
+from benchmarks.common.reports import write_json, write_text
+from benchmarks.common.wire import RequestOutcome
 
+from .pictures import draw_latency, draw_processes, draw_stages
 from .steps import Step
 
-LATENCY, STAGES, PROCESSES = "load-latency.png", "load-stages.png", "load-processes.png"
+LATENCY, STAGES, PROCESSES = "latency.png", "stages.png", "processes.png"
 _TEMPLATE: Final = Path(__file__).with_name("page.html.j2")
 
 
@@ -46,14 +48,14 @@ class Load:
 
 def step_document(step: Step) -> dict[str, Any]:
     """One step; keys carry their units."""
-    run, refused = step.run, step.run.percentiles_ms(Outcome.REFUSED)
+    run, refused = step.run, step.run.percentiles_ms(RequestOutcome.REFUSED)
     return {
         "rate_per_s": run.arrivals.rate_per_s,
         "seconds": run.arrivals.seconds,
         "warmup_s": run.arrivals.warmup_s,
         "timeout_s": run.arrivals.timeout_s,
         "sent": len(run.sent),
-        **{outcome.value: run.count(outcome) for outcome in Outcome},
+        **{outcome.value: run.count(outcome) for outcome in RequestOutcome},
         "failures": dict(run.reasons),
         "answered_per_s": run.answered_per_s,
         "latency_ms": {f"p{percentile:g}": value for percentile, value in run.percentiles_ms().items()},
@@ -84,13 +86,16 @@ def document(load: Load) -> dict[str, Any]:
 def table(steps: Sequence[Step], p99_ms: float) -> list[str]:
     """The lines of a Markdown table, a row for each rate."""
     lines = [
-        "| arrivals/s | sent | answered/s | p50 | p90 | p95 | p99 | p99.9 | most | refused | late | failed | bound |",
+        "| arrivals/s | sent | answered/s | p50 | p90 | p95 | p99 | p99.9 | maximum | refused | late | failed "
+        "| bound |",
         "|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|",
     ]
     for step in sorted(steps, key=lambda step: step.run.arrivals.rate_per_s):
         run = step.run
         latency = " | ".join(f"{value:.0f} ms" for value in run.percentiles_ms().values())
-        lost = " | ".join(str(run.count(outcome)) for outcome in (Outcome.REFUSED, Outcome.LATE, Outcome.FAILED))
+        lost = " | ".join(
+            str(run.count(outcome)) for outcome in (RequestOutcome.REFUSED, RequestOutcome.LATE, RequestOutcome.FAILED)
+        )
         lines.append(
             f"| {run.arrivals.rate_per_s:.1f} | {len(run.sent)} | {run.answered_per_s:.1f} | {latency} | {lost} "
             f"| {'holds' if run.holds(p99_ms) else 'does not hold'} |"
@@ -140,7 +145,7 @@ def markdown(load: Load, command: str) -> str:
         "",
         f"![Cores and memory of every process]({PROCESSES})",
         "",
-        "| process | cores | memory | most memory |",
+        "| process | cores | memory | peak memory |",
         "|---|---:|---:|---:|",
         *(
             f"| {use.name}{f' ({use.processes})' if use.processes > 1 else ''} | {use.cores:.2f} | "
@@ -158,10 +163,11 @@ def page(load: Load, command: str, folder: Path, locust: Mapping[str, Any] | Non
         load: What was measured.
         command: How it was called.
         folder: Holds the pictures.
-        locust: What the closed loop found beside it: ``html`` (a file name in ``folder``) and ``rows``.
+        locust: What the closed loop found beside it: ``html`` (its report's path, relative to ``folder``) and
+            ``figures`` (one for each kind of request); None when it was not asked for.
     """
     pictures = {
-        name.removeprefix("load-").removesuffix(".png"): base64.b64encode((folder / name).read_bytes()).decode()
+        name.removesuffix(".png"): base64.b64encode((folder / name).read_bytes()).decode()
         for name in (LATENCY, STAGES, PROCESSES)
         if (folder / name).exists()
     }
@@ -174,5 +180,25 @@ def page(load: Load, command: str, folder: Path, locust: Mapping[str, Any] | Non
         sentence=sentence(load),
         pictures=pictures,
         locust=locust,
-        outcomes=Outcome,
+        outcomes=RequestOutcome,
     )
+
+
+def write_load(load: Load, command: str, out: Path, locust: Mapping[str, Any] | None = None) -> list[Path]:
+    """Write ``load.html``, ``load.md``, ``load.json`` and the pictures; arguments as of `page`.
+
+    Returns:
+        Their paths, the page first.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    draw_latency(load.steps, load.best_per_s, load.p99_ms, load.machine, out / LATENCY)
+    (out / STAGES).unlink(missing_ok=True)
+    if load.shown.stages:
+        draw_stages(load.shown, load.machine, out / STAGES)
+    draw_processes(load.shown, load.machine, out / PROCESSES)
+    return [
+        write_text(out / "load.html", page(load, command, out, locust)),
+        write_text(out / "load.md", markdown(load, command)),
+        write_json(out / "load.json", document(load)),
+        *(out / name for name in (LATENCY, STAGES, PROCESSES)),
+    ]

@@ -10,28 +10,13 @@ import psutil
 
 from benchmarks.common.articles import Articles
 from benchmarks.common.metrics import Stage, read_counters, stages
-from benchmarks.common.open_loop import Arrivals, Outcome, Run, run
+from benchmarks.common.open_loop import Arrivals, Run, run
 from benchmarks.common.processes import ProcessUse, ProcessWatch
 from benchmarks.common.served import Served, serving_now
-from benchmarks.common.server import Started
+from benchmarks.common.server import Target
+from benchmarks.common.wire import RequestOutcome
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """The server that is measured."""
-
-    grpc_url: str
-    metrics_url: str | None = None
-    """None when they cannot be had: then there is no breakdown by model."""
-    pid: int | None = None
-    """Process of its launcher; None when it runs elsewhere: then nothing is said of its processes."""
-
-    @classmethod
-    def of(cls, server: Started) -> Target:
-        """The target that a started server is."""
-        return cls(grpc_url=server.grpc_url, metrics_url=server.metrics_url, pid=server.pid)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +26,7 @@ class Step:
     run: Run
     stages: tuple[Stage, ...]
     processes: tuple[ProcessUse, ...]
-    """Of the server, and the load generator as the last one."""
+    """The processes of the server, and the load generator as the last one."""
     memory: tuple[tuple[float, int], ...]
     """Seconds from the start of the step, and bytes of all processes of the server."""
     served: Served = field(default_factory=dict)
@@ -49,7 +34,7 @@ class Step:
 
 
 def measure_step(target: Target, articles: Articles, arrivals: Arrivals) -> Step:
-    """Send one rate to a server and look at it from all sides.
+    """Send requests at one rate, and measure the requests, the models and the processes of the server.
 
     Raises:
         BenchmarkError: The server's metrics cannot be read.
@@ -91,14 +76,16 @@ def measure_step(target: Target, articles: Articles, arrivals: Arrivals) -> Step
 
 
 def tell(step: Step) -> str:
-    """One line about a step, for people who wait."""
+    """One line about a step, for the log."""
     found, percentiles = step.run, step.run.percentiles_ms()
     words = (
         f"{found.arrivals.rate_per_s:6.1f} requests/s: p50 {percentiles[50.0]:.0f} ms, p99 {percentiles[99.0]:.0f} ms"
     )
-    lost = {outcome.value: found.count(outcome) for outcome in Outcome if outcome is not Outcome.ANSWERED}
+    lost = {outcome.value: found.count(outcome) for outcome in RequestOutcome if outcome is not RequestOutcome.ANSWERED}
     if found.lost:
-        words += f", {found.lost} of {len(found.sent)} lost ({', '.join(f'{n} {k}' for k, n in lost.items() if n)})"
+        words += (
+            f", {found.lost} of {len(found.sent)} not answered ({', '.join(f'{n} {k}' for k, n in lost.items() if n)})"
+        )
     return words
 
 

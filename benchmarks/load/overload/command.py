@@ -10,10 +10,9 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks.common.articles import Articles
-from benchmarks.common.server import RESULTS, started_server
-from benchmarks.load.open_loop.command import command_line
-from benchmarks.load.open_loop.steps import Target
-from infolens.machine import this_machine
+from benchmarks.common.machine import this_machine
+from benchmarks.common.reports import command_line
+from benchmarks.common.server import RESULTS, Target, started_server
 
 from .overload import OverloadConfig, measure_overload
 
@@ -38,12 +37,22 @@ def add_overload(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = overload.add_argument
-    add("--times", type=float, default=defaults.times, help="of what it can answer (default: %(default)g)")
-    add("--seconds", type=float, default=defaults.seconds, help="of overload (default: %(default)g)")
-    add("--calm-s", type=float, default=defaults.calm_s, help="before and after it (default: %(default)g)")
-    add("--timeout-s", type=float, default=defaults.timeout_s, help="of each request (default: %(default)g)")
+    add(
+        "--times",
+        type=float,
+        default=defaults.times,
+        help="how many times as much as it can answer arrives (default: %(default)g)",
+    )
+    add("--seconds", type=float, default=defaults.seconds, help="length of the overload (default: %(default)g)")
+    add(
+        "--calm-s",
+        type=float,
+        default=defaults.calm_s,
+        help="seconds of calm before and after it (default: %(default)g)",
+    )
+    add("--timeout-s", type=float, default=defaults.timeout_s, help="time-out of each request (default: %(default)g)")
     add("--leaving", type=float, default=defaults.leaving, help="share of callers who go away (default: %(default)g)")
-    add("--seed", type=int, default=defaults.seed, help="of articles and arrivals (default: %(default)s)")
+    add("--seed", type=int, default=defaults.seed, help="seed of the articles and arrivals (default: %(default)s)")
     add("--serving", action="append", default=[], metavar="OPTION", help="an option for the server that is started")
     add("--out", type=Path, default=RESULTS / "overload", metavar="DIR", help="gets the report (default: %(default)s)")
 
@@ -51,9 +60,7 @@ def add_overload(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run_overload(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     # Here, so that other commands need no matplotlib.
-    from benchmarks.load.output import write_overload
-
-    from .report import document, markdown
+    from .report import document, markdown, write_overload
 
     try:
         config = OverloadConfig(

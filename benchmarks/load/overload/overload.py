@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.common.articles import Articles
+from benchmarks.common.closed_loop import closed_loop_per_s
 from benchmarks.common.metrics import Stage, read_counters, stages
-from benchmarks.common.open_loop import Arrivals, Due, Outcome, Run, Sent, closed_loop_per_s, poisson, send
+from benchmarks.common.open_loop import Arrivals, Due, Run, Sent, poisson, send
 from benchmarks.common.processes import ProcessWatch
 from benchmarks.common.served import asked_together, serving_now
-from benchmarks.common.wire import encode
-from benchmarks.load.open_loop.steps import Target
-from infolens.contract import ENSEMBLE, AnswerKind
+from benchmarks.common.server import Target
+from benchmarks.common.wire import RequestOutcome, encode
+from infolens.contract import INFO_LENS, AnswerKind
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class OverloadConfig:
     peak_s: float = 10.0
     """How long the server's own pace is measured first, with 16 requests under way."""
     timeout_s: float = 1.0
-    """What a caller gives the server."""
+    """Time-out of each request."""
     leaving: float = 0.1
     """Share of the callers who go away during the overload after ``leaves_s``."""
     leaves_s: float = 0.1
@@ -63,14 +64,14 @@ class Overload:
     peak_per_s: float
     """Answers a second with 16 requests under way: what it can do."""
     run: Run
-    """Calm, overload and calm again, as one."""
+    """All requests: those of the calm, of the overload, and of the calm after it."""
     memory: tuple[tuple[float, int], ...]
     """Seconds from the start of the calm, and bytes of all processes of the server."""
     stages: tuple[Stage, ...]
     writers: tuple[str, ...]
-    """The models that write texts for the answers: by far the most of the work."""
+    """The models that write texts for the answers, which is by far the largest part of the work."""
 
-    def between(self, begin_s: float, end_s: float, *outcomes: Outcome) -> list[Sent]:
+    def between(self, begin_s: float, end_s: float, *outcomes: RequestOutcome) -> list[Sent]:
         """Requests that were due in a time, with one of ``outcomes`` (any when none is given)."""
         return [
             one for one in self.run.sent if begin_s <= one.due_s < end_s and (not outcomes or one.outcome in outcomes)
@@ -86,15 +87,15 @@ class Overload:
         """Answers a second during the overload, its first second left out."""
         begin_s, end_s = self.overload_s
         begin_s += min(1.0, self.config.seconds / 4)
-        return len(self.between(begin_s, end_s, Outcome.ANSWERED)) / (end_s - begin_s)
+        return len(self.between(begin_s, end_s, RequestOutcome.ANSWERED)) / (end_s - begin_s)
 
     @property
     def goodput_share(self) -> float:
-        """Goodput by what the server can do."""
+        """Goodput as a share of what the server can do."""
         return self.goodput_per_s / self.peak_per_s
 
-    def latency_ms(self, outcome: Outcome, percentile: float) -> float:
-        """Of the requests of the overload with this outcome; 0 when there are none."""
+    def latency_ms(self, outcome: RequestOutcome, percentile: float) -> float:
+        """A percentile over the requests of the overload with this outcome, in milliseconds; 0 when there are none."""
         found = [one.latency_ms for one in self.between(*self.overload_s, outcome)]
         return float(np.percentile(found, percentile)) if found else 0.0
 
@@ -105,18 +106,18 @@ class Overload:
         As before: every request of that second is answered, half of them in at most 1.5 times the median before.
         """
         end_s = self.overload_s[1]
-        before = [one.latency_ms for one in self.between(0, self.config.calm_s, Outcome.ANSWERED)]
+        before = [one.latency_ms for one in self.between(0, self.config.calm_s, RequestOutcome.ANSWERED)]
         bound_ms = 1.5 * float(np.median(before)) if before else 0.0
         for second in range(int(self.config.calm_s)):
             due = self.between(end_s + second, end_s + second + 1)
-            answered = [one.latency_ms for one in due if one.outcome is Outcome.ANSWERED]
+            answered = [one.latency_ms for one in due if one.outcome is RequestOutcome.ANSWERED]
             if due and len(answered) == len(due) and float(np.median(answered)) <= bound_ms:
                 return float(second)
         return math.inf
 
     @property
     def memory_growth(self) -> float:
-        """Most memory during and after the overload by the most before it, less 1."""
+        """Maximum memory during and after the overload, relative to the maximum before it; 0.1 is 10 % more."""
         before = [used for at_s, used in self.memory if at_s < self.config.calm_s]
         later = [used for at_s, used in self.memory if at_s >= self.config.calm_s]
         return max(later) / max(before) - 1 if before and later else 0.0
@@ -125,7 +126,7 @@ class Overload:
     def wasted_share(self) -> float:
         """Summaries that were computed and reached nobody, as a share of all of them."""
         computed = sum(stage.requests for stage in self.stages if stage.model in self.writers)
-        answered = len(self.writers) * (self.run.count(Outcome.ANSWERED) + self.run.warmup_answered)
+        answered = len(self.writers) * (self.run.count(RequestOutcome.ANSWERED) + self.run.warmup_answered)
         return max(0, computed - answered) / computed if computed else 0.0
 
 
@@ -158,7 +159,7 @@ def measure_overload(target: Target, articles: Articles, config: OverloadConfig)
     requests = [
         Due(
             at_s=at_s,
-            body=encode(next(articles), kind=ENSEMBLE, timeout_s=config.timeout_s),
+            body=encode(next(articles), kind=INFO_LENS, timeout_s=config.timeout_s),
             leaves_s=leaves_s,
         )
         for at_s, leaves_s in schedule(config, peak_per_s)
@@ -185,7 +186,7 @@ def measure_overload(target: Target, articles: Articles, config: OverloadConfig)
     )
 
 
-def per_second(sent: Sequence[Sent], seconds: float, outcome: Outcome) -> list[int]:
+def per_second(sent: Sequence[Sent], seconds: float, outcome: RequestOutcome) -> list[int]:
     """How many of the requests that were due in each second had this outcome."""
     counts = [0] * (int(seconds) + 1)
     for one in sent:

@@ -1,4 +1,4 @@
-"""What an overload did: one picture of three stories (answers, waiting, memory), a few sentences, a document."""
+"""The report of an overload: a picture (answers, waiting, memory), a few sentences, and a document for programs."""
 
 from __future__ import annotations
 
@@ -11,29 +11,34 @@ from typing import Any, Final
 import matplotlib.pyplot as plt
 import numpy as np
 
-from benchmarks.common.open_loop import Outcome
-from benchmarks.load.open_loop.pictures import BAD, GOOD, INK, PALE, SECOND, save, style, where
-from infolens.machine import Machine
+from benchmarks.common.charts import BAD, GOOD, INK, PALE, SECOND, save, style, where
+from benchmarks.common.machine import Machine
+from benchmarks.common.reports import write_json, write_text
+from benchmarks.common.wire import RequestOutcome
 
 from .overload import Overload, per_second
 
 PICTURE: Final = "overload.png"
 _COLOURS: Final = (
-    (Outcome.ANSWERED, GOOD, "answered"),
-    (Outcome.REFUSED, SECOND, "refused at once"),
-    (Outcome.LEFT, PALE, "caller went away"),
-    (Outcome.LATE, BAD, "no answer in time"),
-    (Outcome.FAILED, "#6b1f6b", "failed"),
+    (RequestOutcome.ANSWERED, GOOD, "answered"),
+    (RequestOutcome.REFUSED, SECOND, "refused at once"),
+    (RequestOutcome.LEFT, PALE, "caller went away"),
+    (RequestOutcome.LATE, BAD, "no answer in time"),
+    (RequestOutcome.FAILED, "#6b1f6b", "failed"),
 )
 
 
 def sentence(found: Overload) -> str:
     """The finding, in two sentences."""
+    refused_ms, longest_ms = (
+        found.latency_ms(RequestOutcome.REFUSED, 50),
+        found.latency_ms(RequestOutcome.ANSWERED, 100),
+    )
     return (
         f"Asked for {found.config.times:g} times what it can answer, the server went on answering "
         f"{found.goodput_per_s:.0f} requests a second, {100 * found.goodput_share:.0f} % of its peak. It refused the "
-        f"rest within {found.latency_ms(Outcome.REFUSED, 50):.0f} ms (median), no accepted request took longer than "
-        f"{found.latency_ms(Outcome.ANSWERED, 100):.0f} ms, and {_recovery(found)} the overload all was as before."
+        f"rest within {refused_ms:.0f} ms (median), no accepted request took longer than {longest_ms:.0f} ms, and "
+        f"{_recovery(found)} the overload all was as before."
     )
 
 
@@ -53,10 +58,10 @@ def document(found: Overload, machine: Machine, day: date) -> dict[str, Any]:
         "peak_per_s": found.peak_per_s,
         "goodput_per_s": found.goodput_per_s,
         "goodput_share": found.goodput_share,
-        **{outcome.value: len(found.between(*found.overload_s, outcome)) for outcome in Outcome},
+        **{outcome.value: len(found.between(*found.overload_s, outcome)) for outcome in RequestOutcome},
         "failures": dict(found.run.reasons),
-        "answered_ms": {f"p{p}": found.latency_ms(Outcome.ANSWERED, p) for p in percentiles},
-        "refused_ms": {f"p{p}": found.latency_ms(Outcome.REFUSED, p) for p in percentiles},
+        "answered_ms": {f"p{p}": found.latency_ms(RequestOutcome.ANSWERED, p) for p in percentiles},
+        "refused_ms": {f"p{p}": found.latency_ms(RequestOutcome.REFUSED, p) for p in percentiles},
         "recovery_s": found.recovery_s if math.isfinite(found.recovery_s) else None,
         "memory_growth": found.memory_growth,
         "wasted_share": found.wasted_share,
@@ -143,7 +148,18 @@ def draw_overload(found: Overload, machine: Machine, path: Path) -> None:
     top.set_title(
         f"{config.times:g} times too much for {config.seconds:g} s: still {found.goodput_per_s:.0f} answers a second "
         f"({100 * found.goodput_share:.0f} % of the peak),\nnone after more than "
-        f"{found.latency_ms(Outcome.ANSWERED, 100):.0f} ms, and the rest refused at once   ({where(machine)})",
+        f"{found.latency_ms(RequestOutcome.ANSWERED, 100):.0f} ms, and the rest refused at once   ({where(machine)})",
         loc="left", fontsize=11.5, color=INK,
     )  # fmt: skip
     save(figure, path)
+
+
+def write_overload(found: Overload, machine: Machine, day: date, command: str, out: Path) -> list[Path]:
+    """Write ``overload.md``, ``overload.json`` and the picture; returns their paths."""
+    out.mkdir(parents=True, exist_ok=True)
+    draw_overload(found, machine, out / PICTURE)
+    return [
+        write_text(out / "overload.md", markdown(found, machine, day, command)),
+        write_json(out / "overload.json", document(found, machine, day)),
+        out / PICTURE,
+    ]

@@ -15,11 +15,12 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.common.articles import read_article
+from benchmarks.common.machine import Machine, this_machine
+from benchmarks.common.reports import write_json, write_text
 from benchmarks.common.served import asked_together, serving_now
 from benchmarks.common.server import RESULTS, ROOT, started_server
 from infolens import Client
-from infolens.contract import ENSEMBLE
-from infolens.machine import Machine, this_machine
+from infolens.contract import INFO_LENS
 
 from .otlp import SpanReceiver
 from .timeline import (
@@ -30,7 +31,6 @@ from .timeline import (
     median_timeline,
     non_model_ms,
     own_ms,
-    plot,
     read_timeline,
     share_gaps,
 )
@@ -38,7 +38,7 @@ from .timeline import (
 WARMUP_REQUESTS: Final = 30
 EXPORT_TIMEOUT_S: Final = 30.0
 """Triton sends its spans every five seconds."""
-STEM: Final = "trace"
+PICTURE: Final = "trace.png"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Traced:
     machine: Machine
     day: date
     words: int
-    """Of the article."""
+    """Length of the article."""
     client_ms: tuple[float, ...]
     """What the client saw, for each request."""
     timelines: tuple[Timeline, ...]
@@ -191,7 +191,7 @@ def _stages(traced: Traced) -> list[Share]:
     stages = [
         Share.of("client and network", away_ms),
         Share.of("gRPC and front end", [front_end_ms(timeline) for timeline in timelines]),
-        Share.of("fan_out: waits", [timeline.visits[ENSEMBLE].part_ms(Part.QUEUE) for timeline in timelines]),
+        Share.of("fan_out: waits", [timeline.visits[INFO_LENS].part_ms(Part.QUEUE) for timeline in timelines]),
         Share.of("fan_out: its own time", [own_ms(timeline) for timeline in timelines]),
     ]
     for served in timelines[0].served.values():
@@ -216,7 +216,7 @@ def markdown(doc: dict[str, Any]) -> str:
             f"{doc['requests']} requests of `info_lens` one after another, gRPC, response cache off; from Triton's own "
             "trace (`python -m benchmarks trace`).",
             "",
-            f"![Timeline of the median request]({STEM}.png)",
+            f"![Timeline of the median request]({PICTURE})",
             "",
             *_table("", [doc["client"], doc["server"], doc["not_model_time"]]),
             "",
@@ -246,25 +246,25 @@ def _table(title: str, shares: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def write(traced: Traced, folder: Path) -> list[Path]:
-    """Write the table, the document and the picture into ``folder``, each beside its place first; returns the paths."""
+    """Write the table, the document and the picture into ``folder``; returns their paths."""
     # Here, so that other commands need no matplotlib.
-    from benchmarks.load.open_loop.pictures import where
+    from benchmarks.common.charts import where
+
+    from .pictures import draw_timeline
 
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{STEM}.{kind}" for kind in ("md", "json", "png")]
-    partials = [path.with_name(f"{path.name}.partial") for path in paths]
     doc, drawn = document(traced), median_timeline(traced.timelines)
-    partials[0].write_text(f"{markdown(doc)}\n", encoding="utf-8")
-    partials[1].write_text(json.dumps(doc, indent=1) + "\n", encoding="utf-8")
-    plot(
+    draw_timeline(
         drawn,
-        partials[2],
-        title=f"Where the {drawn.total_ms:.0f} ms of one {ENSEMBLE} request go ({where(traced.machine)}, one client)",
+        folder / PICTURE,
+        title=f"Where the {drawn.total_ms:.0f} ms of one {INFO_LENS} request go ({where(traced.machine)}, one client)",
         caption=f"{non_model_ms(drawn):.1f} of the {drawn.total_ms:.1f} ms are not model time (shaded); over all "
         f"requests the median is {doc['not_model_time']['p50_ms']:.1f} ms.\n"
         f"The request with the median time of {len(traced.timelines)}, an article of {traced.words} words, "
         f"{traced.day.isoformat()}.",
     )
-    for partial, path in zip(partials, paths, strict=True):
-        partial.replace(path)
-    return paths
+    return [
+        write_text(folder / "trace.md", f"{markdown(doc)}\n"),
+        write_json(folder / "trace.json", doc),
+        folder / PICTURE,
+    ]

@@ -26,7 +26,7 @@ JSON: Final = "application/json"
 PROTOBUF: Final = "application/x-protobuf"
 _IDS: Final = ("traceId", "spanId", "parentSpanId")
 Value = str | int | float
-"""Of an attribute; true and false come as 1 and 0, anything composed as text."""
+"""What an attribute holds: true and false come as 1 and 0, lists and maps as text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,10 @@ class SpanReceiver:
         self._server.daemon_threads = True
         self._server.block_on_close = False
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}{PATH}"
-        self._thread = threading.Thread(target=self._server.serve_forever, name="span-receiver", daemon=True)
+        # The end of the block waits for one turn of the loop.
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="span-receiver", daemon=True
+        )
         self._thread.start()
         return self
 
@@ -157,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the standard library
-        """Say nothing: a line for each batch of spans helps nobody."""
+        """Write nothing: the standard library would print a line for each batch of spans."""
 
 
 def parse(body: bytes, *, is_json: bool = False) -> list[Span]:
@@ -171,7 +174,7 @@ def parse(body: bytes, *, is_json: bool = False) -> list[Span]:
     except (DecodeError, ParseError, ValueError, AttributeError, TypeError) as error:
         raise BenchmarkError(
             f"spans come as an ExportTraceServiceRequest of OTLP, and {body[:40]!r} is none ({error}): "
-            "see what sends it, nothing but the server is to know this address"
+            "find out what sends it: only the server may know this address"
         ) from error
     return [
         Span(

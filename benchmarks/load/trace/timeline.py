@@ -11,12 +11,11 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.common.served import Served
 from benchmarks.common.server import BenchmarkError
-from infolens.contract import CONTRACTS, ENSEMBLE, AnswerKind
+from infolens.contract import CONTRACTS, INFO_LENS
 
 from .otlp import Span
 
@@ -62,7 +61,7 @@ class Visit:
     """The model whose request this is a part of; empty for the outermost one."""
     whole: Interval
     parts: Mapping[Part, Interval] = field(default_factory=dict)
-    """Empty for an ensemble, which only hands on."""
+    """Empty for an ensemble, which does no work of its own."""
 
     def part_ms(self, *parts: Part) -> float:
         """Milliseconds in ``parts`` together."""
@@ -81,7 +80,7 @@ class Timeline:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The ONNX models: all else is there to bring text to them and their answers back."""
+        """The ONNX models; all other models turn text into their inputs, or their outputs into answers."""
         return tuple(model.name for model in self.served.values())
 
     @property
@@ -121,9 +120,10 @@ def read_timeline(spans: Sequence[Span], served: Served) -> Timeline:
     visits = []
     for span in spans:
         if span.span_id in names:
-            found = moments[span.span_id]
+            # What comes after the answer's departure is not a part of the request.
+            found = {name: min(moment_ms, total_ms) for name, moment_ms in moments[span.span_id].items()}
             # A request that has been answered is cleared away, which the client does not wait for.
-            end_ms = min(_ms(span.end_ns, root), answered_ms)
+            end_ms = min(_ms(span.end_ns, root), answered_ms, total_ms)
             visits.append(
                 Visit(
                     model=names[span.span_id],
@@ -184,7 +184,7 @@ def share_gaps(timeline: Timeline) -> dict[str, float]:
     tokenizers, _, postprocessors = zip(*chains, strict=True)
     names = list(itertools.chain(*chains))
     branches = [visit.whole for model, visit in timeline.visits.items() if model in timeline.branches]
-    inside = [visit.whole for model, visit in timeline.visits.items() if model == ENSEMBLE]
+    inside = [visit.whole for model, visit in timeline.visits.items() if model == INFO_LENS]
     causes = {
         "tokenizers": _intervals(timeline, tokenizers, Part.COMPUTE),
         "texts and labels": _intervals(timeline, postprocessors, Part.COMPUTE),
@@ -206,14 +206,14 @@ def share_gaps(timeline: Timeline) -> dict[str, float]:
 
 def own_ms(timeline: Timeline) -> float:
     """Milliseconds in which ``fan_out`` has the request and none of its branches does; its queue is not in it."""
-    visit = timeline.visits[ENSEMBLE]
+    visit = timeline.visits[INFO_LENS]
     branches = [one.whole for model, one in timeline.visits.items() if model in timeline.branches]
     return visit.whole.length_ms - visit.part_ms(Part.QUEUE) - _covered_ms(branches)
 
 
 def front_end_ms(timeline: Timeline) -> float:
     """Milliseconds before the outermost model has the request and after it has answered: gRPC and the front end."""
-    return timeline.total_ms - timeline.visits[ENSEMBLE].whole.length_ms
+    return timeline.total_ms - timeline.visits[INFO_LENS].whole.length_ms
 
 
 def median_timeline(timelines: Sequence[Timeline]) -> Timeline:
@@ -228,73 +228,3 @@ def _intervals(timeline: Timeline, models: Iterable[str], *parts: Part) -> list[
 
 def _covered_ms(intervals: Iterable[Interval]) -> float:
     return sum(one.length_ms for one in union(intervals))
-
-
-_WAITING, _COPYING, _COMPUTING, _HELPING, _IDLE = "#e3b23c", "#8d99a6", "#1f6f8b", "#8cc0ce", "#f8e4df"
-_DOES: Final = {AnswerKind.TEXT: "writes the", AnswerKind.LABELS: "finds the"}
-"""What an ONNX model does, by what its answers are made of; the task follows."""
-
-
-def _roles(timeline: Timeline) -> dict[str, str]:
-    """What each model below the ensembles does, in words."""
-    found: dict[str, str] = {}
-    for task, model in timeline.served.items():
-        does = ("text into numbers", f"{_DOES[model.answers]} {task}", "numbers into words")
-        found |= dict(zip(model.chain, does, strict=True))
-    return found
-
-
-def plot(timeline: Timeline, path: Path, *, title: str, caption: str) -> None:
-    """Draw one request as ``path`` (PNG): a row for each model, shaded where none of the ONNX models computes."""
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
-
-    roles = _roles(timeline)
-    rows = [visit for model, visit in timeline.visits.items() if model in roles]
-    figure = Figure(figsize=(10.0, 2.1 + 0.42 * len(rows)), layout="constrained")
-    axis = figure.subplots()
-    for gap in gaps(timeline):
-        axis.axvspan(gap.start_ms, gap.end_ms, color=_IDLE, linewidth=0, zorder=0)
-        if gap.length_ms >= 0.02 * timeline.total_ms:
-            middle_ms = (gap.start_ms + gap.end_ms) / 2
-            axis.text(middle_ms, -0.75, f"{gap.length_ms:.1f} ms", ha="center", fontsize=9, color="#a2371f")
-    for row, visit in enumerate(rows):
-        _draw(axis, row, visit, timeline)
-    axis.set_yticks(range(len(rows)), [f"{visit.model}\n{roles[visit.model]}" for visit in rows], fontsize=8.5)
-    axis.set_ylim(len(rows) - 0.45, -1.1)
-    axis.set_xlim(0, timeline.total_ms)
-    axis.set_xlabel("milliseconds after the request came to the server")
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.tick_params(axis="y", length=0)
-    legend = {
-        "a model computes": _COMPUTING,
-        "a helper computes": _HELPING,
-        "data is copied": _COPYING,
-        "waiting": _WAITING,
-        "no model computes": _IDLE,
-    }
-    handles = [Patch(color=colour, label=label) for label, colour in legend.items()]
-    axis.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(handles), frameon=False, fontsize=9)
-    figure.suptitle(title, fontsize=12.5)
-    figure.supxlabel(caption, fontsize=9.5, color="#444444")
-    figure.savefig(path, format="png", dpi=150, metadata={"Software": None})
-
-
-def _draw(axis: Any, row: int, visit: Visit, timeline: Timeline) -> None:
-    total_ms = timeline.total_ms
-    computing = _COMPUTING if visit.model in timeline.models else _HELPING
-    colours = {Part.QUEUE: _WAITING, Part.INPUT: _COPYING, Part.COMPUTE: computing, Part.OUTPUT: _COPYING}
-    for part, one in visit.parts.items():
-        axis.barh(row, one.length_ms, left=one.start_ms, height=0.62, color=colours[part])
-    busy_ms, waiting_ms = visit.part_ms(Part.INPUT, Part.COMPUTE, Part.OUTPUT), visit.part_ms(Part.QUEUE)
-    words = f"{busy_ms:.1f} ms" + (f", after {waiting_ms:.1f} of waiting" if waiting_ms >= 0.05 else "")
-    look = {"va": "center", "fontsize": 9, "color": "#222222"}
-    room_ms = 0.01 * total_ms
-    if busy_ms > 0.5 * total_ms:
-        axis.text(
-            visit.whole.start_ms + visit.whole.length_ms / 2, row, words, ha="center", **{**look, "color": "white"}
-        )
-    elif visit.whole.start_ms > 0.6 * total_ms:
-        axis.text(visit.whole.start_ms - room_ms, row, words, ha="right", **look)
-    else:
-        axis.text(visit.whole.end_ms + room_ms, row, words, ha="left", **look)

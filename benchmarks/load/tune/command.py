@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.articles import Articles
-from benchmarks.common.open_loop import closed_loop_per_s
+from benchmarks.common.closed_loop import closed_loop_per_s
+from benchmarks.common.machine import this_machine
+from benchmarks.common.reports import command_line, write_json, write_text
 from benchmarks.common.server import RESULTS, ROOT, started_server
-from benchmarks.load.open_loop.command import command_line
-from infolens.machine import this_machine
 
 from .tuning import TuneConfig, Tuned, knobs, measure_goodput, to_toml, tune, write_configs
 
@@ -46,9 +46,14 @@ def add_tune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     add = command.add_argument
     names = [knob.name for knob in knobs(cores)]
     add("--knob", action="append", choices=names, help="try only this one; repeat it for several (default: all)")
-    add("--seconds", type=float, default=defaults.seconds, help="of each measurement (default: %(default)g)")
+    add("--seconds", type=float, default=defaults.seconds, help="length of each measurement (default: %(default)g)")
     add("--rounds", type=int, default=defaults.rounds, help="turns of each value (default: %(default)s)")
-    add("--bound-ms", type=float, default=defaults.bound_ms, help="an answer counts within it (default: %(default)g)")
+    add(
+        "--bound-ms",
+        type=float,
+        default=defaults.bound_ms,
+        help="an answer counts when it comes within it (default: %(default)g)",
+    )
     add("--rate", type=float, default=0.0, metavar="R", help="arrivals a second (default: a third above the capacity)")
     add("--repository", type=Path, default=ROOT / "model_repository", metavar="DIR", help="default: %(default)s")
     add("--name", metavar="NAME", help="write <model>/configs/NAME.pbtxt for the best settings")
@@ -57,8 +62,6 @@ def add_tune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run_tune(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
-    from benchmarks.load.output import write_whole
-
     try:
         config = TuneConfig(
             seconds=args.seconds, rounds=args.rounds, bound_ms=args.bound_ms, rate_per_s=max(0.0, args.rate)
@@ -76,7 +79,7 @@ def run_tune(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
         lambda overrides, turn: measure_goodput(args.repository, overrides, config, turn),
         tried,
         rounds=config.rounds,
-        least_gain=config.least_gain,
+        minimum_gain=config.minimum_gain,
     )
     document = {
         "date": date.today().isoformat(),
@@ -90,9 +93,9 @@ def run_tune(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     report = _markdown(found, config, str(machine), command)
     args.out.mkdir(parents=True, exist_ok=True)
     head = f"# Found by `{command}` on {machine}, {date.today().isoformat()}.\n"
-    deployment = write_whole(args.out / "tune.toml", head + to_toml(found.overrides))
-    write_whole(args.out / "tune.md", report)
-    write_whole(args.out / "tune.json", json.dumps(document, indent=1) + "\n")
+    deployment = write_text(args.out / "tune.toml", head + to_toml(found.overrides))
+    write_text(args.out / "tune.md", report)
+    write_json(args.out / "tune.json", document)
     if args.name:
         write_configs(args.repository, deployment, args.name)
         log.info('serve it: make serve ARGS="--config-name %s"', args.name)
@@ -125,7 +128,7 @@ def _markdown(found: Tuned, config: TuneConfig, machine: str, command: str) -> s
         f"{machine}; {date.today().isoformat()}; `{command}`. {config.rate_per_s:.0f} articles a second arrive (more "
         f"than can be answered), {config.seconds:g} s a measurement on a fresh server; counted are answers within "
         f"{config.bound_ms:g} ms. Values of one setting take turns; another one is taken when it is "
-        f"{100 * config.least_gain:.0f} % better than the best so far.",
+        f"{100 * config.minimum_gain:.0f} % better than the best so far.",
         "",
         "| setting | value | answers in time, a second | by rounds |",
         "|---|---|---:|---|",

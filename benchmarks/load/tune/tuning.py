@@ -21,9 +21,10 @@ from statistics import median
 from typing import Any
 
 from benchmarks.common.articles import Articles
-from benchmarks.common.open_loop import Arrivals, Outcome, run
+from benchmarks.common.open_loop import Arrivals, run
 from benchmarks.common.server import ROOT, BenchmarkError, started_server
-from infolens.contract import CONTRACTS, ENSEMBLE, AnswerKind, Task
+from benchmarks.common.wire import RequestOutcome
+from infolens.contract import CONTRACTS, INFO_LENS, AnswerKind, Task
 
 Overrides = Mapping[str, Any]
 """Settings of a deployment by dotted names, such as ``summary.instances``."""
@@ -58,7 +59,7 @@ def knobs(cores: int) -> tuple[Knob, ...]:
 
 
 def _of_texts(task: Task, cores: int) -> tuple[Knob, ...]:
-    """Knobs of a task whose model writes: by far the most of the work."""
+    """Knobs of a task whose model writes, which is by far the largest part of the work."""
     instances = tuple(sorted({max(1, cores // 2), cores + 1}))
     return (
         Knob(name=f"{task}.instances", words=f"copies of the {task}'s model", values=instances),
@@ -76,7 +77,7 @@ class TuneConfig:
     """How candidates are compared."""
 
     seconds: float = 10.0
-    """Of each measurement."""
+    """Length of each measurement."""
     warmup_s: float = 2.0
     rounds: int = 2
     """Turns of each value of a knob."""
@@ -84,7 +85,7 @@ class TuneConfig:
     """An answer counts within it: above the longest wait that the server lets a request have, and its work."""
     rate_per_s: float = 0.0
     """Arrivals a second; 0 for a third more than the server can answer."""
-    least_gain: float = 0.03
+    minimum_gain: float = 0.03
     """How much better a value must be than the best so far."""
     seed: int = 0
 
@@ -163,10 +164,10 @@ def measure_goodput(repository: Path, overrides: Overrides, config: TuneConfig, 
         server = stack.enter_context(started_server(["--repository", str(copy)]))
         # The same arrivals and articles for every value in one turn.
         arrivals = Arrivals(
-            rate_per_s=config.rate_per_s, seconds=config.seconds, warmup_s=config.warmup_s, kind=ENSEMBLE, seed=turn
+            rate_per_s=config.rate_per_s, seconds=config.seconds, warmup_s=config.warmup_s, kind=INFO_LENS, seed=turn
         )
         found = run(server.grpc_url, Articles(seed=config.seed + turn), arrivals)
-    good = [one for one in found.sent if one.outcome is Outcome.ANSWERED and one.latency_ms <= config.bound_ms]
+    good = [one for one in found.sent if one.outcome is RequestOutcome.ANSWERED and one.latency_ms <= config.bound_ms]
     return len(good) / config.seconds
 
 
@@ -193,14 +194,16 @@ def compare(
     return found, failures
 
 
-def tune(measure: Callable[[Overrides, int], float], tried: Sequence[Knob], *, rounds: int, least_gain: float) -> Tuned:
+def tune(
+    measure: Callable[[Overrides, int], float], tried: Sequence[Knob], *, rounds: int, minimum_gain: float
+) -> Tuned:
     """Coordinate descent over ``tried``, from the repository's own settings.
 
     Args:
         measure: Goodput of some overrides; the second argument is the number of the turn.
         tried: The knobs, in their order.
         rounds: Turns of each value.
-        least_gain: How much better a value must be than the best so far.
+        minimum_gain: How much better a value must be than the best so far.
     """
     best: dict[str, Any] = {}
     trials: list[Trial] = []
@@ -218,7 +221,7 @@ def tune(measure: Callable[[Overrides, int], float], tried: Sequence[Knob], *, r
         ]
         trials += turn
         winner = max(turn[1:], key=lambda trial: trial.score)
-        if winner.score > (1 + least_gain) * turn[0].score:
+        if winner.score > (1 + minimum_gain) * turn[0].score:
             best[knob.name] = winner.value
             log.info("  taken: %s = %s", knob.name, json.dumps(winner.value))
     gain = 0.0

@@ -1,4 +1,4 @@
-"""How requests travel: one seam (`base`), and one module for each protocol, imported only when it is used."""
+"""How requests travel: the interface (`base`), and a module for each protocol, imported only when it is used."""
 
 from __future__ import annotations
 

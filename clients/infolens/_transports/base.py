@@ -1,4 +1,4 @@
-"""The seam where the network is: what a transport gets and gives back.
+"""The interface of a transport: what it sends for a client, and what it gives back.
 
 The methods of the two protocols have different names, so that one class can be both; `infolens.testing.FakeTransport`
 is.
@@ -25,6 +25,8 @@ class InferRequest:
     """Input tensors by name, batch dimension first; BYTES are arrays of objects."""
     outputs: tuple[str, ...]
     """The outputs that the server shall send back."""
+    parameters: Mapping[str, bool] = field(default_factory=dict)
+    """Triton's request parameters, by name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -59,6 +59,7 @@ def _infer_arguments(request: InferRequest, timeout_s: float) -> dict[str, Any]:
         "model_name": request.model,
         "inputs": inputs,
         "outputs": [tritonclient.grpc.InferRequestedOutput(name) for name in request.outputs],
+        "parameters": dict(request.parameters),
         "timeout": timeout_us(timeout_s),
         "client_timeout": timeout_s,
     }
@@ -88,7 +89,7 @@ class _Common:
         return to_error(code=code, message=error.message() or "", server=str(self._url), timeout_s=timeout_s)
 
     def _has_answered(self, error: InferenceServerException) -> bool:
-        """Whether a failure is the server's word, such as that it has no such model."""
+        """Whether a failure is an answer of the server, such as that it has no such model."""
         kind = self._error(error, 0)
         if isinstance(kind, ServerUnavailableError):
             return isinstance(kind, ModelUnavailableError)

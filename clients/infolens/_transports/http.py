@@ -39,7 +39,7 @@ def encode(request: InferRequest, timeout_s: float) -> tuple[str, bytes, dict[st
         inputs.append(tensor.set_data_from_numpy(array, binary_data=True))
     outputs = [tritonclient.http.InferRequestedOutput(name, binary_data=True) for name in request.outputs]
     body, json_bytes = tritonclient.http.InferenceServerClient.generate_request_body(
-        inputs, outputs=outputs, timeout=timeout_us(timeout_s)
+        inputs, outputs=outputs, timeout=timeout_us(timeout_s), parameters=dict(request.parameters)
     )
     headers = {"Content-Type": "application/octet-stream"}
     if json_bytes is not None:

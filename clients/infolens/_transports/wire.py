@@ -1,17 +1,30 @@
-"""Values to tensors and back: the only module that knows how an article looks on the wire. Pure, no network.
+"""Articles to tensors and tensors to reports: the only module that knows the tensors of a request. No network.
 
 Every request carries one article, so every tensor has a batch dimension of 1; batches are made by the server.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from infolens.contract import CONTRACTS, ENSEMBLE, SUMMARY_SETTINGS, TEXT, TITLE, AnswerKind, Task, TaskContract, Tensor
+from infolens.contract import (
+    CONTRACTS,
+    FAILED,
+    INFO_LENS,
+    PARTIAL,
+    SUMMARY_SETTINGS,
+    TEXT,
+    TITLE,
+    AnswerKind,
+    Task,
+    TaskContract,
+    Tensor,
+)
 from infolens.errors import InvalidSettingError, UnexpectedResponseError
 from infolens.types import Answer, Article, Labelled, Reading, Report, SummaryOptions, answer_type
 
@@ -49,21 +62,23 @@ def parse_tasks(tasks: Iterable[Task | str] | Task | str | None) -> tuple[Task, 
 
 
 def default_tasks() -> tuple[Task, ...]:
-    """The tasks that are asked for when none is named: those that the model of all tasks answers."""
+    """The tasks that are asked for when none is named: those that are registered with ``by_default``."""
     return tuple(task for task, contract in CONTRACTS.items() if contract.by_default)
 
 
-def pack(article: Article, tasks: Collection[Task], options: SummaryOptions | None = None) -> list[InferRequest]:
-    """The requests that answer ``tasks``: one for the whole ensemble, or one for each task of a subset."""
-    contracts = [CONTRACTS[task] for task in tasks]
-    if tuple(tasks) == default_tasks():
-        return [_request(ENSEMBLE, contracts, article, options)]
-    return [_request(contract.ensemble, [contract], article, options) for contract in contracts]
-
-
-def _request(
-    model: str, contracts: list[TaskContract], article: Article, options: SummaryOptions | None
+def pack(
+    article: Article, tasks: Collection[Task], options: SummaryOptions | None = None, *, partial: bool = False
 ) -> InferRequest:
+    """The request that answers ``tasks``: to the ensemble of one task alone, or to the model of all tasks for several.
+
+    Args:
+        article: The article.
+        tasks: At least one.
+        options: How the summary is written.
+        partial: Whether the other answers are wanted when a task fails; changes nothing when there is one task.
+    """
+    contracts = [CONTRACTS[task] for task in tasks]
+    model = contracts[0].ensemble if len(contracts) == 1 else INFO_LENS
     values: dict[str, Any] = {TEXT.name: article.text.encode()}
     if article.title:
         values[TITLE.name] = article.title.encode()
@@ -74,8 +89,12 @@ def _request(
         if tensor.name in values or not tensor.optional:
             value = values.get(tensor.name, _DEFAULTS.get(tensor.name, b""))
             inputs[tensor.name] = _filled(tensor, [value])
-    outputs = tuple(tensor.name for contract in contracts for tensor in contract.ensemble_outputs())
-    return InferRequest(model=model, inputs=inputs, outputs=outputs)
+    outputs = [tensor.name for contract in contracts for tensor in contract.ensemble_outputs()]
+    parameters = {}
+    if partial and len(contracts) > 1:
+        outputs.append(FAILED.name)
+        parameters[PARTIAL] = True
+    return InferRequest(model=model, inputs=inputs, outputs=tuple(outputs), parameters=parameters)
 
 
 def _filled(tensor: Tensor, values: list[Any]) -> NDArray[Any]:
@@ -90,8 +109,11 @@ def unpack(outputs: Mapping[str, NDArray[Any]], tasks: Collection[Task]) -> Repo
     Raises:
         UnexpectedResponseError: A tensor is missing, has another type or shape, or holds an impossible value.
     """
+    failed = _failed(outputs, tasks) if FAILED.name in outputs else {}
     answers: dict[Task, Answer] = {}
     for task in tasks:
+        if task in failed:
+            continue
         contract = CONTRACTS[task]
         tensors = {tensor.name: _checked(tensor, outputs) for tensor in contract.ensemble_outputs()}
         reading = Reading(
@@ -105,12 +127,23 @@ def unpack(outputs: Mapping[str, NDArray[Any]], tasks: Collection[Task]) -> Repo
             )
         facts = _READERS[contract.answers](contract, tensors)
         answers[task] = answer_type(task)(**facts, reading=reading)
-    return Report.of(answers)
+    return Report.of(answers, failed=failed)
 
 
-def merge(reports: Iterable[Report]) -> Report:
-    """One report of several that answer different tasks."""
-    return Report.of({task: answer for report in reports for task, answer in report.answers.items()})
+def _failed(outputs: Mapping[str, NDArray[Any]], tasks: Collection[Task]) -> dict[Task, str]:
+    """The tasks that failed, but never all of them, with the reasons."""
+    text = _decoded(FAILED.name, _checked(FAILED, outputs)[0])
+    try:
+        reasons = json.loads(text)
+    except ValueError:
+        reasons = None
+    fits = isinstance(reasons, dict) and reasons.keys() < {*tasks}
+    if not fits or not all(isinstance(reason, str) for reason in reasons.values()):
+        raise UnexpectedResponseError(
+            f"{FAILED.name} must be a JSON object from some of {', '.join(tasks)} to the reasons, but is {text!r}; "
+            f"{_HINT}"
+        )
+    return {task: reasons[task] for task in tasks if task in reasons}
 
 
 def _text(contract: TaskContract, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
@@ -119,7 +152,7 @@ def _text(contract: TaskContract, tensors: Mapping[str, NDArray[Any]]) -> dict[s
 
 
 def _labelled(contract: TaskContract, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """The label, and the probability of every label that the answer names: what they are is the server's to say."""
+    """The label, and the probability of every label; the labels are those that the answer names."""
     name = contract.task.value
     label = _decoded(name, tensors[name][0])
     labels = [_decoded(contract.labels_output, value) for value in tensors[contract.labels_output]]
@@ -217,4 +250,5 @@ def pack_report(report: Report) -> dict[str, NDArray[Any]]:
         else:
             values[name] = [answer.text.encode()]
         arrays.update({tensor.name: _filled(tensor, values[tensor.name]) for tensor in contract.ensemble_outputs()})
+    arrays[FAILED.name] = _filled(FAILED, [json.dumps(dict(report.failed)).encode()])
     return arrays

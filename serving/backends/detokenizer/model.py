@@ -43,7 +43,7 @@ def cut_unfinished(text: str) -> str:
 
 
 class BadInputError(ValueError):
-    """The ids of one request are not ids of this tokenizer."""
+    """The ids of one request are outside the vocabulary of this tokenizer."""
 
 
 class Detokenizer:

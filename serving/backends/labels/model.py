@@ -21,7 +21,7 @@ import triton_python_backend_utils as pb_utils
 
 
 class BadInputError(ValueError):
-    """The probabilities of one request are no probabilities."""
+    """The values of one request are not probabilities."""
 
 
 def read_labels(model: Path, version: str, file: str) -> tuple[str, ...]:

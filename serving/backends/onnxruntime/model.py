@@ -101,7 +101,7 @@ def model_path(config: Mapping[str, Any], version: Path) -> Path:
 
 
 def check_tensors(config: Mapping[str, Any], session: ort.InferenceSession) -> None:
-    """Hold the configuration against the graph, as the native backend does at load time.
+    """Compare the configuration with the graph, as the native backend does at load time.
 
     Raises:
         ValueError: A tensor is unknown to the graph, has another type there, or an input is not in the configuration.

@@ -6,7 +6,7 @@ that the dynamic batcher of the next model finds requests of equal shape. A bad 
 Parameters of ``config.pbtxt`` (``string_value`` each):
 
 * ``reads``: the inputs that are joined with a line break, such as ``title,text``. Required.
-* ``max_tokens``: the most tokens that the model reads, special tokens included. Required.
+* ``max_tokens``: the maximum number of tokens that the model reads, special tokens included. Required.
 * ``buckets``: ascending lengths to pad to, such as ``64,128,256``; the last is ``max_tokens``. Default: ``max_tokens``.
 * ``tokenizer_file``: beside the version's artefacts. Default: ``tokenizer.json``.
 * ``max_article_bytes``: a larger article is refused. Default: 262144.
@@ -24,7 +24,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,116 +32,19 @@ import numpy.typing as npt
 import triton_python_backend_utils as pb_utils
 from tokenizers import Encoding, Tokenizer
 
+if __package__:
+    from . import configuration
+else:  # Triton imports this file as the module "model", with its folder on the path
+    import configuration  # type: ignore[import-not-found, no-redef]
+
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff]")
-INTEGERS: dict[str, type[np.generic]] = {"TYPE_INT32": np.int32, "TYPE_INT64": np.int64}
-TOKEN_OUTPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 class BadInputError(ValueError):
     """What the caller sent breaks a rule; the message is the answer to the request."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """A number of the request that travels on as the length of a dummy tensor."""
-
-    name: str
-    minimum: float
-    maximum: float
-    default: float
-    steps_per_unit: int = 1
-
-    def encode(self, value: float) -> int:
-        """The number of dummy elements that stands for ``value``; at least 1."""
-        return 1 + round((value - self.minimum) * self.steps_per_unit)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What the configuration asks of the backend."""
-
-    reads: tuple[str, ...]
-    required: frozenset[str]
-    """Those of ``reads`` that may be neither absent nor blank."""
-    max_tokens: int
-    buckets: tuple[int, ...]
-    max_article_bytes: int
-    pad_id: int
-    pad_type_id: int
-    pad_left: bool
-    settings: tuple[Setting, ...]
-    outputs: Mapping[str, type[np.generic]]
-    """The integer outputs of the configuration with their types; the settings are not among them."""
-
-    def bucket(self, length: int) -> int:
-        """The smallest bucket that holds ``length`` tokens."""
-        return next(bucket for bucket in self.buckets if bucket >= length)
-
-
-def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -> Options:
-    """Read the model's configuration.
-
-    Args:
-        config: The model configuration, as Triton hands it over in JSON.
-        padding: The ``padding`` block of ``tokenizer.json``, if it has one.
-
-    Raises:
-        ValueError: A parameter is missing or out of its range.
-    """
-    parameters = {key: value["string_value"].strip() for key, value in config.get("parameters", {}).items()}
-    known = {"reads", "max_tokens", "buckets", "tokenizer_file", "max_article_bytes"}
-    known |= {"padding_side", "pad_id", "pad_type_id"}
-    if unknown := sorted(key for key in parameters if key not in known and not key.startswith("setting.")):
-        raise ValueError(f"unknown parameters {unknown}; known are {sorted(known)} and setting.<name>")
-    inputs = {tensor["name"]: tensor for tensor in config["input"]}
-    reads = tuple(name.strip() for name in _needed(parameters, "reads").split(","))
-    if missing := [name for name in reads if name not in inputs]:
-        raise ValueError(f"parameter reads names {missing}, but the inputs are {sorted(inputs)}")
-    max_tokens = int(_needed(parameters, "max_tokens"))
-    buckets = tuple(int(bucket) for bucket in parameters.get("buckets", str(max_tokens)).split(","))
-    if buckets[0] < 1 or list(buckets) != sorted(set(buckets)) or buckets[-1] != max_tokens:
-        raise ValueError(f"parameter buckets must ascend and end with max_tokens ({max_tokens}), not {buckets}")
-
-    padding = padding or {}
-    side = parameters.get("padding_side", str(padding.get("direction", "right"))).lower()
-    if side not in {"left", "right"}:
-        raise ValueError(f"parameter padding_side is left or right, not {side!r}")
-    if "pad_id" not in parameters and "pad_id" not in padding:
-        raise ValueError("tokenizer.json has no padding block: give the parameter pad_id")
-
-    settings = tuple(
-        Setting(name=key.removeprefix("setting."), **json.loads(value))
-        for key, value in parameters.items()
-        if key.startswith("setting.")
-    )
-    outputs = {tensor["name"]: tensor["data_type"] for tensor in config["output"]}
-    for setting in settings:
-        if setting.name not in inputs or outputs.pop(setting.name, None) != "TYPE_UINT8":
-            raise ValueError(f"setting {setting.name} needs an input and a TYPE_UINT8 output of that name")
-    for name, data_type in outputs.items():
-        if name not in {*TOKEN_OUTPUTS, "tokens", "truncated_tokens"} or data_type not in INTEGERS:
-            raise ValueError(f"output {name} {data_type} is not an output of the tokenizer backend or no integer")
-    return Options(
-        reads=reads,
-        required=frozenset(name for name in reads if not inputs[name].get("optional", False)),
-        max_tokens=max_tokens,
-        buckets=buckets,
-        max_article_bytes=int(parameters.get("max_article_bytes", "262144")),
-        pad_id=int(parameters.get("pad_id", padding.get("pad_id", 0))),
-        pad_type_id=int(parameters.get("pad_type_id", padding.get("pad_type_id", 0))),
-        pad_left=side == "left",
-        settings=settings,
-        outputs={name: INTEGERS[data_type] for name, data_type in outputs.items()},
-    )
-
-
-def _needed(parameters: Mapping[str, str], key: str) -> str:
-    if not parameters.get(key):
-        raise ValueError(f"the tokenizer backend needs the parameter {key}")
-    return parameters[key]
-
-
-def join_article(parts: Mapping[str, bytes | None], options: Options) -> str:
+def join_article(parts: Mapping[str, bytes | None], options: configuration.Options) -> str:
     """The text that is tokenized: the parts that are not blank, joined with a line break.
 
     Raises:
@@ -168,7 +70,9 @@ def join_article(parts: Mapping[str, bytes | None], options: Options) -> str:
     return "\n".join(kept)
 
 
-def choose_settings(given: Mapping[str, npt.NDArray[Any] | None], settings: Sequence[Setting]) -> dict[str, float]:
+def choose_settings(
+    given: Mapping[str, npt.NDArray[Any] | None], settings: Sequence[configuration.Setting]
+) -> dict[str, float]:
     """The settings of one request: what it carries, else the defaults.
 
     Args:
@@ -203,7 +107,9 @@ def choose_settings(given: Mapping[str, npt.NDArray[Any] | None], settings: Sequ
     return chosen
 
 
-def to_arrays(encodings: Sequence[Encoding], options: Options, special_tokens: int) -> dict[str, npt.NDArray[Any]]:
+def to_arrays(
+    encodings: Sequence[Encoding], options: configuration.Options, special_tokens: int
+) -> dict[str, npt.NDArray[Any]]:
     """The integer outputs of one request of n articles, padded to the bucket of the longest one."""
     length = options.bucket(max(len(encoding.ids) for encoding in encodings))
     shape = (len(encodings), length)
@@ -234,7 +140,7 @@ class ArticleTokenizer:
         if not path.is_file():
             raise ValueError(f"no tokenizer at {path}: export the model again")
         self._tokenizer: Tokenizer = Tokenizer.from_file(str(path))
-        self.options = read_options(config, self._tokenizer.padding)
+        self.options = configuration.read_options(config, self._tokenizer.padding)
         self._special_tokens = self._tokenizer.num_special_tokens_to_add(False)
         if self.options.max_tokens <= self._special_tokens:
             raise ValueError(f"max_tokens must be above the {self._special_tokens} special tokens")

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.capacity.command import add_capacity, run_capacity
 from benchmarks.capacity.data import Check, Measured, measured_document, read_measured
-from benchmarks.capacity.deployed import Deployment, Workload, read_deployment, replicas, server_of
+from benchmarks.capacity.deployed import DeployedModels, SimulatedLoad, read_deployed_models, replicas, server_of
 from benchmarks.capacity.plan import make_plan, replicas_document
 from benchmarks.capacity.queueing import MANY
 from benchmarks.capacity.service_times import (
@@ -27,10 +27,10 @@ from benchmarks.capacity.service_times import (
     stages_of,
     times_document,
 )
+from benchmarks.common.machine import Machine
 from benchmarks.common.served import served_models
 from benchmarks.common.server import ROOT, BenchmarkError
 from infolens.contract import CONTRACTS
-from infolens.machine import Machine
 
 CHAINS = chains_of({task: contract.served() for task, contract in CONTRACTS.items()})
 BATCHING, STAGES = batching_of(CHAINS), stages_of(CHAINS)
@@ -123,8 +123,8 @@ def test_a_cost_needs_answers_and_the_processes():
 # -- the server that is planned ---------------------------------------------------------------------------------
 
 
-def deployment() -> Deployment:
-    return Deployment(
+def deployment() -> DeployedModels:
+    return DeployedModels(
         instances=dict.fromkeys(BATCHING, 1) | {"bart": 2},
         max_batch=dict.fromkeys(BATCHING, 32) | {"bart": 4},
         max_running=12,
@@ -134,7 +134,7 @@ def deployment() -> Deployment:
 
 
 def test_the_committed_repository_can_be_read():
-    found = read_deployment()
+    found = read_deployed_models()
 
     assert found.instances["bart"] >= 1
     assert found.max_running >= found.instances["bart"]
@@ -142,7 +142,7 @@ def test_the_committed_repository_can_be_read():
 
 def test_a_repository_without_configurations_is_refused(tmp_path):
     with pytest.raises(BenchmarkError, match="make configs"):
-        read_deployment(tmp_path)
+        read_deployed_models(tmp_path)
 
 
 def test_a_repository_without_a_model_that_writes_is_refused(tmp_path):
@@ -151,7 +151,7 @@ def test_a_repository_without_a_model_that_writes_is_refused(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.pbtxt").write_bytes((repository / name / "config.pbtxt").read_bytes())
     with pytest.raises(BenchmarkError, match="has none: category"):
-        read_deployment(tmp_path)
+        read_deployed_models(tmp_path)
 
 
 def test_a_deployment_grows_with_cores():
@@ -170,7 +170,7 @@ def test_the_load_generator_is_there_only_when_it_shares_the_cores():
 
 
 def test_a_full_server_keeps_its_cores_busy_and_no_higher_rate_holds():
-    work = Workload(times=service_times(), seconds=20.0)
+    work = SimulatedLoad(times=service_times(), seconds=20.0)
     server = server_of(service_times(), deployment(), 2, client=False)
     full, rates = work.full_per_s(server), [work.highest_per_s(server, bound) for bound in (150.0, 500.0)]
 

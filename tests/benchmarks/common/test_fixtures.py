@@ -47,7 +47,7 @@ def test_a_tokenizer_frames_its_texts_as_the_record_says_also_when_it_is_loaded_
     assert tuple(ids[-len(shape.last) :]) == shape.last
     inner = ids[len(shape.first) : -len(shape.last)]
     assert not set(inner) & set(tokenizer.all_special_ids), "its own text has unknown words"
-    assert tokenizer.model_max_length == shape.most_tokens
+    assert tokenizer.model_max_length == shape.maximum_tokens
     saved = Tokenizer.from_file(str(checkpoints[task] / "tokenizer.json"))
     assert saved.encode(EVERYTHING).ids == tokenizer(EVERYTHING)["input_ids"]
 

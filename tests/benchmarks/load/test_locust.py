@@ -10,18 +10,8 @@ import pytest
 
 from benchmarks.common.server import ROOT, BenchmarkError
 from benchmarks.load.closed_loop.command import document, markdown
-from benchmarks.load.closed_loop.locust_run import (
-    LOCUSTFILE,
-    USERS,
-    LocustConfig,
-    LocustFailure,
-    LocustFigures,
-    LocustResult,
-    read_failures,
-    read_figures,
-    run_locust,
-    user_name,
-)
+from benchmarks.load.closed_loop.figures import LocustFailure, LocustFigures, read_failures, read_figures
+from benchmarks.load.closed_loop.locust_run import LOCUSTFILE, USERS, LocustConfig, LocustResult, run_locust, user_name
 from infolens import ServerOverloadedError
 from infolens.testing import FakeTransport, fake_report
 from tests.clients.loopback import free_port, grpc_server, http_server
@@ -162,7 +152,7 @@ class Crowd:
     """Answers nobody before ``wanted`` requests are under way at once; refuses those, and answers all later ones."""
 
     def __init__(self, wanted: int) -> None:
-        self.wanted, self.most, self.texts = wanted, 0, []
+        self.wanted, self.maximum, self.texts = wanted, 0, []
         self._present = 0
         self._changed = threading.Condition()
 
@@ -170,32 +160,38 @@ class Crowd:
         with self._changed:
             self._present += 1
             self.texts.append(article.text)
-            self.most = max(self.most, self._present)
+            self.maximum = max(self.maximum, self._present)
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self.most >= self.wanted, timeout=20)
+            self._changed.wait_for(lambda: self.maximum >= self.wanted, timeout=20)
             self._present -= 1
             return ServerOverloadedError("busy") if len(self.texts) <= self.wanted else fake_report()
 
 
-@pytest.mark.parametrize(("protocol", "server"), [("gRPC", grpc_server), ("HTTP", http_server)])
-def test_users_ask_at_the_same_time_and_refusals_stand_apart(tmp_path, protocol, server):
-    crowd = Crowd(wanted=4)
-    with server(FakeTransport(crowd)) as url:
-        config = short(tmp_path, users=(f"Category{protocol.upper()}",), clients=4, think_s=0.05)
-        result = run_locust(url, url, config)
-    assert crowd.most == 4, "a user waited until another one was answered"
-    assert len(set(crowd.texts)) == len(crowd.texts), "an article was sent twice"
-    one, together = result.figures
-    assert (one.protocol, one.name, one.requests) == (protocol, "category", together.requests)
-    assert one.requests > one.failures > 0
-    assert [f.error for f in result.failures] == ["ServerOverloadedError('refused: the server is busy')"]
-    assert result.failures[0].count == one.failures
+def test_users_ask_at_the_same_time_and_refusals_stand_apart(tmp_path):
+    crowds = {"gRPC": Crowd(wanted=4), "HTTP": Crowd(wanted=4)}
+    with grpc_server(FakeTransport(crowds["gRPC"])) as grpc_url, http_server(FakeTransport(crowds["HTTP"])) as http_url:
+        config = short(tmp_path, users=("CategoryGRPC", "CategoryHTTP"), clients=8, think_s=0.05)
+        result = run_locust(grpc_url, http_url, config)
+    *by_protocol, together = result.figures
+    assert {one.protocol for one in by_protocol} == set(crowds)
+    texts = [text for crowd in crowds.values() for text in crowd.texts]
+    assert len(set(texts)) == len(texts), "an article was sent twice"
+    for one in by_protocol:
+        assert crowds[one.protocol].maximum == 4, "a user waited until another one was answered"
+        assert one.name == "category"
+        assert one.requests > one.failures > 0
+    assert together.requests == sum(one.requests for one in by_protocol)
+    refused = {failure.protocol: failure for failure in result.failures}
+    assert {failure.error for failure in result.failures} == {"ServerOverloadedError('refused: the server is busy')"}
+    assert {protocol: failure.count for protocol, failure in refused.items()} == {
+        one.protocol: one.failures for one in by_protocol
+    }
 
 
 @pytest.mark.server
 def test_the_real_server_answers_users_of_both_protocols(triton, tmp_path):
     users = ("InfoLensGRPC", "CategoryHTTP")
-    result = run_locust(triton.grpc_url, triton.http_url, short(tmp_path, users=users, clients=4, seconds=3))
+    result = run_locust(triton.grpc_url, triton.http_url, short(tmp_path, users=users, clients=4, seconds=2))
     assert result.failures == ()
     assert {(one.protocol, one.name) for one in result.figures[:-1]} == {("gRPC", "info_lens"), ("HTTP", "category")}
     assert all(one.requests > 0 and one.failures == 0 and one.p50_ms > 0 for one in result.figures)

@@ -8,23 +8,24 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.common.machine import this_machine
 from benchmarks.common.metrics import Stage
-from benchmarks.common.open_loop import Arrivals, Outcome, Run, Sent
-from benchmarks.load.output import write_overload
+from benchmarks.common.open_loop import Arrivals, Run, Sent
+from benchmarks.common.wire import RequestOutcome
 from benchmarks.load.overload.overload import Overload, OverloadConfig, schedule
-from infolens.machine import this_machine
+from benchmarks.load.overload.report import write_overload
 
 CONFIG = OverloadConfig(seconds=10, calm_s=5, warmup_s=1)
 
 
 def overload(back_after_s: float = 2.0) -> Overload:
     """20 a second in the calm, 50 ms each; in the overload 40 answers a second of 400 ms, and 80 refusals of 4 ms."""
-    sent = [Sent(due_s=n / 20, latency_ms=50, outcome=Outcome.ANSWERED) for n in range(100)]
-    sent += [Sent(due_s=5 + n / 40, latency_ms=400, outcome=Outcome.ANSWERED) for n in range(400)]
-    sent += [Sent(due_s=5 + n / 80, latency_ms=4, outcome=Outcome.REFUSED) for n in range(800)]
+    sent = [Sent(due_s=n / 20, latency_ms=50, outcome=RequestOutcome.ANSWERED) for n in range(100)]
+    sent += [Sent(due_s=5 + n / 40, latency_ms=400, outcome=RequestOutcome.ANSWERED) for n in range(400)]
+    sent += [Sent(due_s=5 + n / 80, latency_ms=4, outcome=RequestOutcome.REFUSED) for n in range(800)]
     for n in range(100):
         slow = n / 20 < back_after_s
-        sent.append(Sent(due_s=15 + n / 20, latency_ms=300 if slow else 50, outcome=Outcome.ANSWERED))
+        sent.append(Sent(due_s=15 + n / 20, latency_ms=300 if slow else 50, outcome=RequestOutcome.ANSWERED))
     run = Run(arrivals=Arrivals(rate_per_s=150), sent=tuple(sent), reasons={}, behind_p99_ms=1.0, warmup_answered=20)
     stage = Stage(model="bart", requests=630, failures=0, batch=1, wait_ms=1, copy_ms=0, compute_ms=20, total_ms=21)
     memory = tuple((float(second), 500 + 50 * (second >= 5)) for second in range(20))
@@ -35,9 +36,9 @@ def test_figures_of_an_overload() -> None:
     found = overload()
     assert found.goodput_per_s == pytest.approx(40)
     assert found.goodput_share == pytest.approx(0.8)
-    assert found.latency_ms(Outcome.ANSWERED, 99) == 400
-    assert found.latency_ms(Outcome.REFUSED, 50) == 4
-    assert found.latency_ms(Outcome.LATE, 50) == 0
+    assert found.latency_ms(RequestOutcome.ANSWERED, 99) == 400
+    assert found.latency_ms(RequestOutcome.REFUSED, 50) == 4
+    assert found.latency_ms(RequestOutcome.LATE, 50) == 0
     assert found.memory_growth == pytest.approx(0.1)
     # 600 answers and 20 of the warm-up, of 630 summaries.
     assert found.wasted_share == pytest.approx(10 / 630)

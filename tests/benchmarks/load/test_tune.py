@@ -26,7 +26,7 @@ def landscape(overrides: Overrides, turn: int) -> float:
 
 
 def test_the_best_values_are_taken_and_small_gains_are_not() -> None:
-    found = tune(landscape, KNOBS, rounds=3, least_gain=0.03)
+    found = tune(landscape, KNOBS, rounds=3, minimum_gain=0.03)
     assert found.overrides == {"summary.instances": 3, "max_running": 20}
     assert found.gain == pytest.approx((40.05 + 12 + 10 + 0.05) / (40.05 + 8 + 6 + 0.05) - 1, abs=0.01)
     failed = [trial for trial in found.trials if trial.failure]
@@ -36,7 +36,7 @@ def test_the_best_values_are_taken_and_small_gains_are_not() -> None:
 
 
 def test_nothing_is_taken_where_the_repository_is_best() -> None:
-    found = tune(lambda overrides, turn: 50.0 - len(overrides), KNOBS, rounds=1, least_gain=0.03)
+    found = tune(lambda overrides, turn: 50.0 - len(overrides), KNOBS, rounds=1, minimum_gain=0.03)
     assert (dict(found.overrides), found.gain) == ({}, 0.0)
 
 

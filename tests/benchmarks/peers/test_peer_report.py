@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.common.machine import Machine
 from benchmarks.peers.report import document, markdown, write
 from benchmarks.peers.roofline import Rates
-from benchmarks.peers.run import Measured, TaskMeasurement
+from benchmarks.peers.run import EngineMeasurement, TaskMeasurement
 from benchmarks.peers.workload import workload_of
 from infolens.contract import Task
-from infolens.machine import Machine
 
 MACHINE = Machine(cpu="A Processor", cores=2, memory_bytes=2**34, system="Linux x86_64")
 RATES = Rates(bandwidth_bytes_per_s=50e9, int8_operations_per_s=1e12, fp32_operations_per_s=3e11)
@@ -22,18 +22,18 @@ def measurement(task: Task = Task.SUMMARY) -> TaskMeasurement:
         rounds=3,
         threads=2,
         rates=RATES,
-        least_s={1: 0.5, 4: 1.25},
+        minimum_s={1: 0.5, 4: 1.25},
         engines=[
-            Measured(
+            EngineMeasurement(
                 engine="infolens",
                 seconds={1: [1.0, 2.0, 1.0], 4: [3.0, 3.0, 3.0]},
                 answers={1: [[2, 0, 7]], 4: [[2, 0, 7], [2, 0, 8], [2, 0, 9], [2, 0, 9]]},
                 versions={"onnxruntime": "1.0"},
                 memory_bytes=700_000_000,
             ),
-            Measured(engine="optimum", status="not offered", reason="no | export\nat all"),
-            Measured(engine="openvino", status="failed", reason="out of memory", seconds={1: [1.0]}),
-            Measured(
+            EngineMeasurement(engine="optimum", status="not offered", reason="no | export\nat all"),
+            EngineMeasurement(engine="openvino", status="failed", reason="out of memory", seconds={1: [1.0]}),
+            EngineMeasurement(
                 engine="transformers",
                 seconds={1: [4.0, 8.0, 3.0], 4: [6.0, 9.0, 12.0]},
                 answers={1: [[2, 0, 7]], 4: [[2, 0, 7], [2, 0, 8], [2, 0, 9], [2, 0, 1]]},
@@ -47,8 +47,8 @@ def test_the_document_compares_round_by_round_and_with_the_floor():
     doc = document(measurement(), MACHINE, date(2030, 1, 2))
     one = {figures["engine"]: figures for figures in doc["batches"][0]["engines"]}
     assert set(one) == {"infolens", "transformers"}
-    assert one["transformers"]["times_infolens"] == {"median": 4.0, "least": 3.0, "most": 4.0}
-    assert one["infolens"]["times_least_possible"] == 2.0
+    assert one["transformers"]["times_infolens"] == {"median": 4.0, "minimum": 3.0, "maximum": 4.0}
+    assert one["infolens"]["times_floor"] == 2.0
     assert one["infolens"]["same_summaries"] == 1.0
     four = {figures["engine"]: figures for figures in doc["batches"][1]["engines"]}
     assert four["infolens"]["articles_per_s"] == pytest.approx(4 / 3)
@@ -88,7 +88,7 @@ def test_three_files_are_written_and_nothing_else(tmp_path: Path):
     doc = document(measurement(), MACHINE, date(2030, 1, 2))
     paths = write(doc, tmp_path / "results")
     assert sorted(tmp_path.glob("results/*")) == sorted(paths)
-    assert [path.name for path in paths] == ["peers-summary.md", "peers-summary.json", "peers-summary.png"]
+    assert [path.name for path in paths] == ["summary.md", "summary.json", "summary.png"]
     assert json.loads(paths[1].read_text(encoding="utf-8")) == json.loads(json.dumps(doc))
     assert paths[2].read_bytes().startswith(b"\x89PNG")
 

@@ -38,8 +38,16 @@ def start(tmp_path: Path, model: Path, work: Workload) -> Worker:
     return Worker(Path(sys.executable), job, log=tmp_path / "log", environment=worker_environment(2), timeout_s=60)
 
 
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """A worker for the tests that leave it as it was."""
+    with start(tmp_path_factory.mktemp("worker"), graph("distilbert"), CATEGORY) as found:
+        yield found
+
+
 @pytest.fixture
-def worker(tmp_path: Path) -> Iterator[Worker]:
+def mortal(tmp_path: Path) -> Iterator[Worker]:
+    """A worker for a test that ends it."""
     with start(tmp_path, graph("distilbert"), CATEGORY) as found:
         yield found
 
@@ -48,7 +56,7 @@ def test_a_worker_answers_as_the_model_does(worker: Worker):
     session = onnxruntime.InferenceSession(graph("distilbert"), providers=["CPUExecutionProvider"])
     for batch in (1, 3):
         inputs = graph_inputs(CATEGORY, batch)
-        seconds, rows = worker.run(inputs, None, least_s=60.0, most_runs=4)
+        seconds, rows = worker.run(inputs, None, minimum_s=60.0, maximum_runs=4)
         assert len(seconds) == 4
         assert min(seconds) > 0
         np.testing.assert_allclose(rows, session.run(None, inputs)[0], atol=1e-5)
@@ -73,10 +81,10 @@ def test_a_model_that_cannot_be_loaded_is_told_in_the_engines_words(tmp_path: Pa
         start(tmp_path, tmp_path / "nowhere.onnx", CATEGORY)
 
 
-def test_a_process_that_is_killed_is_told(worker: Worker):
-    os.kill(worker.watched[0], signal.SIGKILL)
+def test_a_process_that_is_killed_is_told(mortal: Worker):
+    os.kill(mortal.watched[0], signal.SIGKILL)
     with pytest.raises(WorkerError, match="by signal 9"):
-        worker.run(graph_inputs(CATEGORY, 1), None)
+        mortal.run(graph_inputs(CATEGORY, 1), None)
 
 
 def test_a_worker_that_waits_is_idle_and_its_memory_is_known(worker: Worker):
@@ -86,9 +94,9 @@ def test_a_worker_that_waits_is_idle_and_its_memory_is_known(worker: Worker):
     assert peak_bytes(worker.watched) > 10_000_000
 
 
-def test_the_end_of_the_block_ends_the_process(worker: Worker):
-    worker.close()
-    assert peak_bytes(worker.watched) == 0
+def test_the_end_of_the_block_ends_the_process(mortal: Worker):
+    mortal.close()
+    assert peak_bytes(mortal.watched) == 0
 
 
 def test_an_article_is_the_same_in_every_batch():

@@ -29,14 +29,14 @@ def test_without_a_package_index_the_peers_fail_with_a_reason_and_ours_is_measur
         batches=(1, 2),
         rounds=2,
         threads=1,
-        least_turn_s=0.0,
+        minimum_turn_s=0.0,
     )
     (found,) = measure(config, RATES)
     ours, peer = found.engines
     assert (ours.engine, ours.status, ours.reason) == ("infolens", "measured", "")
     assert {batch: len(rounds) for batch, rounds in ours.seconds.items()} == {1: 2, 2: 2}
     assert [len(rows) for rows in ours.answers.values()] == [1, 2]
-    assert min(found.least_s.values()) > 0
+    assert min(found.minimum_s.values()) > 0
     assert (peer.engine, peer.status) == ("openvino", "failed")
     assert "needs a package index" in peer.reason
     assert not (config.cache / "environment" / "stamp").exists()
@@ -97,4 +97,4 @@ def test_the_whole_command_with_all_engines(tmp_path: Path):
     }
     exact = tasks[0]["batches"][1]["engines"]
     assert {f["engine"]: f.get("same_summaries") for f in exact}["optimum"] == 1.0
-    assert len(list(tmp_path.glob("peers-*-small.png"))) == 3
+    assert len(list(tmp_path.glob("*-small.png"))) == 3

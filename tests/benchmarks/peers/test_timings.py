@@ -4,7 +4,7 @@ from benchmarks.peers.timings import Spread, agreement, largest_difference, rati
 
 
 def test_the_median_is_the_middle_whatever_the_order():
-    assert Spread.of([9.0, 1.0, 2.0]) == Spread(median=2.0, least=1.0, most=9.0)
+    assert Spread.of([9.0, 1.0, 2.0]) == Spread(median=2.0, minimum=1.0, maximum=9.0)
     assert Spread.of([4.0, 1.0, 2.0, 3.0]).median == 2.5
     with pytest.raises(ValueError, match="at least one"):
         Spread.of([])
@@ -12,8 +12,8 @@ def test_the_median_is_the_middle_whatever_the_order():
 
 def test_ratios_are_taken_round_by_round():
     # A minute in which everything took ten times as long changes no ratio.
-    assert ratios([2.0, 20.0, 2.0], [1.0, 10.0, 1.0]) == Spread(median=2.0, least=2.0, most=2.0)
-    assert ratios([1.0, 6.0], [2.0, 2.0]) == Spread(median=1.75, least=0.5, most=3.0)
+    assert ratios([2.0, 20.0, 2.0], [1.0, 10.0, 1.0]) == Spread(median=2.0, minimum=2.0, maximum=2.0)
+    assert ratios([1.0, 6.0], [2.0, 2.0]) == Spread(median=1.75, minimum=0.5, maximum=3.0)
 
 
 def test_ratios_need_pairs():

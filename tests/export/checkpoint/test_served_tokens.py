@@ -8,6 +8,7 @@ all three read all test articles for all tasks.
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,21 +50,27 @@ def tokenizer_of(task: Task) -> Path:
     return REPOSITORY / CONTRACTS[task].served().tokenizer / "1" / "tokenizer.json"
 
 
-def served(task: Task, parts: list[tuple[str, str]]) -> dict[str, npt.NDArray[Any]]:
-    """The tensors that the server's backend makes of articles, all of them in one request."""
+@cache
+def backend(task: Task) -> ArticleTokenizer:
+    """The tokenizer of the server, with the committed configuration."""
     config = from_text((REPOSITORY / CONTRACTS[task].served().tokenizer / "config.pbtxt").read_text())
     document = {
         "input": [{"name": t.name, "data_type": "TYPE_STRING", "optional": t.optional} for t in config.input],
         "output": [{"name": t.name, "data_type": _type(t.data_type)} for t in config.output],
         "parameters": {key: {"string_value": value.string_value} for key, value in config.parameters.items()},
     }
+    return ArticleTokenizer(tokenizer_of(task), document)
+
+
+def served(task: Task, parts: list[tuple[str, str]]) -> dict[str, npt.NDArray[Any]]:
+    """The tensors that the server's backend makes of articles, all of them in one request."""
     columns = {"title": [title for title, _ in parts], "text": [text for _, text in parts]}
     request = {
         name: np.array([[part.encode()] for part in column], np.object_)
         for name, column in columns.items()
         if name in CONTRACTS[task].reads
     }
-    answer = ArticleTokenizer(tokenizer_of(task), document)([request])[0]
+    answer = backend(task)([request])[0]
     assert isinstance(answer, dict), answer
     return answer
 
@@ -88,10 +95,9 @@ def test_the_parity_check_feeds_what_the_server_feeds(task: Task) -> None:
         token_types=artefact.token_types,
     )
     every = articles()
+    document = tokenizer_of(task).read_text()
     for parts in [[one] for one in every] + [every[:4], every]:
-        mine = encode(
-            tokenizer_of(task).read_text(), [read(task, one) for one in parts], padding, max_tokens=artefact.max_tokens
-        )
+        mine = encode(document, [read(task, one) for one in parts], padding, max_tokens=artefact.max_tokens)
         theirs = served(task, parts)
         assert set(mine) == {name for name in theirs if name in ("input_ids", "attention_mask", "token_type_ids")}
         for name, array in mine.items():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 import torch
@@ -12,10 +14,10 @@ from transformers import BartConfig, BartForConditionalGeneration
 
 from export.architectures import Trained
 from export.architectures.bart import write
-from export.graph.initializers import Weights
+from export.graph.checkpoint_weights import CheckpointWeights
+from export.graph.initializers import Initializers
 from export.graph.precision import Precision
-from export.graph.state import State
-from export.parity.reference import with_settings
+from export.parity.summaries import with_settings
 from infolens.contract import ATTENTION_MASK, INPUT_IDS
 from operators.library import ensure_operators
 
@@ -50,7 +52,7 @@ def trained(model: Any) -> Trained:
     return Trained(
         config=model.config,
         generation=model.generation_config,
-        state=State(model.state_dict()),
+        weights=CheckpointWeights(model.state_dict()),
         max_tokens=model.config.max_position_embeddings,
     )
 
@@ -63,18 +65,30 @@ def batch() -> dict[str, np.ndarray[Any, Any]]:
     return {INPUT_IDS.name: ids, ATTENTION_MASK.name: mask}
 
 
-def expected_of(model: Any, ids: Any, mask: Any, values: dict[str, float]) -> list[int]:
-    tokens = torch.from_numpy(ids[mask == 1][None]).long()
+def expected_of(model: Any, inputs: dict[str, np.ndarray[Any, Any]], values: dict[str, float]) -> list[list[int]]:
+    """The summaries of ``transformers``, without padding."""
     found = model.generate(
-        tokens,
-        attention_mask=torch.ones_like(tokens),
+        torch.from_numpy(inputs[INPUT_IDS.name]).long(),
+        attention_mask=torch.from_numpy(inputs[ATTENTION_MASK.name]).long(),
         num_beams=int(values["num_beams"]),
         min_length=int(values["min_length"]),
         max_length=int(values["max_length"]),
         length_penalty=values["length_penalty"],
         do_sample=False,
     )
-    return [int(token) for token in found[0] if token != PAD]
+    return [without_padding(row) for row in found.tolist()]
+
+
+def without_padding(row: list[int]) -> list[int]:
+    return [token for token in row if token != PAD]
+
+
+def session_of(graph: onnx.ModelProto, native: Path | None = None) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    if native:
+        options.register_custom_ops_library(str(native))
+    return ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 DEFAULTS = {"no_repeat_ngram_size": 3, "forced_bos_token_id": 0, "early_stopping": True}
@@ -95,34 +109,30 @@ DEFAULTS = {"no_repeat_ngram_size": 3, "forced_bos_token_id": 0, "early_stopping
 )
 def test_the_same_summaries(model: Any, rules: dict[str, Any]) -> None:
     model.generation_config.update(**(DEFAULTS | rules), forced_eos_token_id=END)
-    weights = Weights()
-    graph = write(trained(model), Precision.FP32, weights)
-    sessions = [ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])]
-    native = ensure_operators().path
-    if native:
-        options = ort.SessionOptions()
-        options.register_custom_ops_library(str(native))
-        sessions.append(ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"]))
+    initializers = Initializers()
+    graph = write(trained(model), Precision.FP32, initializers)
+    sessions = [session_of(graph)]
+    if native := ensure_operators().path:
+        sessions.append(session_of(graph, native))
     inputs = batch()
     lengths = set()
     for beams in (2, 5):
         for penalty in (-1.5, 0.0, 1.0, 3.0):
             values = {"num_beams": beams, "min_length": 0, "max_length": 20, "length_penalty": penalty}
             values["min_length"] = 8 if penalty == 1.0 else 0
-            rows = zip(inputs[INPUT_IDS.name], inputs[ATTENTION_MASK.name], strict=True)
-            expected = [expected_of(model, ids, mask, values) for ids, mask in rows]
+            expected = expected_of(model, inputs, values)
             lengths |= {len(row) for row in expected}
             for session in sessions:
                 found = session.run(None, with_settings(inputs, values))[0]
-                assert [[t for t in row if t != PAD] for row in found.tolist()] == expected, values
+                assert [without_padding(row) for row in found.tolist()] == expected, values
     if rules.get("no_repeat_ngram_size") != 1:  # The start token is the end token, and may then not come again.
         assert len(lengths) > 3, "the summaries are too much alike to show anything"
 
 
 def test_the_shortest_summary(model: Any) -> None:
     model.generation_config.update(**DEFAULTS, forced_eos_token_id=END)
-    graph = write(trained(model), Precision.FP32, Weights())
-    session = ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    graph = write(trained(model), Precision.FP32, Initializers())
+    session = session_of(graph)
     values = {"num_beams": 1, "min_length": 0, "max_length": 4, "length_penalty": 1.0}
     found = session.run(None, with_settings(batch(), values))[0]
     assert found.shape == (6, 4)

@@ -24,6 +24,7 @@ Ask = Callable[[list[list[int]], int], Array]
 def session(path: Path, *, native: Path | None = None) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = 1
     if native:
         options.register_custom_ops_library(str(native))
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

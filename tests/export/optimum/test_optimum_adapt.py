@@ -1,4 +1,4 @@
-"""Graphs that another tool wrote, made into what the server serves; the environment that optimum runs in."""
+"""Graphs that another tool wrote, adapted for serving."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from export.errors import CheckpointError, ExportError
+from export.errors import CheckpointError
 from export.graph.graph import OPSET
-from export.graph.initializers import Weights
+from export.graph.initializers import Initializers
 from export.graph.model_file import data_file
 from export.graph.precision import Precision
 from export.optimum.adapt import adapt
-from export.optimum.convert import convert
-from export.optimum.environment import ensure_optimum
 from export.optimum.source import names_read
 from infolens.contract import INPUT_IDS
 from tests.export.optimum.adapted import Array, articles_of, asking, kernels, padded, session, written
 
 WIDTH, INNER, CLASSES, WORDS, POSITIONS = 8, 12, 3, 50, 6
-# In the manner of DeBERTa: positions that go through the weights of the keys, a weight behind a Transpose, a bias on
+# In the manner of DeBERTa: positions that go through the weights of the keys, a weight after a Transpose, a bias on
 # either side, a product that two nodes read, an If that reads from outside, and two layers of a head.
 NODES = """
     words = Gather(words.weight, input_ids)
@@ -139,7 +137,7 @@ def test_int8_holds_every_dense_layer_and_the_words_once(tmp_path: Path) -> None
     integers = sorted(tuple(tensor.dims) for tensor in stored.values() if tensor.data_type == TensorProto.INT8)
     assert integers == sorted([(WORDS, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, INNER), (INNER, WIDTH)])
     floats = {tuple(t.dims) for t in stored.values() if t.data_type == TensorProto.FLOAT and len(t.dims) == 2}
-    # The types of tokens, the head, and the positions behind the weight of the keys: no weight in two forms.
+    # The types of tokens, the head, and the positions multiplied by the weight of the keys: no weight in two forms.
     assert floats == {(2, WIDTH), (WIDTH, WIDTH), (WIDTH, CLASSES), (POSITIONS, WIDTH), (WIDTH, POSITIONS)}
     assert sum(node.op_type == "Int8Linear" for node in model.graph.node) == 4
 
@@ -174,7 +172,7 @@ def test_weights_stream_from_one_file_to_another(tmp_path: Path, precision: Prec
 
 def test_another_operator_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"operator set 17 .* 18.*delete \.cache/optimum"):
-        adapt(foreign(tmp_path, opset=18), Precision.FP32, Weights())
+        adapt(foreign(tmp_path, opset=18), Precision.FP32, Initializers())
 
 
 def test_another_input_is_refused(tmp_path: Path) -> None:
@@ -183,7 +181,7 @@ def test_another_input_is_refused(tmp_path: Path) -> None:
     model.graph.input.append(helper.make_tensor_value_info("bbox", TensorProto.INT64, ["batch", "length", 4]))
     onnx.save(model, str(path))
     with pytest.raises(CheckpointError, match=r"also wants bbox; write a graph for its family"):
-        adapt(path, Precision.FP32, Weights())
+        adapt(path, Precision.FP32, Initializers())
 
 
 def test_another_output_is_refused(tmp_path: Path) -> None:
@@ -192,54 +190,4 @@ def test_another_output_is_refused(tmp_path: Path) -> None:
     model.graph.output[0].name = "embedded"
     onnx.save(model, str(path))
     with pytest.raises(CheckpointError, match=r"'logits'.*gives out embedded; export a model for sequence class"):
-        adapt(path, Precision.FP32, Weights())
-
-
-def test_a_folder_without_configuration_or_weights_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "work").mkdir()
-    with pytest.raises(CheckpointError, match=r"config\.json cannot be read .*give the folder that save_pretrained"):
-        convert(tmp_path / "empty", tmp_path / "work", Path("python"))
-    (tmp_path / "empty" / "config.json").write_text("{}")
-    (tmp_path / "again").mkdir()
-    with pytest.raises(CheckpointError, match=r"has no weights .*save the whole model"):
-        convert(tmp_path / "empty", tmp_path / "again", Path("python"))
-
-
-def test_an_export_that_the_system_ended_says_so(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").touch()
-    (tmp_path / "work").mkdir()
-    python = tmp_path / "python"
-    python.write_text("#!/bin/sh\nkill -9 $$\n")
-    python.chmod(0o755)
-    with pytest.raises(CheckpointError, match=r"cannot write the graph .*signal 9 ended it; 9 mostly means"):
-        convert(tmp_path, tmp_path / "work", python)
-
-
-# -- the environment --------------------------------------------------------------------------------------------
-
-
-def test_the_environment_is_made_once_and_again_when_it_was_cut_short(tmp_path: Path) -> None:
-    (tmp_path / "list.txt").write_text("# nothing\n")
-    folder = tmp_path / "environment"
-    python = ensure_optimum(folder, tmp_path / "list.txt")
-    assert python.is_file()
-    (folder / "mark").touch()
-    assert ensure_optimum(folder, tmp_path / "list.txt") == python
-    assert (folder / "mark").exists(), "it was made anew without a reason"
-    (folder / "stamp").unlink()
-    ensure_optimum(folder, tmp_path / "list.txt")
-    assert not (folder / "mark").exists(), "what was cut short was taken for whole"
-
-
-def test_packages_that_cannot_be_installed_leave_no_stamp(tmp_path: Path) -> None:
-    (tmp_path / "list.txt").write_text("./no-such-package-1.0-py3-none-any.whl\n")
-    with pytest.raises(ExportError, match=r"(?s)cannot be made .*package index.*no-such-package"):
-        ensure_optimum(tmp_path / "environment", tmp_path / "list.txt")
-    assert not (tmp_path / "environment" / "stamp").exists()
-
-
-def test_a_missing_list_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"list\.txt is missing"):
-        ensure_optimum(tmp_path / "environment", tmp_path / "list.txt")
+        adapt(path, Precision.FP32, Initializers())

@@ -7,7 +7,7 @@ from pathlib import Path
 from export.architectures import architecture_of
 from export.graph.model_file import MODEL_FILE, data_file
 from export.repository.artefact import Artefact
-from export.repository.publish import Export
+from export.repository.publish import ExportedModel
 from infolens.contract import CONTRACTS, Task
 
 
@@ -44,8 +44,8 @@ def exported(
     max_tokens: int = 300,
     model_type: str = "",
     labels: tuple[str, ...] | None = None,
-) -> Export:
-    """An export whose graph is ``content`` and stands in ``folder``, with ``data`` beside it if there is any."""
+) -> ExportedModel:
+    """An export whose graph is ``content`` and is in ``folder``, with ``data`` beside it if there is any."""
     folder.mkdir(parents=True, exist_ok=True)
     model = folder / MODEL_FILE
     model.write_bytes(content)
@@ -53,4 +53,4 @@ def exported(
         data_file(model).write_bytes(data)
     made = artefact(task, max_tokens, model_type=model_type, labels=labels)
     name = name or CONTRACTS[task].model_name(made.model_type)
-    return Export(name=name, artefact=made, model=model, tokenizer="{}")
+    return ExportedModel(name=name, artefact=made, model=model, tokenizer="{}")

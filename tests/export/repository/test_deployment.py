@@ -11,7 +11,7 @@ from export.errors import DeploymentError
 from export.repository.configs import all_configs, from_text
 from export.repository.deployment import DEPLOYMENT, Deployment, ModelDeployment, read_deployment
 from infolens.contract import CONTRACTS, Task
-from tests.export.artefacts import artefact
+from tests.export.repository.artefacts import artefact
 
 ARTEFACTS = {CONTRACTS[task].model: artefact(task) for task in Task}
 

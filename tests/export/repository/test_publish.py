@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from export.errors import RepositoryError
-from export.repository.exported import newest_version, read_artefacts
-from export.repository.generated import check_generated
+from export.repository.contents import newest_version, read_artefacts
+from export.repository.generated_files import check_generated
 from export.repository.publish import publish
 from infolens.contract import Task
-from tests.export.artefacts import exported
+from tests.export.repository.artefacts import exported
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -74,7 +74,7 @@ def test_nothing_is_left_beside_the_repository(tmp_path: Path) -> None:
 
 
 class Killed(BaseException):
-    """As a process that is killed: nobody catches it."""
+    """Takes the place of a kill: no code catches it."""
 
 
 @pytest.mark.parametrize("replace", [False, True])

@@ -11,12 +11,12 @@ import pytest
 from export.cli import main
 from export.errors import DeploymentError, RepositoryError
 from export.repository.configs import from_text
-from export.repository.generated import check_generated
+from export.repository.generated_files import check_generated
 from export.repository.publish import publish
-from infolens.contract import ENSEMBLE, Task
+from infolens.contract import INFO_LENS, Task
 from serving.errors import RepositoryError as ServingRepositoryError
 from serving.repository import check_repository
-from tests.export.artefacts import exported
+from tests.export.repository.artefacts import exported
 
 DESKS = ("Harbour", "Opera", "Football", "Kommunalpolitik")
 
@@ -58,7 +58,7 @@ def test_a_starter_that_comes_later_without_serving_leaves_the_other_in_place(tm
 
 def test_dims_and_labels_are_those_of_the_model_that_serves(repository: Path, tmp_path: Path) -> None:
     with_roberta(repository, tmp_path)
-    for name in ("classify", ENSEMBLE):
+    for name in ("classify", INFO_LENS):
         config = from_text((repository / name / "config.pbtxt").read_text(encoding="utf-8"))
         dims = {output.name: list(output.dims) for output in config.output}
         assert dims["category_probabilities"] == dims["category_labels"] == [4]
@@ -89,7 +89,7 @@ def test_two_models_and_no_word_which_is_told(tmp_path: Path) -> None:
         check_generated(repository)
 
 
-@pytest.mark.parametrize("name", ["classify", ENSEMBLE, "xlnet", "distilbert_labels"])
+@pytest.mark.parametrize("name", ["classify", INFO_LENS, "xlnet", "distilbert_labels"])
 def test_a_name_that_is_taken_is_refused(repository: Path, tmp_path: Path, name: str) -> None:
     with pytest.raises(RepositoryError, match=f"{name}.* is .* with --name"):
         publish(exported(Task.CATEGORY, tmp_path / "made", model_type="bert", name=name), repository)
@@ -112,7 +112,7 @@ def test_numbers_of_a_deployment_leave_the_choice_alone(repository: Path, tmp_pa
     assert "max_running = 24" not in (repository / "deployment.toml").read_text()
 
 
-def test_parts_of_unequal_versions_are_told_and_mended_by_an_export(repository: Path, tmp_path: Path) -> None:
+def test_parts_of_unequal_versions_are_told_and_repaired_by_an_export(repository: Path, tmp_path: Path) -> None:
     publish(exported(Task.CATEGORY, tmp_path / "made", labels=DESKS), repository)
     shutil.rmtree(repository / "distilbert" / "2")  # as after a kill, or a step back by hand
     message = "distilbert_tokenizer 2, distilbert 1, distilbert_labels 2"
@@ -132,7 +132,7 @@ def test_labels_that_are_not_the_artefacts_are_told(repository: Path) -> None:
         check_generated(repository)
 
 
-def test_what_nothing_stands_behind_is_told(
+def test_configurations_without_a_model_are_told(
     repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for part in ("distilbert", "distilbert_tokenizer"):
@@ -143,7 +143,7 @@ def test_what_nothing_stands_behind_is_told(
         "distilbert_labels/config.pbtxt",
     ]
     assert main(["configs", "--repository", str(repository)]) == 1
-    assert "nothing stands behind classify/config.pbtxt any more" in capsys.readouterr().err
+    assert "no model belongs to classify/config.pbtxt any more" in capsys.readouterr().err
     with pytest.raises(ServingRepositoryError, match="classify asks distilbert_tokenizer, which is not in"):
         check_repository(repository)
 
@@ -187,7 +187,7 @@ def test_a_broken_deployment_is_told_by_every_command(repository: Path, capsys: 
     assert "deployment-big.toml: [serves] lets nope answer category" in capsys.readouterr().err
 
 
-def test_every_deployment_is_generated_anew_after_an_export(repository: Path, tmp_path: Path) -> None:
+def test_every_deployment_is_generated_again_after_an_export(repository: Path, tmp_path: Path) -> None:
     to = ("--repository", str(repository))
     (tmp_path / "big.toml").write_text("# For the large machine.\n[category]\ninstances = 5\n")
     assert main(["configs", *to, "--deployment", str(tmp_path / "big.toml"), "--config-name", "big"]) == 0
@@ -230,7 +230,7 @@ def test_the_deployment_of_the_committed_configuration_stays(repository: Path, t
     text = (repository / "deployment.toml").read_text()
     assert "max_running = 7 # two more than cores" in text
     assert 'category = "category_roberta"' in text
-    whole = from_text((repository / ENSEMBLE / "config.pbtxt").read_text())
+    whole = from_text((repository / INFO_LENS / "config.pbtxt").read_text())
     assert whole.parameters["max_running"].string_value == "7"
 
 
@@ -267,7 +267,7 @@ def test_the_models_are_listed(repository: Path, tmp_path: Path, capsys: pytest.
 
 def test_a_fourth_task_is_beside_the_three(repository: Path, tmp_path: Path, sentiment: Task) -> None:
     publish(exported(sentiment, tmp_path / "made"), repository)
-    whole = from_text((repository / ENSEMBLE / "config.pbtxt").read_text())
+    whole = from_text((repository / INFO_LENS / "config.pbtxt").read_text())
     assert "sentiment_labels" in {output.name for output in whole.output}
     assert asked(repository, "feel") == "sentiment"
     assert check_generated(repository) == []

@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 
 from serving.backends.onnxruntime.model import check_tensors, model_path, run_batch, run_options, session_options
-from tests.serving.stand_in import write_echo
+from tests.serving.graphs import write_echo
 
 
 def config(**parameters: str) -> dict[str, Any]:

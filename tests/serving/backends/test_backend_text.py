@@ -10,7 +10,7 @@ import pytest
 
 from serving.backends.detokenizer.model import Detokenizer, cut_unfinished, read_cut
 from serving.backends.labels.model import BadInputError, Labeller, read_labels
-from tests.serving.stand_in import write_tokenizer
+from tests.serving.graphs import write_tokenizer
 
 CONFIG = {
     "input": [{"name": "probabilities", "dims": [3]}],

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from serving.backends.tokenizer.configuration import Setting, read_options
 from serving.backends.tokenizer.model import (
     ArticleTokenizer,
     BadInputError,
-    Setting,
     TritonPythonModel,
     choose_settings,
     join_article,
-    read_options,
 )
-from tests.serving.stand_in import write_tokenizer
+from tests.serving.graphs import write_tokenizer
 
 PADDING = {"direction": "right", "pad_id": 1, "pad_type_id": 0}
 SETTINGS = (

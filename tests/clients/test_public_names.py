@@ -1,0 +1,33 @@
+"""What other people's code may import of infolens: a name that disappears breaks it."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+ERRORS = """
+    ClientClosedError InferenceFailedError InfoLensError InvalidArticleError InvalidSettingError ModelUnavailableError
+    RequestRejectedError RequestTimeoutError ServerError ServerOverloadedError ServerUnavailableError
+    UnexpectedResponseError
+"""
+VALUES = "Article Category Labelled Reading Report ServerStatus Summary SummaryOptions Veracity"
+NAMES = {
+    "infolens": f"AsyncClient CATEGORIES Client DEFAULT_URL RetryPolicy Task VERACITIES __version__ {VALUES} {ERRORS}",
+    "infolens.contract": """
+        ATTENTION_MASK AnswerKind CATEGORIES CONTRACTS FAILED INFO_LENS INPUT_IDS LABELS_PARAMETER LENGTH_BUCKETS
+        MAX_ARTICLE_BYTES PARTIAL SEQUENCES SETTING_INPUTS SUMMARY_SETTINGS ServedModel SummarySetting TEXT TITLE TOKENS
+        TOKEN_TYPE_IDS TRUNCATED_TOKENS Task TaskContract Tensor VERACITIES buckets_up_to register register_classifier
+    """,
+    "infolens.types": f"ANSWER_TYPES Answer answer_type {VALUES}",
+    "infolens.errors": ERRORS,
+    "infolens.testing": "FakeTransport InferRequest fake_report",
+}
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_every_public_name_is_there_and_every_name_there_is_listed(module: str) -> None:
+    found = importlib.import_module(module)
+    missing = {name for name in NAMES[module].split() if not hasattr(found, name)}
+    assert missing == set()
+    assert set(getattr(found, "__all__", NAMES[module].split())) == set(NAMES[module].split())
