@@ -19,8 +19,11 @@ DEV := $(STAMPS)/dev
 serve: $(CLIENT) ## Start Triton with the committed models (ARGS="--http-port 9000" adds options).
 	exec $(BIN)/python -m serving $(ARGS)
 
+.PHONY: dev
+dev: $(DEV) ## Install what training, export, benchmarks and tests need (torch among it: some minutes the first time).
+
 .PHONY: test
-test: $(DEV) ## Lint, types and every test but the slow ones (ARGS="-k name" adds options).
+test: $(DEV) ## Lint, types and every test but the slow ones (ARGS="-k name" adds options, "-n 0" runs one at a time).
 	echo "==> ruff, clang-format, mypy"
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
@@ -30,7 +33,7 @@ test: $(DEV) ## Lint, types and every test but the slow ones (ARGS="-k name" add
 	$(BIN)/python -m export configs --check
 	echo "==> pytest"
 	$(BIN)/python -m serving --set-up-only
-	exec $(BIN)/python -m pytest -m "not slow" $(ARGS)
+	exec $(BIN)/python -m pytest -m "not slow" -n 2 $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(DEV) ## The tests that take minutes.

@@ -35,7 +35,7 @@ examples:
   python -m benchmarks peers --task category --engines infolens --engines openvino --rounds 9
   python -m benchmarks fixtures --out checkpoints/random        checkpoints of full size with random weights
 
-The last line of the output of latency and peers is one JSON document whose keys carry their units.
+The last line of the output of most commands is one JSON document whose keys carry their units.
 """
 
 

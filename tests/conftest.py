@@ -7,6 +7,7 @@ import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,6 +50,18 @@ def _stand_in_for_triton() -> None:
 
 
 _stand_in_for_triton()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Two processes, one for each of two halves: training starts Ray, the others start Triton, neither twice."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Halves(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return "training" if nodeid.startswith("tests/training/") else "others"
+
+    return Halves(config, log)
 
 
 @contextmanager

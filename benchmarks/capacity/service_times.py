@@ -135,8 +135,8 @@ def per_request(cpu_s: Mapping[str, float], requests: int, stages: Sequence[str]
     """Milliseconds of each stage for each request, from the CPU time of every process.
 
     Args:
-        cpu_s: Of every process, by its model.
-        requests: That were answered.
+        cpu_s: CPU seconds of each process, by its model.
+        requests: How many were answered.
         stages: `stages_of` the server.
 
     Raises:
@@ -155,7 +155,7 @@ def per_request(cpu_s: Mapping[str, float], requests: int, stages: Sequence[str]
 
 
 def edges_words(words: int, tokens: int, limit: int | None, buckets: Sequence[int]) -> tuple[float, ...]:
-    """Lengths in words at which an article goes over each bucket but the last one.
+    """Article lengths, in words, that just fill each bucket but the last one.
 
     Args:
         words: Length of an article,

@@ -32,10 +32,10 @@ def closed_loop_per_s(
         articles: One for each request; who is refused asks again.
         in_flight: Users, each of whom waits for an answer before the next request.
         seconds: How long answers are counted, after ``warmup_s``.
-        warmup_s: Before it.
+        warmup_s: Seconds before that, in which nothing is counted.
         kind: One of `benchmarks.common.wire.kinds`.
-        settings: Of the summary.
-        watched: Entered while answers are counted.
+        settings: How the summary is written, by the names of the contract.
+        watched: A context manager that is open while answers are counted.
 
     Raises:
         BenchmarkError: A request fails for another reason than a busy server.

@@ -107,7 +107,8 @@ def outcome_of(error: grpc.RpcError) -> RequestOutcome:
     code, message = error.code(), error.details() or ""
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED or (code is grpc.StatusCode.UNAVAILABLE and _BUSY.search(message)):
         return RequestOutcome.REFUSED
-    if code is grpc.StatusCode.DEADLINE_EXCEEDED or _EXPIRED.search(message):
+    expired = code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL) and _EXPIRED.search(message)
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED or expired:
         return RequestOutcome.LATE
     return RequestOutcome.FAILED
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ._transports.base import ConnectionSettings, InferRequest
+from ._transports.failures import is_busy
 from ._transports.wire import pack, parse_tasks
 from .contract import CONTRACTS, INFO_LENS, LABELS_PARAMETER, Task
-from .errors import InvalidArticleError, InvalidSettingError, UnexpectedResponseError
-from .types import Article, SummaryOptions
+from .errors import InvalidArticleError, InvalidSettingError, ServerOverloadedError, UnexpectedResponseError
+from .types import Article, Report, SummaryOptions
 
 Answer = TypeVar("Answer")
 
@@ -107,6 +108,14 @@ def check_in_flight(in_flight: int) -> int:
     if not isinstance(in_flight, int) or isinstance(in_flight, bool) or in_flight < 1:
         raise InvalidSettingError(f"in_flight is a whole number of at least 1, not {in_flight!r}")
     return in_flight
+
+
+def refused_in(report: Report) -> ServerOverloadedError | None:
+    """The refusal by a busy server that a partial answer holds, where it does."""
+    for task, reason in report.failed.items():
+        if is_busy(reason):
+            return ServerOverloadedError(f"the server did not answer {task.value}: {reason}")
+    return None
 
 
 def check_partial(partial: bool) -> None:

@@ -26,6 +26,7 @@ from ._calls import (
     connection_settings,
     entries,
     present,
+    refused_in,
     request_for,
     serving,
     to_article,
@@ -189,7 +190,23 @@ class AsyncClient:
         self, request: InferRequest, tasks: Collection[Task], timeout_s: float | None, *, patient: bool = False
     ) -> Report:
         deadline = Deadline(self._timeout_s if timeout_s is None else timeout_s)
-        return unpack(await self._infer(request, deadline, patient=patient), tasks)
+        attempt = 0
+        given: Report | None = None
+        while True:
+            attempt += 1
+            try:
+                report = unpack(await self._infer(request, deadline, patient=patient), tasks)
+            except ServerError:
+                if given is None:
+                    raise
+                return given
+            # A busy server may refuse one task of a partial answer: that is tried again as a refusal of all would be.
+            refused = refused_in(report)
+            pause_s = self._retries.pause_s(refused, attempt, patient=patient) if refused else None
+            if pause_s is None or self._closed or not deadline.allows(pause_s):
+                return report
+            given = report
+            await asyncio.sleep(pause_s)
 
     async def _infer(self, request: InferRequest, deadline: Deadline, *, patient: bool) -> Mapping[str, NDArray[Any]]:
         attempt = 0

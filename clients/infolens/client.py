@@ -27,6 +27,7 @@ from ._calls import (
     connection_settings,
     entries,
     present,
+    refused_in,
     request_for,
     serving,
     to_article,
@@ -91,7 +92,8 @@ class Client:
             tasks: Which answers are wanted, such as ``["summary", "category"]``; None for all three.
             options: How the summary is written.
             partial: Whether the other answers are given when a task fails: `Report.failed` then says which and why.
-                Otherwise, and when every task failed or there is but one, the failure is raised.
+                Otherwise, and when every task failed or there is but one, the failure is raised; so is a time-out, for
+                the answers come together: a task that takes longer than ``timeout_s`` ends the whole call.
             timeout_s: Time-out of the whole call, retries included; None for the client's.
 
         Raises:
@@ -212,7 +214,23 @@ class Client:
         self, request: InferRequest, tasks: Collection[Task], timeout_s: float | None, *, patient: bool = False
     ) -> Report:
         deadline = Deadline(self._timeout_s if timeout_s is None else timeout_s)
-        return unpack(self._infer(request, deadline, patient=patient), tasks)
+        attempt = 0
+        given: Report | None = None
+        while True:
+            attempt += 1
+            try:
+                report = unpack(self._infer(request, deadline, patient=patient), tasks)
+            except ServerError:
+                if given is None:
+                    raise
+                return given
+            # A busy server may refuse one task of a partial answer: that is tried again as a refusal of all would be.
+            refused = refused_in(report)
+            pause_s = self._retries.pause_s(refused, attempt, patient=patient) if refused else None
+            if pause_s is None or self._closed or not deadline.allows(pause_s):
+                return report
+            given = report
+            time.sleep(pause_s)
 
     def _infer(self, request: InferRequest, deadline: Deadline, *, patient: bool) -> Mapping[str, NDArray[Any]]:
         attempt = 0

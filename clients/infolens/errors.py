@@ -10,7 +10,7 @@
         ├── ServerUnavailableError     nobody listens, the connection broke, or the server is stopping
         │   └── ModelUnavailableError  the server runs, but does not serve the model that was asked for
         ├── RequestTimeoutError        no answer in time (also a TimeoutError)
-        ├── ServerOverloadedError      the server's queue is full: it refused instead of keeping the request waiting
+        ├── ServerOverloadedError      the server is busy: it refused instead of keeping the request waiting
         ├── RequestRejectedError       the server looked at the request and refused it
         ├── InferenceFailedError       a model failed while it worked on the request
         └── UnexpectedResponseError    the answer is not what the contract promises
@@ -55,7 +55,7 @@ class RequestTimeoutError(ServerError, TimeoutError):
 
 
 class ServerOverloadedError(ServerError):
-    """The server's queue is full, and it refused the request instead of keeping it waiting."""
+    """The server is busy: its queue is full, or the answer would come too late, so it refused the request at once."""
 
 
 class RequestRejectedError(ServerError):

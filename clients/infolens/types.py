@@ -248,7 +248,9 @@ class Report:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "more", MappingProxyType(dict(self.more)))
-        object.__setattr__(self, "failed", MappingProxyType(dict(self.failed)))
+        object.__setattr__(
+            self, "failed", MappingProxyType({Task(task): reason for task, reason in self.failed.items()})
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Report.of, (self.answers, dict(self.failed))

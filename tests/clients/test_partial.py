@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from infolens import AsyncClient, Client, InferenceFailedError, Report, Task, UnexpectedResponseError
+from infolens import (
+    AsyncClient,
+    Client,
+    InferenceFailedError,
+    InfoLensError,
+    Report,
+    RequestTimeoutError,
+    RetryPolicy,
+    Task,
+    UnexpectedResponseError,
+)
 from infolens._transports.wire import pack_report, unpack
 from infolens.testing import FakeTransport, fake_report
 from tests.clients.loopback import grpc_server, http_server
@@ -47,6 +57,51 @@ async def test_the_async_client_too() -> None:
         check(await client.analyze("A text.", partial=True))
         async for result in client.analyze_many(["A text.", "Another."], partial=True):
             check(result)
+
+
+REFUSED = fake_report(failed={Task.SUMMARY: "Exceeds maximum queue size"})
+AT_ONCE = RetryPolicy(backoff_s=0)
+
+
+class Busy(FakeTransport):
+    """Refuses the summary a number of times, then answers everything."""
+
+    def __init__(self, times: int, then: Report | InfoLensError | None = None) -> None:
+        self.left, self.then = times, then or fake_report()
+        super().__init__(lambda _: self._next())
+
+    def _next(self) -> Report | InfoLensError:
+        self.left -= 1
+        return REFUSED if self.left >= 0 else self.then
+
+
+async def test_many_partial_answers_go_at_the_pace_of_a_busy_server() -> None:
+    with Client(transport=Busy(5), retries=AT_ONCE) as client:
+        reports = list(client.analyze_many(["One.", "Two."], partial=True, in_flight=1))
+    async with AsyncClient(transport=Busy(5), retries=AT_ONCE) as async_client:
+        reports += [report async for report in async_client.analyze_many(["One.", "Two."], partial=True, in_flight=1)]
+    assert [report.failed for report in reports if isinstance(report, Report)] == [{}] * 4
+
+
+async def test_one_partial_answer_is_asked_for_again_where_the_policy_says_so() -> None:
+    twice = RetryPolicy(backoff_s=0, attempts=2, on_overload=True)
+    for policy, times, failed in ((AT_ONCE, 1, True), (twice, 1, False), (twice, 2, True)):
+        with Client(transport=Busy(times), retries=policy) as client:
+            assert bool(client.analyze("One.", partial=True).failed) is failed
+        async with AsyncClient(transport=Busy(times), retries=policy) as async_client:
+            assert bool((await async_client.analyze("One.", partial=True)).failed) is failed
+
+
+async def test_what_was_answered_is_kept_when_the_next_attempt_fails() -> None:
+    broken = RequestTimeoutError("no answer")
+    with Client(transport=Busy(1, broken), retries=AT_ONCE) as client:
+        (report,) = client.analyze_many(["One."], partial=True)
+    async with AsyncClient(transport=Busy(1, broken), retries=AT_ONCE) as async_client:
+        (again,) = [report async for report in async_client.analyze_many(["One."], partial=True)]
+    assert report == again
+    assert isinstance(report, Report)
+    assert report.failed == REFUSED.failed
+    assert report.category is not None
 
 
 def test_an_error_stays_an_error_where_nothing_was_answered() -> None:

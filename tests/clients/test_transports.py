@@ -187,6 +187,7 @@ def test_one_protocol_does_not_load_the_other() -> None:
         ("NOT_FOUND", "Request for unknown model: 'x' is not found", ModelUnavailableError),
         ("404", "Request for unknown model: 'x' is not found", ModelUnavailableError),
         ("UNAVAILABLE", "Request for unknown model: 'x' has no available versions", ModelUnavailableError),
+        ("INVALID_ARGUMENT", "unexpected inference output 'failed' for model 'info_lens'", RequestRejectedError),
         ("INVALID_ARGUMENT", "unexpected inference output 'mood' for model 'info_lens'", ModelUnavailableError),
         ("404", "<html>", UnexpectedResponseError),
         ("502", "Bad Gateway", ServerUnavailableError),

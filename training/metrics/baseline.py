@@ -41,7 +41,7 @@ def fit_baseline(texts: Sequence[str], labels: Sequence[int], *, strength: float
 def out_of_fold(
     texts: Sequence[str], labels: NDArray[np.int64], *, classes: int, folds: int = 3, seed: int = 0
 ) -> NDArray[np.float32]:
-    """Probabilities of the baseline for its own training articles, each from a fit without that article.
+    """Probabilities of the baseline for its own training articles, by cross-validation: no fit has seen the article.
 
     Args:
         texts: Articles of the training split.

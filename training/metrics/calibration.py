@@ -1,7 +1,7 @@
 """Shift the decision of a two-class model so that both classes count alike.
 
 A model that is trained on unbalanced classes calls the rare one too seldom for macro-F1. One number, added to the
-logit of the second class and chosen on the validation split, mends that without another epoch.
+logit of the second class and chosen on the validation split, puts that right without another epoch.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class ClassifierRecipe(Recipe):
     teacher_model: str = ""
     """Checkpoint folder of the teacher; empty: the TF-IDF baseline, out of fold."""
     balance: bool = False
-    """Shift a two-class decision by what the validation split asks for; the baseline's too."""
+    """Move the decision between two classes to where the validation split's macro-F1 is highest; the baseline's too."""
     embedding_rate: float = 1.0
     """Learning rate of the token embeddings, as a multiple."""
     keep_layers: int = 0

@@ -1,7 +1,7 @@
 """A recipe: everything that a training run depends on, in one frozen dataclass that is readable and writable as TOML.
 
 Names are those of ``transformers.TrainingArguments`` wherever it has one. The text under each field is what
-``python -m training settings TASK`` prints beside it. The fields that only one task has stand in `recipes`.
+``python -m training settings TASK`` prints beside it. The fields that only one kind of answer has stand in `kinds`.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Whole runs: fit, tune, compare, promote."""
+"""Whole runs: fit, tune, compare, plan, promote."""

@@ -3,8 +3,8 @@
 A step is computing plus exchanging. Computing is a constant and a time per article, fitted to measured steps of one
 worker. Exchanging follows the ring algorithms (Patarasuk and Yuan, 2009): DDP reduces every gradient over all workers,
 which moves ``2 (N-1)/N`` times the parameters' bytes through each of them; FSDP gathers the weights twice and
-scatters the gradients once, ``3 (N-1)/N`` times (Rajbhandari et al., 2020). Exchange that hides behind computing is
-not taken off, so this is an upper bound.
+scatters the gradients once, ``3 (N-1)/N`` times (Rajbhandari et al., 2020). Exchange that happens during computing
+is counted in full, which makes predictions for several workers err on the slow side.
 """
 
 from __future__ import annotations

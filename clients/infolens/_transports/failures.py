@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from infolens.contract import FAILED
 from infolens.errors import (
     InferenceFailedError,
     ModelUnavailableError,
@@ -35,12 +36,13 @@ def _codes(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+_BUSY: Final = r"(?i)max(imum)? queue size|queue is full|too many requests|server is busy"
 _START: Final = "start the server, or name another with --server or INFOLENS_URL"
 
 _RULES: Final = (
     _Rule(
         _codes("UNAVAILABLE RESOURCE_EXHAUSTED 503 429"),
-        r"(?i)max(imum)? queue size|queue is full|too many requests|server is busy",
+        _BUSY,
         ServerOverloadedError,
         "send fewer requests at once, or allow them more time",
     ),
@@ -62,6 +64,12 @@ _RULES: Final = (
         r"(?i)unknown model|no available versions|model .* is not ready",
         ModelUnavailableError,
         "see `infolens status` for the models that are ready",
+    ),
+    _Rule(
+        _codes("INVALID_ARGUMENT 400"),
+        rf"(?i)unexpected inference output '{FAILED.name}'",
+        RequestRejectedError,
+        "it gives no partial answers: leave partial out, or update the server",
     ),
     _Rule(
         _codes("INVALID_ARGUMENT 400"),
@@ -109,6 +117,11 @@ def to_error(*, code: str, message: str, server: str, timeout_s: float) -> Serve
     if rule.error is RequestRejectedError:
         return RequestRejectedError(f"{server} refused the request: {message}{advice}")
     return rule.error(f"{server} did not answer: {message}{advice}")
+
+
+def is_busy(reason: str) -> bool:
+    """Whether a server says that it has no room for a request now."""
+    return re.search(_BUSY, reason) is not None
 
 
 def no_answer(server: str, timeout_s: float) -> RequestTimeoutError:

@@ -36,7 +36,7 @@ class RetryPolicy:
     max_backoff_s: float = 2.0
     """Longest pause."""
     on_overload: bool = False
-    """Whether a request is sent again when the server's queue was full."""
+    """Whether a request is sent again when the server was busy and refused it."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.attempts, int) or self.attempts < 1:

@@ -135,7 +135,7 @@ def _failed(outputs: Mapping[str, NDArray[Any]], tasks: Collection[Task]) -> dic
     text = _decoded(FAILED.name, _checked(FAILED, outputs)[0])
     try:
         reasons = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         reasons = None
     fits = isinstance(reasons, dict) and reasons.keys() < {*tasks}
     if not fits or not all(isinstance(reason, str) for reason in reasons.values()):

@@ -126,19 +126,27 @@ class FanOut:
             BadInputError: It asks for no output of any branch.
             BusyError: It cannot be served in time.
             StoppingError: `close` was called.
+            TimeoutError: Its time is up already.
         """
         if not any(call.wanted.intersection(branch.outputs) for branch in self._branches):
             raise BadInputError(
                 f"a request asks for an output of at least one task, but this one asks for {sorted(call.wanted)}"
             )
-        with self._lock:
-            if self._closed:
-                raise _stopping()
-            self._admit(call)
-            if self._running == self._limits.max_running:
-                self._waiting.append(call)
-                return
-            self._running += 1
+        dropped: list[tuple[Call, Exception]] = []
+        try:
+            with self._lock:
+                if self._closed:
+                    raise _stopping()
+                if len(self._waiting) >= self._limits.max_running:  # a new call may be refused for their sake
+                    dropped = self._drop()
+                self._admit(call)
+                if self._running == self._limits.max_running:
+                    self._waiting.append(call)
+                    return
+                self._running += 1
+        finally:
+            for one, error in dropped:
+                _give(one, error)
         self._start(call)
 
     def close(self) -> None:
@@ -152,6 +160,8 @@ class FanOut:
         self._pool.shutdown()
 
     def _admit(self, call: Call) -> None:
+        if call.left_s(self._now()) <= 0:
+            raise TimeoutError(EXPIRED)
         waiting, limits = len(self._waiting), self._limits
         wait_s = (waiting + 1) * self._interval_s if self._running == limits.max_running else 0.0
         ahead = f"{self._running + waiting} requests are ahead"
@@ -170,42 +180,55 @@ class FanOut:
             )
 
     def _start(self, call: Call) -> None:
-        """Ask the branches of a call that has a place; the last one to finish answers it and gives the place on."""
+        """Ask the branches of a call that has a place, and of those that get the place of one that ended at once."""
+        following: Call | None = call
+        while following is not None:
+            following = self._begin(following)
+
+    def _begin(self, call: Call) -> Call | None:
+        """Ask the branches of a call; the last one to finish answers it and gives the place on.
+
+        Returns:
+            The call that has the place now, if this one ended before any branch was asked.
+        """
         shares = [(branch, [name for name in branch.outputs if name in call.wanted]) for branch in self._branches]
         shares = [(branch, names) for branch, names in shares if names]
         results: dict[str, Sequence[Any] | Exception] = {}
         lock = threading.Lock()
         started_s, beside = self._now(), self._running
 
-        def finish(branch: Branch, result: Sequence[Any] | Exception) -> None:
+        def finish(branch: Branch, result: Sequence[Any] | Exception) -> Call | None:
             with lock:
                 if branch.task in results:
-                    return
+                    return None
                 results[branch.task] = result
-                last = len(results) == len(shares)
-            if last:
-                answer = _merge([(branch.task, results[branch.task]) for branch, _ in shares], partial=call.partial)
-                took_s = 0.0 if isinstance(answer, Exception) else self._now() - started_s
-                self._complete(call, answer, took_s, beside)
+                if len(results) < len(shares):
+                    return None
+            answer = _merge([(branch.task, results[branch.task]) for branch, _ in shares], partial=call.partial)
+            whole = isinstance(answer, Answer) and not answer.failed
+            return self._complete(call, answer, self._now() - started_s if whole else 0.0, beside)
 
         def run(branch: Branch, names: Sequence[str]) -> None:
             try:
-                result: Sequence[Any] | Exception = self._ask(branch, call, names)
+                result: Sequence[Any] | Exception = tuple(self._ask(branch, call, names))
             except Exception as error:  # the answer of this branch, whatever it is
                 result = error
-            finish(branch, result)
+            if following := finish(branch, result):
+                self._start(following)
 
+        following = None
         for branch, names in shares:
             try:
                 self._pool.submit(run, branch, names)
             except RuntimeError as error:  # closed since the call was admitted, or the machine has no thread left
-                finish(branch, _stopping() if self._closed else error)
+                following = finish(branch, _stopping() if self._closed else error) or following
+        return following
 
-    def _complete(self, call: Call, answer: Answer | Exception, took_s: float, beside: int) -> None:
-        """Answer a call, and give its place to the first one that waits and is still wanted.
+    def _complete(self, call: Call, answer: Answer | Exception, took_s: float, beside: int) -> Call | None:
+        """Answer a call, and give its place to the first one that waits and is still wanted, which is returned.
 
         The place is free before the answer goes out, so that a caller's next request finds it; nothing that goes wrong
-        with one call touches another.
+        with one call touches another. ``took_s`` is how long a whole answer took, else 0: a failure may be quick.
         """
         with self._lock:
             if took_s:
@@ -215,8 +238,7 @@ class FanOut:
         _give(call, answer)
         for one, error in dropped:
             _give(one, error)
-        if following is not None:
-            self._start(following)
+        return following
 
     def _learn(self, took_s: float, beside: int) -> None:
         """By Little's law: where n requests run and each takes T seconds, one is completed every T / n seconds."""
@@ -228,16 +250,26 @@ class FanOut:
         dropped: list[tuple[Call, Exception]] = []
         while self._waiting:
             call = self._waiting.popleft()
-            try:
-                if call.is_cancelled():
-                    dropped.append((call, CancelledError("the request was cancelled")))
-                elif call.left_s(self._now()) <= 0:
-                    dropped.append((call, TimeoutError(EXPIRED)))
-                else:
-                    return call, dropped
-            except Exception as error:  # what this one call is answered with
-                dropped.append((call, error))
+            error = self._unwanted(call)
+            if error is None:
+                return call, dropped
+            dropped.append((call, error))
         return None, dropped
+
+    def _drop(self) -> list[tuple[Call, Exception]]:
+        """Take all calls out of the queue that nobody wants any more, each with why."""
+        judged = [(call, self._unwanted(call)) for call in self._waiting]
+        self._waiting = deque(call for call, error in judged if error is None)
+        return [(call, error) for call, error in judged if error is not None]
+
+    def _unwanted(self, call: Call) -> Exception | None:
+        """What a call is answered with whose caller has left or whose time is up; None while it is wanted."""
+        try:
+            if call.is_cancelled():
+                return CancelledError("the request was cancelled")
+            return TimeoutError(EXPIRED) if call.left_s(self._now()) <= 0 else None
+        except Exception as error:  # of this call alone
+            return error
 
 
 def _stopping() -> StoppingError:

@@ -47,7 +47,10 @@ FAILED = "failed"
 """The output that says which tasks failed."""
 PARTIAL = "partial"
 """The request parameter that asks for it."""
-_PREFIXES = re.compile(r"^(in ensemble '[^']*', )+")
+_PREFIXES = re.compile(r"^(in ensemble '[^']*', |\[request id: [^\]]*\] )+")
+_UNAVAILABLE = ("Exceeds maximum queue size", admission.EXPIRED, "Server is stopping", "Server not ready")
+"""Words of Triton that say: not now."""
+_MAX_TIMEOUT_US = 2**63 - 1
 
 
 def read_branches(config: Mapping[str, Any]) -> tuple[admission.Branch, ...]:
@@ -138,7 +141,7 @@ def error_code(error: Exception) -> str:
     if isinstance(error, admission.BadInputError) or "bad input: " in message:
         return "INVALID_ARG"
     unavailable = isinstance(error, admission.BusyError | admission.StoppingError)
-    if unavailable or any(words in message for words in ("Exceeds maximum queue size", admission.EXPIRED)):
+    if unavailable or any(words in message for words in _UNAVAILABLE):
         return "UNAVAILABLE"
     return "INTERNAL"
 
@@ -151,7 +154,7 @@ def _ask(branch: admission.Branch, call: admission.Call, wanted: Sequence[str]) 
         model_name=branch.model,
         inputs=[call.inputs[name] for name in branch.inputs if name in call.inputs],
         requested_output_names=list(wanted),
-        timeout=int(1e6 * left_s) if call.timeout_s else 0,
+        timeout=min(max(1, int(1e6 * left_s)), _MAX_TIMEOUT_US) if call.timeout_s else 0,  # 0 is no limit
         **({"trace": call.trace} if call.trace else {}),
     )
     response = request.exec()
@@ -168,6 +171,7 @@ class TritonPythonModel:
         if int(np.__version__.split(".")[0]) >= 2:
             raise RuntimeError(f"numpy {np.__version__} empties every output; the runtime needs numpy below 2")
         config = json.loads(args["model_config"])
+        self._needed = [tensor["name"] for tensor in config["input"] if not tensor.get("optional")]
         self._fan_out = admission.FanOut(read_branches(config), _ask, read_limits(config))
 
     def execute(self, requests: Sequence[Any]) -> None:
@@ -184,6 +188,8 @@ class TritonPythonModel:
             try:
                 if sender.is_cancelled():
                     raise admission.CancelledError("the request was cancelled")
+                if missing := [name for name in self._needed if name not in inputs]:  # Triton only counts them
+                    raise admission.BadInputError(f"a request needs the inputs {self._needed}, but lacks {missing}")
                 trace = request.trace()
                 call = admission.Call(
                     inputs=inputs,

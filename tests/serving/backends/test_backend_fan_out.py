@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from infolens import contract
+from serving.backends.fan_out import model
 from serving.backends.fan_out.admission import (
     EXPIRED,
     Answer,
@@ -67,6 +69,11 @@ def test_limits_come_from_the_configuration() -> None:
         read_limits(config({}, max_running="0"))
 
 
+def test_the_words_of_partial_answers_are_the_contracts() -> None:
+    """A backend imports nothing of the project, so it has these two names once more."""
+    assert (contract.FAILED.name, contract.PARTIAL) == (model.FAILED, model.PARTIAL)
+
+
 def test_a_request_asks_for_partial_answers_with_a_boolean() -> None:
     assert [read_partial(text) for text in ("", "{}", '{"partial": false, "other": 1}', '{"partial": true}')] == [
         False,
@@ -81,7 +88,9 @@ def test_a_request_asks_for_partial_answers_with_a_boolean() -> None:
 
 def test_reasons_are_without_what_triton_writes_before_them() -> None:
     failed = {"first": RuntimeError("in ensemble 'left', bad input: Zürich is blank"), "second": TimeoutError(EXPIRED)}
-    assert json.loads(failed_json(failed)) == {"first": "bad input: Zürich is blank", "second": EXPIRED}
+    failed["third"] = RuntimeError("in ensemble 'right', [request id: <id_unknown>] Exceeds maximum queue size")
+    reasons = {"first": "bad input: Zürich is blank", "second": EXPIRED, "third": "Exceeds maximum queue size"}
+    assert json.loads(failed_json(failed)) == reasons
     assert failed_json({}) == b"{}"
 
 
@@ -92,6 +101,8 @@ def test_reasons_are_without_what_triton_writes_before_them() -> None:
         (RuntimeError("in ensemble 'summarize', bad input: text is blank"), "INVALID_ARG"),
         (RuntimeError("in ensemble 'verify', Request timeout expired"), "UNAVAILABLE"),
         (RuntimeError("in ensemble 'verify', Exceeds maximum queue size"), "UNAVAILABLE"),
+        (RuntimeError("in ensemble 'verify', Server is stopping, scheduler is refusing requests"), "UNAVAILABLE"),
+        (RuntimeError("Model summarize - Error when running inference: Server not ready"), "UNAVAILABLE"),
         (TimeoutError(EXPIRED), "UNAVAILABLE"),
         (BusyError("the server is busy"), "UNAVAILABLE"),
         (StoppingError("the server stops"), "UNAVAILABLE"),

@@ -10,7 +10,7 @@ from .record import Architecture, reads_positions
 
 
 def _reads(config: Any) -> int:
-    """Only where absolute positions are added to the inputs there is a limit; v3 has relative ones alone."""
+    """The maximum of tokens: there is one only if absolute positions are added to the inputs (v3 has none)."""
     return reads_positions(config) if config.position_biased_input else 0
 
 
