@@ -14,9 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Collec
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
-
-from numpy.typing import NDArray
+from typing import Self
 
 from ._calls import (
     DEFAULT_IN_FLIGHT,
@@ -193,32 +191,20 @@ class AsyncClient:
         attempt = 0
         given: Report | None = None
         while True:
-            attempt += 1
-            try:
-                report = unpack(await self._infer(request, deadline, patient=patient), tasks)
-            except ServerError:
-                if given is None:
-                    raise
-                return given
-            # A busy server may refuse one task of a partial answer: that is tried again as a refusal of all would be.
-            refused = refused_in(report)
-            pause_s = self._retries.pause_s(refused, attempt, patient=patient) if refused else None
-            if pause_s is None or self._closed or not deadline.allows(pause_s):
-                return report
-            given = report
-            await asyncio.sleep(pause_s)
-
-    async def _infer(self, request: InferRequest, deadline: Deadline, *, patient: bool) -> Mapping[str, NDArray[Any]]:
-        attempt = 0
-        while True:
             self._check_open()
             attempt += 1
+            error: ServerError | None
             try:
-                return await self._transport.ainfer(request, timeout_s=deadline.remaining_s())
-            except ServerError as error:
-                pause_s = self._retries.pause_s(error, attempt, patient=patient)
-                if pause_s is None or self._closed or not deadline.allows(pause_s):
-                    raise
+                given = unpack(await self._transport.ainfer(request, timeout_s=deadline.remaining_s()), tasks)
+                error = refused_in(given)  # a busy server may refuse one task of a partial answer
+            except ServerError as failure:
+                error = failure
+            pause_s = self._retries.pause_s(error, attempt, patient=patient) if error else None
+            if pause_s is None or self._closed or not deadline.allows(pause_s):
+                if given is not None:
+                    return given
+                assert error is not None  # noqa: S101 - without an answer there is an error
+                raise error
             await asyncio.sleep(pause_s)
 
 

@@ -17,6 +17,7 @@ from infolens import (
     Report,
     RequestTimeoutError,
     RetryPolicy,
+    ServerUnavailableError,
     Task,
     UnexpectedResponseError,
 )
@@ -102,6 +103,17 @@ async def test_what_was_answered_is_kept_when_the_next_attempt_fails() -> None:
     assert isinstance(report, Report)
     assert report.failed == REFUSED.failed
     assert report.category is not None
+
+
+async def test_a_policy_counts_every_attempt_whatever_failed() -> None:
+    policy = RetryPolicy(backoff_s=0, attempts=3, on_overload=True)
+    gone = ServerUnavailableError("nobody listens")
+    fake, async_fake = Busy(1, gone), Busy(1, gone)
+    with Client(transport=fake, retries=policy) as client:
+        assert client.analyze("One.", partial=True).failed
+    async with AsyncClient(transport=async_fake, retries=policy) as async_client:
+        assert (await async_client.analyze("One.", partial=True)).failed
+    assert len(fake.requests) == len(async_fake.requests) == policy.attempts
 
 
 def test_an_error_stays_an_error_where_nothing_was_answered() -> None:
