@@ -23,14 +23,16 @@ MAXIMUM_FILES = 15
 MAY_IMPORT = {
     "infolens": set(),
     "operators": set(),
-    "export": {"infolens", "operators"},
+    "engine": set(),
+    "export": {"infolens", "operators", "engine"},
     "training": {"infolens"},
-    "serving": {"infolens", "operators"},
+    "serving": {"infolens", "operators", "engine"},
     "serving.backends": set(),
-    "benchmarks": {"infolens", "operators"},
+    "benchmarks": {"infolens", "operators", "engine"},
 }
 """What each room may import of the others; `serving.backends` runs inside Triton, without the rest of its room."""
 FLOORS = {
+    "engine": "settings, search weights, model, torch_executor",
     "training": "errors, data, recipes, models, metrics, tracking, loop, tasks, runs, commands, cli, __main__",
     "export": "errors progress, graph, architectures, checkpoint repository, parity optimum, exporter, cli, __main__",
     "benchmarks": "common, peers load capacity latency, cli, __main__",

@@ -1,0 +1,129 @@
+"""Slots: each article has settings of its own, and nothing but its own answer depends on them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from engine.search import Slots
+from engine.settings import Architecture, Bucket, Rules, Settings
+from engine.torch_executor import Options, TorchExecutor
+from engine.weights import load_weights
+from tests.engine.small_bart import LENGTHS, PAD, RULES, TARGET, Small, small_bart
+
+MIXED = (
+    Settings(max_length=9, length_penalty=2.0),
+    Settings(min_length=12, max_length=TARGET, no_repeat_ngram_size=3, early_stopping=False),
+    Settings(max_length=20, length_penalty=-1.0, early_stopping="never"),
+    Settings(min_length=5, max_length=15, no_repeat_ngram_size=1),
+    Settings(max_length=2),
+)
+
+
+@pytest.fixture(scope="module")
+def small() -> Small:
+    return small_bart()
+
+
+def poison(executor: TorchExecutor) -> None:
+    """Fill every buffer with what an earlier article might have left, and worse."""
+    generator = torch.Generator().manual_seed(1)
+    for cache in (
+        *executor.caches.keys, *executor.caches.values, *executor.caches.cross_keys, *executor.caches.cross_values
+    ):  # fmt: skip
+        cache.copy_(torch.randn(cache.shape, generator=generator) * 1e4)
+    for name, tensor in executor.slots._asdict().items():
+        tensor.fill_(tensor.dtype == torch.bool or 3)
+        assert name in Slots._fields
+
+
+def test_articles_with_settings_of_their_own_share_steps(small: Small) -> None:
+    together = small.executor().summarize(small.ids, small.mask, MIXED)
+    for row, settings in enumerate(MIXED):
+        assert torch.equal(together[row], small.generate(RULES, 4, settings)[row]), settings
+
+
+def test_an_article_alone_is_answered_as_in_a_batch(small: Small) -> None:
+    settings = Settings(max_length=20, no_repeat_ngram_size=3)
+    together = small.executor().summarize(small.ids, small.mask, [settings] * len(LENGTHS))
+    executor = small.executor(slots=3)
+    for row, length in enumerate(LENGTHS):
+        ids, mask = (tensor[row : row + 1, :length] for tensor in (small.ids, small.mask))
+        alone = executor.summarize(ids, mask, [settings])
+        assert alone.shape == (1, TARGET)
+        assert torch.equal(alone[0], together[row])
+
+
+def test_nothing_of_earlier_articles_is_seen(small: Small) -> None:
+    executor = small.executor(slots=6)
+    wanted = executor.summarize(small.ids, small.mask, MIXED)
+    poison(executor)
+    assert torch.equal(executor.summarize(small.ids, small.mask, MIXED), wanted)
+
+
+def test_further_steps_change_nothing(small: Small) -> None:
+    executor = small.executor(slots=6)
+    wanted = executor.summarize(small.ids, small.mask, MIXED)
+    before = [tensor.clone() for tensor in executor.slots]
+    executor.step()
+    for name, old, new in zip(Slots._fields, before, executor.slots, strict=True):
+        if name != "visible":  # A step marks the node that it writes again; the next article begins with none.
+            assert torch.equal(old, new), name
+    assert torch.equal(executor.slots.best_tokens[: len(LENGTHS), 0], wanted)
+    assert bool(executor.over)
+
+
+def test_each_article_ends_when_its_own_search_does(small: Small) -> None:
+    """Not with its batch: a slot that is done early can be given to another article."""
+    executor = small.executor()
+    executor.begin(small.ids, small.mask, MIXED)
+    executor.step()
+    assert executor.slots.done.tolist() == [False, False, False, False, True]
+
+
+def test_a_step_waits_for_nothing(small: Small) -> None:
+    """On tensors without values: whatever reads one on the host, or mixes devices, raises."""
+    shapes = {name: tensor.shape for name, tensor in small.model.state_dict().items()}
+    tensors = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    rules = Rules(start_token=2, end_token=2, pad_token=PAD, first_token=0, last_token=2, repetition_penalty=1.2)
+    bucket = Bucket(slots=2, beams=4, source_length=24, target_length=TARGET)
+    for attention in ("any", "products"):
+        weights = load_weights(tensors, small.architecture, torch.bfloat16, "meta")
+        executor = TorchExecutor(weights, small.architecture, rules, bucket, Options(attention=attention))
+        executor.encode()
+        executor.step()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (Settings(max_length=TARGET + 1), "max_length is 2 to 24 in this bucket, not 25"),
+        (Settings(max_length=1), "max_length is 2 to 24 in this bucket, not 1"),
+        (Settings(max_length=9, no_repeat_ngram_size=4), "no_repeat_ngram_size is 0 to 3 with these rules, not 4"),
+        (
+            Settings(max_length=9, early_stopping="always"),
+            "early_stopping is one of False, True, 'never', not 'always'",
+        ),
+    ],
+)
+def test_settings_out_of_range_are_refused(small: Small, settings: Settings, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        small.executor().begin(small.ids[:1], small.mask[:1], [settings])
+
+
+def test_what_does_not_fit_is_refused(small: Small) -> None:
+    settings = [Settings(max_length=9)] * len(LENGTHS)
+    with pytest.raises(ValueError, match="holds 2 articles of 24 tokens, with settings for each, not 5 of 24 with 5"):
+        small.executor(slots=2).begin(small.ids, small.mask, settings)
+    bucket = Bucket(slots=1, beams=1, source_length=65, target_length=9)
+    with pytest.raises(ValueError, match="source_length is at most 64, the positions of this model, not 65"):
+        TorchExecutor(small.weights, small.architecture, RULES, bucket)
+    with pytest.raises(ValueError, match="beams is 1 or more, not 0"):
+        Bucket(slots=1, beams=0, source_length=9, target_length=9)
+    with pytest.raises(ValueError, match="attention is one of any, efficient, cudnn, products, not 'flash'"):
+        Options(attention="flash")
+    entries = small.model.config.to_dict()
+    with pytest.raises(ValueError, match="the activation of a layer is one of gelu, relu, not 'swish'"):
+        Architecture.of({**entries, "activation_function": "swish"})
+    with pytest.raises(KeyError, match="d_model"):
+        Architecture.of({})
