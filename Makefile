@@ -39,6 +39,14 @@ test: $(DEV) ## Lint, types and every test but the slow ones (ARGS="-k name" add
 test-slow: $(DEV) ## The tests that take minutes.
 	exec $(BIN)/python -m pytest -m slow $(ARGS)
 
+.PHONY: test-gpu-versions
+test-gpu-versions: $(DEV) ## The GPU command with small models, in the versions of requirements/gpu.txt (GPU_PYTHON=python3.12 names its Python).
+	exec $(BIN)/python -m pytest -n 0 -m slow tests/benchmarks/gpu/test_other_versions.py $(ARGS)
+
+.PHONY: gpu-carry
+gpu-carry: $(DEV) ## A small copy of the checkout for a machine with a GPU that you were lent (scripts/gpu-carry --help).
+	PYTHON=$(BIN)/python exec scripts/gpu-carry $(ARGS)
+
 .PHONY: latency
 latency: $(DEV) ## Measure info_lens on this machine: latency at one client, throughput at 16 in flight.
 	exec $(BIN)/python -m benchmarks latency $(ARGS)
@@ -85,7 +93,7 @@ clean: ## Remove both environments and every cache.
 
 .PHONY: help
 help: ## Show this list.
-	awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # A stamp is written last, so a set-up that was cut short starts again.
 $(VENV)/bin/python:

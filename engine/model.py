@@ -23,12 +23,12 @@ from .settings import ACTIVATIONS, Architecture, Bucket
 from .weights import DecoderLayer, Dense, EncoderLayer, FeedForward, Norm, Weights
 
 ATTENTION: Final[Mapping[str, list[SDPBackend] | None]] = {
-    "any": [SDPBackend.CUDNN_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH],
-    "efficient": [SDPBackend.EFFICIENT_ATTENTION],
+    "efficient": [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH],
     "cudnn": [SDPBackend.CUDNN_ATTENTION],
     "products": None,
 }
-"""What computes the decoder's attention, by name: kernels that PyTorch may choose from, or None for two products."""
+"""What computes the decoder's attention, by name: kernels that PyTorch may choose from, or None for two products. Left
+to itself it would take cuDNN's, and fall back to no other where that fails."""
 _EPSILON: Final = 1e-5
 
 
@@ -42,7 +42,8 @@ class Caches(NamedTuple):
     """(B, H, S, D), written once for an article."""
     cross_values: tuple[torch.Tensor, ...]
     cross_bias: torch.Tensor
-    """(B, 1, 1, S): 0 where an article has a token, minus infinity where it is padded."""
+    """(B, 1, K, S): 0 where an article has a token, minus infinity where it is padded. The same for all beams, and
+    stored for each, since not every kernel is known to read one row for all."""
 
 
 def make_caches(architecture: Architecture, bucket: Bucket, dtype: torch.dtype, device: str) -> Caches:
@@ -55,7 +56,7 @@ def make_caches(architecture: Architecture, bucket: Bucket, dtype: torch.dtype, 
         return tuple(torch.zeros(shape, dtype=dtype, device=device) for _ in layers)
 
     source = bucket.source_length
-    bias = torch.zeros(bucket.slots, 1, 1, source, dtype=dtype, device=device)
+    bias = torch.zeros(bucket.slots, 1, bucket.beams, source, dtype=dtype, device=device)
     return Caches(zeros(bucket.nodes), zeros(bucket.nodes), zeros(source), zeros(source), bias)
 
 
@@ -74,15 +75,15 @@ def attention(
         query: (B, H, K, D).
         keys: (B, H, N, D).
         values: Likewise.
-        bias: Added to the scores, (B, 1, K or 1, N).
+        bias: Added to the scores, (B, 1, K, N).
         kernels: A key of `ATTENTION`.
 
     Returns:
         (B, H, K, D).
     """
-    backend = ATTENTION[kernels]
-    if backend is not None:
-        with sdpa_kernel(backend):
+    backends = ATTENTION[kernels]
+    if backends is not None:
+        with sdpa_kernel(backends):
             return F.scaled_dot_product_attention(query, keys, values, attn_mask=bias)
     # One fused kernel has a block of threads for each head of each article, which are few; two products have more.
     scores = torch.matmul(query * query.shape[-1] ** -0.5, keys.transpose(2, 3))
@@ -122,6 +123,7 @@ def encode(
     weights: Weights,
     architecture: Architecture,
     layer_call: Callable[..., torch.Tensor],
+    kernels: str,
 ) -> torch.Tensor:
     """The encoder.
 
@@ -131,22 +133,28 @@ def encode(
         weights: Of the model.
         architecture: Its sizes.
         layer_call: `encoder_layer`, or the same compiled.
+        kernels: A key of `ATTENTION`.
 
     Returns:
         (B, S, W).
     """
-    seen = bias_of(mask.bool()[:, None, None], weights.words.dtype)
+    seen = bias_of(mask.bool()[:, None, None], weights.words.dtype).expand(-1, -1, ids.shape[1], -1).contiguous()
     x = embed(ids, weights.encoder_positions[: ids.shape[1]], weights.words, weights.encoder_norm, architecture)
     for layer in weights.encoder:
-        x = layer_call(x, layer, seen, architecture)
+        x = layer_call(x, layer, seen, architecture, kernels)
     return x
 
 
-def encoder_layer(x: torch.Tensor, layer: EncoderLayer, seen: torch.Tensor, architecture: Architecture) -> torch.Tensor:
-    """A layer of the encoder: (B, S, W) to (B, S, W)."""
+def encoder_layer(
+    x: torch.Tensor, layer: EncoderLayer, seen: torch.Tensor, architecture: Architecture, kernels: str
+) -> torch.Tensor:
+    """A layer of the encoder: (B, S, W) to (B, S, W); ``seen`` is the bias of the padding, (B, 1, S, S)."""
     batch, length, width = x.shape
     parts = dense(x, layer.qkv).view(batch, length, 3, architecture.encoder_heads, -1).permute(2, 0, 3, 1, 4)
-    context = F.scaled_dot_product_attention(parts[0], parts[1], parts[2], attn_mask=seen)
+    # Products of all positions would store all scores, which the kernels need not.
+    backends = ATTENTION[kernels] or ATTENTION["efficient"]
+    with sdpa_kernel(backends):
+        context = F.scaled_dot_product_attention(parts[0], parts[1], parts[2], attn_mask=seen)
     context = context.transpose(1, 2).reshape(batch, length, width)
     x = add_norm(dense(context, layer.output), x, layer.norm)
     return feed_forward(x, layer.feed_forward, ACTIVATIONS[architecture.activation])
@@ -215,7 +223,7 @@ def decoder_layer(
         caches: Keys, values, and those of the cross attention, of this layer; the first two are written.
         places: Where: slots (B, 1) and nodes (B, K).
         seen: The bias of the tree, (B, 1, K, N).
-        cross_seen: The bias of the padding, (B, 1, 1, S).
+        cross_seen: The bias of the padding, (B, 1, K, S).
         activation: Between the two products of the second half.
         kernels: A key of `ATTENTION`.
 

@@ -166,10 +166,7 @@ def advance(slots: Slots, logits: torch.Tensor, rules: Rules, *, chunked: bool =
 
     # Those that are finished, old and new.
     just = ends & (order < beams)
-    early = (slots.early_stopping == 1) & slots.finished.all(dim=1)
-    closed = (early | ~slots.improvable)[:, None]
-    penalized = scores / length.double().pow(slots.length_penalty).float()[:, None]
-    penalized = penalized + closed * NEVER + ~just * NEVER
+    penalized = scores / length.double().pow(slots.length_penalty).float()[:, None] + ~just * NEVER
     best, places = torch.cat([slots.best_scores, penalized], dim=1).topk(beams, dim=1)
     finished = torch.cat([slots.finished, just], dim=1).gather(1, places)
     all_texts = torch.cat([slots.best_tokens, texts], dim=1)

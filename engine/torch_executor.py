@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,9 @@ class Options:
     """Capture CUDA graphs where the device is a GPU."""
     compiler: str = ""
     """A backend of ``torch.compile`` for the layers and the search, such as ``inductor``; empty for none."""
-    attention: str = "any"
+    tuned: bool = False
+    """Whether the compiler times several kernels for each product of a step; it takes a minute."""
+    attention: str = "efficient"
     """A key of `ATTENTION`."""
     chunked: bool = True
     """Whether the best words are searched for part by part of the vocabulary."""
@@ -35,6 +38,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.attention not in ATTENTION:
             raise ValueError(f"attention is one of {', '.join(ATTENTION)}, not {self.attention!r}")
+        if self.tuned and self.compiler != "inductor":
+            raise ValueError(f"tuned needs the compiler 'inductor', which has such kernels, not {self.compiler!r}")
 
 
 class TorchExecutor:
@@ -71,8 +76,9 @@ class TorchExecutor:
         """BOOL (): whether all slots are done, as of the last step."""
         # Read by the host while later steps run: one for each step, in memory that the device writes to by itself.
         self._flags = torch.zeros(bucket.target_length, dtype=torch.bool, pin_memory=self.device == "cuda")
-        self._layer: Callable[..., torch.Tensor] = self._compiled(decoder_layer)
-        self._logits: Callable[..., torch.Tensor] = self._compiled(logits_of)
+        tuned = self.options.tuned
+        self._layer: Callable[..., torch.Tensor] = self._compiled(decoder_layer, tuned=tuned)
+        self._logits: Callable[..., torch.Tensor] = self._compiled(logits_of, tuned=tuned)
         self._advance: Callable[..., None] = self._compiled(advance)
         self._newest: Callable[..., Any] = self._compiled(newest)
         self._encoder_layer: Callable[..., torch.Tensor] = self._compiled(encoder_layer)
@@ -92,7 +98,8 @@ class TorchExecutor:
             self._continue_beams()
 
     def _write_articles(self) -> None:
-        hidden = encode(self.ids, self.mask, self.weights, self.architecture, self._encoder_layer)
+        weights, architecture, kernels = self.weights, self.architecture, self.options.attention
+        hidden = encode(self.ids, self.mask, weights, architecture, self._encoder_layer, kernels)
         store_article(hidden, self.mask, self.caches, self.weights, self.architecture)
 
     def _continue_beams(self) -> None:
@@ -105,26 +112,16 @@ class TorchExecutor:
         self._advance(slots, self._logits(x, self.weights, wide=self._wide), self.rules, chunked=self.options.chunked)
         self.over.copy_(slots.done.all())
 
-    def _compiled(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        if not self.options.compiler:
+    def _compiled(self, call: Callable[..., Any], *, tuned: bool = False) -> Callable[..., Any]:
+        backend = self.options.compiler
+        if not backend:
             return call
-        made: Callable[..., Any] = torch.compile(call, backend=self.options.compiler, dynamic=False, fullgraph=True)
+        mode = "max-autotune-no-cudagraphs" if tuned else None
+        made: Callable[..., Any] = torch.compile(call, backend=backend, mode=mode, dynamic=False, fullgraph=True)
         return made
 
     def _captured(self, call: Callable[[], None]) -> Callable[[], object]:
-        if self.device != "cuda" or not self.options.graphs:
-            return call
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(_WARMUP):
-                call()
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            call()
-        replay: Callable[[], object] = graph.replay
-        return replay
+        return capture(call) if self.device == "cuda" and self.options.graphs else call
 
     # -- what is called -----------------------------------------------------------------------------------------
 
@@ -190,3 +187,42 @@ class TorchExecutor:
         """Summaries of some articles, INT64 (articles, target_length) on the device, padded; as `begin` takes them."""
         self.begin(ids, mask, settings)
         return self.finish()[: len(settings)].clone()
+
+
+def capture(call: Callable[[], object]) -> Callable[[], object]:
+    """Work as a CUDA graph, to be replayed.
+
+    A capture that fails leaves no trace: what comes after it in the process runs as if it had not been tried.
+
+    Args:
+        call: Reads and writes tensors that stay where they are, and never waits for the device.
+    """
+    current, stream = torch.cuda.current_stream(), torch.cuda.Stream()
+    stream.wait_stream(current)
+    with torch.cuda.stream(stream):
+        for _ in range(_WARMUP):
+            call()
+    current.wait_stream(stream)
+    graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
+    try:
+        with torch.cuda.graph(graph, pool=pool):
+            call()
+    except BaseException:
+        _forget_capture(current, pool)
+        raise
+    replay: Callable[[], object] = graph.replay
+    return replay
+
+
+def _forget_capture(current: torch.cuda.Stream, pool: Any) -> None:
+    """Undo what PyTorch 2.11 leaves behind where a capture is not valid, since its end raises before it cleans up.
+
+    The capturing stream stays the current one; the allocator believes in a capture, and returns no memory to the card;
+    and the generator raises at the next random number.
+    """
+    torch.cuda.set_stream(current)
+    device = current.device_index
+    with contextlib.suppress(RuntimeError):  # Where the capture was valid, and the work alone raised, it has ended.
+        torch._C._cuda_endAllocateToPool(device, pool)  # noqa: SLF001 - there is no public way
+    anew = torch.Generator(f"cuda:{device}")
+    torch.cuda.default_generators[device].graphsafe_set_state(anew.graphsafe_get_state())

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,8 @@ FLAGS: Final = (
     *("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni", "-mfma"),
 )
 _NEEDED: Final = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni"})
+_IGNORE_AMX: Final = "-DINFOLENS_IGNORE_AMX"
+"""Makes the library offer its kernels on a processor with AMX too."""
 _CPU: Final = Path("/proc/cpuinfo")
 _BUILD_S: Final = 300
 
@@ -42,13 +45,17 @@ class Operators:
         return "native (AVX-512 VNNI)" if self.path else f"ONNX Runtime's own, since {self.reason}"
 
 
-def ensure_operators(cache: Path = CACHE) -> Operators:
+def ensure_operators(cache: Path = CACHE, *, ignore_amx: bool = False) -> Operators:
     """Return the library for this machine in ``cache``, building it if it is missing.
 
     It never raises: where the library cannot be built or used, the result has the reason, and the same models run on
     ONNX Runtime's own operators. ``CXX`` names the compiler; ``c++`` by default.
+
+    Args:
+        cache: Where libraries are kept.
+        ignore_amx: Return one on a processor with AMX too, to measure it beside ONNX Runtime's own operators there.
     """
-    reason = _unsuitable()
+    reason = _unsuitable(ignore_amx=ignore_amx)
     if reason:
         return Operators(reason=reason)
     compiler = shutil.which(os.environ.get("CXX") or "c++")
@@ -56,12 +63,12 @@ def ensure_operators(cache: Path = CACHE) -> Operators:
         words = "there is no C++ compiler (Debian and Ubuntu: apt install g++), or CXX does not name one"
         return Operators(reason=words)
     try:
-        return Operators(path=_built(compiler, cache / "operators"))
+        return Operators(path=_built(compiler, cache / "operators", (*FLAGS, _IGNORE_AMX) if ignore_amx else FLAGS))
     except (OSError, subprocess.SubprocessError) as error:
         return Operators(reason=str(error))
 
 
-def _unsuitable() -> str:
+def _unsuitable(*, ignore_amx: bool) -> str:
     """Why this machine cannot use the library; empty if it can."""
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         return f"the native ones are for Linux on x86-64, and this is {platform.system()} on {platform.machine()}"
@@ -73,14 +80,14 @@ def _unsuitable() -> str:
     missing = sorted(_NEEDED - flags)
     if missing:
         return f"this processor lacks {', '.join(missing)}"
-    if "amx_int8" in flags:  # Not measured yet.
+    if "amx_int8" in flags and not ignore_amx:  # Not measured yet.
         return "this processor has AMX, which ONNX Runtime's own products use and the native ones do not"
     return ""
 
 
-def _built(compiler: str, folder: Path) -> Path:
+def _built(compiler: str, folder: Path, flags: Sequence[str]) -> Path:
     sources = sorted(path for path in NATIVE.iterdir() if path.suffix in {".cc", ".h"})
-    digest = hashlib.sha256(repr((FLAGS, compiler, _version(compiler))).encode())
+    digest = hashlib.sha256(repr((tuple(flags), compiler, _version(compiler))).encode())
     for source in sources:
         digest.update(source.name.encode() + source.read_bytes())
     library = folder / digest.hexdigest()[:16] / FILE_NAME
@@ -92,7 +99,7 @@ def _built(compiler: str, folder: Path) -> Path:
     os.close(number)
     partial = Path(name)
     try:
-        command = [compiler, *FLAGS, "-o", str(partial), *(str(path) for path in sources if path.suffix == ".cc")]
+        command = [compiler, *flags, "-o", str(partial), *(str(path) for path in sources if path.suffix == ".cc")]
         done = subprocess.run(  # noqa: S603 - the user's compiler
             command, capture_output=True, text=True, check=False, timeout=_BUILD_S
         )

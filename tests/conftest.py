@@ -54,12 +54,13 @@ _stand_in_for_triton()
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Two processes, one for each of two halves: training starts Ray, the others start Triton, neither twice."""
+    """Two processes, one for each of two halves: one starts Ray, the other Triton, neither twice."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Halves(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
-            return "training" if nodeid.startswith("tests/training/") else "others"
+            without_triton = ("tests/training/", "tests/engine/", "tests/benchmarks/gpu/")
+            return "without Triton" if nodeid.startswith(without_triton) else "with Triton"
 
     return Halves(config, log)
 

@@ -35,11 +35,10 @@ exit codes: 0 done, 1 not possible, 2 wrong usage
 log = logging.getLogger(__name__)
 
 
-def add_capacity(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command ``capacity``."""
     capacity = commands.add_parser(
         "capacity",
-        help="how cost grows with cores and lengths, and how many machines a rate needs",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -65,7 +64,7 @@ def add_capacity(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
 
 
-def run_capacity(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
+def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     # Here, so that other commands need no matplotlib.
     from .report import document, markdown, replicas_markdown, write_capacity

@@ -7,6 +7,7 @@ have the vocabularies of the originals. What is special to an architecture stand
 
 from __future__ import annotations
 
+import argparse
 import logging
 import shutil
 from collections.abc import Callable, Sequence
@@ -41,6 +42,22 @@ class FixtureSize(StrEnum):
 FULL: Final = FixtureSize.FULL
 SMALL: Final = FixtureSize.SMALL
 SIZES: Final = {size.value: size for size in FixtureSize}
+
+
+def add_size(parser: argparse.ArgumentParser) -> None:
+    """Add the option ``--size``, a name of `SIZES`."""
+    parser.add_argument("--size", choices=list(SIZES), default="full", help="small is for tests (default: %(default)s)")
+
+
+def add_task(parser: argparse.ArgumentParser) -> None:
+    """Add the option ``--task``, which `tasks_of` reads."""
+    tasks = [task.value for task in Task]
+    parser.add_argument("--task", action="append", choices=tasks, help="repeat it for several (default: all)")
+
+
+def tasks_of(args: argparse.Namespace) -> tuple[Task, ...]:
+    """The tasks that ``--task`` named, each once; all without it."""
+    return tuple(Task(task) for task in dict.fromkeys(args.task)) if args.task else tuple(Task)
 
 
 def make_fixtures(folder: Path, size: FixtureSize, tasks: Sequence[Task] | None = None) -> dict[Task, Path]:

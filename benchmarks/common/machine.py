@@ -6,6 +6,9 @@ import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+_CPU: Final = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,16 +27,23 @@ class Machine:
 
 def this_machine() -> Machine:
     """The machine that this process runs on."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                cpu = line.partition(":")[2].strip()
-                break
+    cpu = _described("model name") or platform.processor() or platform.machine()
     return Machine(
         cpu=cpu,
         cores=len(os.sched_getaffinity(0)),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         system=f"{platform.system()} {platform.machine()}",
     )
+
+
+def processor_flags() -> frozenset[str]:
+    """What the processor can do, in Linux's words, such as ``amx_int8``; empty where Linux does not say."""
+    return frozenset(_described("flags").split())
+
+
+def _described(name: str) -> str:
+    """An entry of the first processor's description; empty without one."""
+    if not _CPU.exists():
+        return ""
+    lines = _CPU.read_text(encoding="utf-8", errors="replace").splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")

@@ -14,12 +14,13 @@ from typing import Final
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
+from benchmarks.common.environments import last_lines
 from benchmarks.common.served import served_models
 from benchmarks.common.server import ROOT, BenchmarkError
 from infolens.contract import CONTRACTS, AnswerKind, Task
 
 from .conversion import NOT_OFFERED, NotOfferedError
-from .environment import last_lines, worker_environment
+from .environment import worker_environment
 
 _LOG = logging.getLogger(__name__)
 

@@ -16,9 +16,8 @@ from typing import IO, Any, Final, Self, cast
 import numpy.typing as npt
 import psutil
 
+from benchmarks.common.environments import last_lines
 from benchmarks.common.server import ROOT, BenchmarkError
-
-from .environment import last_lines
 
 MODULE: Final = "benchmarks.peers.worker"
 _POLL_S: Final = 0.05

@@ -69,10 +69,13 @@ def small_bart(dtype: torch.dtype = torch.float32) -> Small:
     )
     model = BartForConditionalGeneration(config).eval()
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(0, 0.35 if parameter.dim() > 1 else 0.1)
+        for module in model.modules():
+            for name, parameter in module.named_parameters(recurse=False):
+                parameter.normal_(0, 0.35 if parameter.dim() > 1 else 0.1)
+                if isinstance(module, torch.nn.LayerNorm) and name == "weight":
+                    parameter.add_(1)
         # Often enough the best word for some beams and not for others.
-        model.final_logits_bias[0, END] = 2.5
+        model.final_logits_bias[0, END] = 4.5
     model.tie_weights()
     architecture = Architecture.of(config.to_dict())
     ids = torch.randint(5, 200, (len(LENGTHS), max(LENGTHS)))

@@ -74,6 +74,8 @@ def test_tokens_at_the_ends_of_the_ranges(small: Small, beams: int, settings: Se
     compare(small, beams, RULES, settings)
 
 
+# What Inductor imports of PyTorch warns of PyTorch.
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 @pytest.mark.parametrize(
     "options",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
 
@@ -66,6 +67,23 @@ def test_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_another_processor(able_processor: Path, tmp_path: Path, flags: str, words: str) -> None:
     able_processor.write_text(flags)
     assert words in str(ensure_operators(tmp_path))
+
+
+def test_a_processor_with_amx_gets_a_library_of_its_own_to_be_measured(
+    able_processor: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", compiler(tmp_path, 'all="$*"; while [ "$1" != -o ]; do shift; done; echo "$all" >"$2"'))
+    usual = ensure_operators(tmp_path / "cache")
+    able_processor.write_text(f"{FLAGS} amx_tile amx_int8")
+    measured = ensure_operators(tmp_path / "cache", ignore_amx=True)
+    assert usual.path is not None
+    assert measured.path is not None
+    assert measured.path != usual.path
+    macro = re.search(r"#ifdef (\w+)", (library.NATIVE / "register.cc").read_text("utf-8"))
+    assert macro is not None
+    assert f"-D{macro[1]}" in measured.path.read_text().split()
+    assert f"-D{macro[1]}" not in usual.path.read_text().split()
+    assert "this processor has AMX" in str(ensure_operators(tmp_path / "cache"))
 
 
 def test_another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

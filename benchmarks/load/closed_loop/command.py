@@ -41,12 +41,11 @@ exit codes: 0 measured (failed requests are in the table), 1 not possible, 2 wro
 """
 
 
-def add_locust(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command ``locust``."""
     defaults = LocustConfig()
     parser = commands.add_parser(
         "locust",
-        help="a number of users at the same time, over gRPC and HTTP (Locust, closed loop)",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -110,7 +109,7 @@ def add_locust(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
 
 
-def run_locust_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
+def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Run the command ``locust``; returns the exit code.
 
     Raises:

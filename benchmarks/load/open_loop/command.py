@@ -45,11 +45,10 @@ it, 2 wrong usage
 log = logging.getLogger(__name__)
 
 
-def add_load(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command ``load``."""
     load = commands.add_parser(
         "load",
-        help="latency at a rate of arrivals, and the highest rate that holds a bound (open loop)",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -183,7 +182,7 @@ def closed_loop_of(result: LocustResult, folder: Path) -> dict[str, Any]:
     }
 
 
-def run_load(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
+def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     # Here, so that other commands need no matplotlib.
     from .report import Load, document, markdown, write_load

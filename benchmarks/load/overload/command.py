@@ -27,12 +27,11 @@ exit codes: 0 measured, 1 not possible, 2 wrong usage
 log = logging.getLogger(__name__)
 
 
-def add_overload(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command ``overload``."""
     defaults = OverloadConfig()
     overload = commands.add_parser(
         "overload",
-        help="three times more requests than the server can answer",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -57,7 +56,7 @@ def add_overload(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--out", type=Path, default=RESULTS / "overload", metavar="DIR", help="gets the report (default: %(default)s)")
 
 
-def run_overload(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
+def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     # Here, so that other commands need no matplotlib.
     from .report import document, markdown, write_overload

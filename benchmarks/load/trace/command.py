@@ -71,11 +71,10 @@ class Share:
         return cls(stage=stage, p50_ms=p50, p90_ms=p90, p99_ms=p99)
 
 
-def add_trace(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command ``trace``."""
     trace = commands.add_parser(
         "trace",
-        help="where the time of one info_lens request goes: a timeline of its models, from Triton's own trace",
         description="Starts a server that traces every request (OpenTelemetry), and sends it one article again and "
         "again. Writes trace.md, trace.json and trace.png; the last line of the output is the JSON document.",
         epilog="exit codes: 0 measured, 1 not possible, 2 wrong usage",
@@ -103,7 +102,7 @@ def add_trace(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
 
 
-def run_trace_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
+def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Measure, write the three files and print the table and the document; returns the exit code.
 
     Raises:

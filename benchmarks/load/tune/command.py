@@ -33,13 +33,12 @@ exit codes: 0 measured, 1 not possible, 2 wrong usage
 log = logging.getLogger(__name__)
 
 
-def add_tune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command ``tune``."""
     defaults = TuneConfig()
     cores = len(os.sched_getaffinity(0))
     command = commands.add_parser(
         "tune",
-        help="find the best numbers of the deployment for this machine",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -60,7 +59,7 @@ def add_tune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     add("--out", type=Path, default=RESULTS / "tune", metavar="DIR", help="gets the report (default: %(default)s)")
 
 
-def run_tune(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
+def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     try:
         config = TuneConfig(

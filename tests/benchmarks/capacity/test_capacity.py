@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.capacity.command import add_capacity, run_capacity
+from benchmarks.capacity.command import add_command, run_command
 from benchmarks.capacity.data import Check, Measured, measured_document, read_measured
 from benchmarks.capacity.deployed import DeployedModels, SimulatedLoad, read_deployed_models, replicas, server_of
 from benchmarks.capacity.plan import make_plan, replicas_document
@@ -207,8 +207,8 @@ def test_the_rows_of_the_table_say_what_each_replica_has_to_do():
 
 def command(*words: str) -> int:
     parser = argparse.ArgumentParser()
-    add_capacity(parser.add_subparsers(dest="command"))
-    return run_capacity(parser, parser.parse_args(["capacity", *words]))
+    add_command(parser.add_subparsers(dest="command"))
+    return run_command(parser, parser.parse_args(["capacity", *words]))
 
 
 def test_a_measured_replica_needs_no_measurement(capsys):

@@ -1,6 +1,6 @@
 """What is timed: every task by default, and further ones where the server has them."""
 
-from benchmarks.latency import LatencyConfig, measure_latency, measure_throughput, report
+from benchmarks.latency.measurement import LatencyConfig, measure_latency, measure_throughput, report
 from infolens import Article, Client
 from infolens.contract import Task
 from infolens.testing import FakeTransport, fake_report

@@ -1,0 +1,76 @@
+"""The page of a run, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.common.machine import Machine
+from benchmarks.gpu.children.child import Status
+from benchmarks.gpu.context import Cell
+from benchmarks.gpu.run import Run
+
+from .cells import cell, line, table
+from .headlines import in_short
+
+if TYPE_CHECKING:
+    from .pictures import Picture
+
+_VERSIONS: Final = ("driver_version", "CUDA of torch", "torch", "transformers", "python")
+"""Facts of the table ``machine`` that stand at the top."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a report says beside the results."""
+
+    command: str
+    machine: Machine
+    day: date
+
+
+def markdown(run: Run, facts: Facts, pictures: Mapping[str, Picture], problems: Sequence[str] = ()) -> str:
+    """The page.
+
+    Args:
+        run: What was measured.
+        facts: What else it says.
+        pictures: By table; they lie beside the page.
+        problems: Which pictures could not be drawn, and why.
+    """
+    versions = {row.get("what"): row.get("value") for row in run.tables.get("machine", [])}
+    known = ", ".join(f"{name.replace('_', ' ')} {versions[name]}" for name in _VERSIONS if name in versions)
+    lines = [
+        f"# {'Dry run' if run.toy else run.card}: the models of Info Lens",
+        "",
+        f"{run.card}; {facts.machine}; {facts.day}{f'; {known}' if known else ''}. `{facts.command}`: "
+        f"{run.took_s:.0f} s of at most {run.seconds:.0f}. The weights are random: speed does not depend on them.",
+    ]
+    if run.cut_off:
+        lines += ["", "**Cut off:** the run was interrupted, and what is here is what it had until then."]
+    if run.toy:
+        lines += ["", "Small models on a processor: that all parts run is all that these figures say."]
+    if problems:
+        lines += ["", f"Pictures that could not be drawn: {cell('; '.join(problems))}"]
+    lines += ["", "## In short", "", *in_short(run), "", *_endings(run)]
+    for result in run.results:
+        lines += ["", f"## {result.part.title}"]
+        for name, rows in result.tables.items():
+            lines += ["", f"### {name}", "", *table(rows)]
+            if name in pictures:
+                lines += ["", f"![{pictures[name].title}]({pictures[name].path.name})"]
+        if result.skipped:
+            lines += ["", "Not measured:", ""]
+            lines += [f"- {cell(one.table)}: {cell(one.what)} ({cell(one.reason)})" for one in result.skipped]
+    return "\n".join(lines) + "\n"
+
+
+def _endings(run: Run) -> list[str]:
+    lines = ["| part | | seconds | of at most | rows | not measured |", "|---|---|---:|---:|---:|---:|"]
+    for result in run.results:
+        status = result.status.value if result.status is Status.DONE else f"**{result.status.value}**"
+        cells: list[Cell] = [result.part.title, status, round(result.seconds), round(result.limit_s), len(result.rows)]
+        lines.append(line([*cells, len(result.skipped)]))
+    return lines + [line([part.title, "**not begun**"]) + " | | | |" for part in run.parts[len(run.results) :]]

@@ -1,0 +1,1 @@
+"""Latency and throughput of a running server with one client."""
