@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -77,8 +78,10 @@ class Rules:
     """The greatest ``no_repeat_ngram_size`` that a summary may ask for; each one more costs a comparison a step."""
 
     def __post_init__(self) -> None:
-        if self.repetition_penalty <= 0:
-            raise ValueError(f"repetition_penalty is greater than 0, not {self.repetition_penalty}")
+        if not 0 < self.repetition_penalty < math.inf:
+            raise ValueError(f"repetition_penalty is a number greater than 0, not {self.repetition_penalty}")
+        if self.longest_ngram < 0:
+            raise ValueError(f"longest_ngram is 0 or more, not {self.longest_ngram}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +142,8 @@ class Settings:
             raise ValueError(
                 f"no_repeat_ngram_size is 0 to {rules.longest_ngram} with these rules, not {self.no_repeat_ngram_size}"
             )
+        if not math.isfinite(self.length_penalty):
+            raise ValueError(f"length_penalty is a finite number, not {self.length_penalty}")
         if self.early_stopping not in EARLY_STOPPING:
             known = ", ".join(map(repr, EARLY_STOPPING))
             raise ValueError(f"early_stopping is one of {known}, not {self.early_stopping!r}")

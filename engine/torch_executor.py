@@ -150,6 +150,11 @@ class TorchExecutor:
         self.mask.fill_(0)
         self.mask[:, 0] = 1
         self.mask[:articles, :tokens] = mask
+        # Nor may an article have none: it is read as its first one.
+        self.mask[:, 0] |= self.mask.sum(dim=1) == 0
+        # What is masked still counts where it is no number, such as what an overflow has left.
+        for cache in (*self.caches.keys, *self.caches.values):
+            cache.zero_()
         begin(self.slots, self.rules, settings)
         self.encode()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +17,12 @@ def command_line() -> str:
 
 def write_text(path: Path, content: str) -> Path:
     """Write a UTF-8 file beside its place and rename it, so that it is either whole or as it was before."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(content, encoding="utf-8")
-    return partial.replace(path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # Two runs may write the same report.
+    try:
+        partial.write_text(content, encoding="utf-8")
+        return partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> Path:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import tempfile
 import time
 from datetime import date
 from pathlib import Path
 from typing import Final
 
 from benchmarks.common.machine import this_machine
-from benchmarks.common.server import RESULTS, ROOT
+from benchmarks.common.server import RESULTS, ROOT, BenchmarkError
 
 from .children.pool import Children
 from .plan import FULL_S, PARTS, parts_of
@@ -87,6 +88,8 @@ def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> in
     if not LEAST_S <= args.seconds <= 24 * 3600:
         parser.error(f"--seconds is at least {LEAST_S:g} and at most a day, not {args.seconds:g}")
     parts = parts_of(args.part or ())
+    out = args.out or (DRY_RUN_OUT if args.dry_run else RESULTS / "gpu")
+    check_writable(out)
     children = Children()
     if args.dry_run:
         # Small models gain nothing by threads, and lose much where other processes work on the same cores.
@@ -97,16 +100,44 @@ def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> in
         card = children.look()
     run = Run(card=card, toy=args.dry_run, parts=parts, seconds=args.seconds, method=children.method)
     facts = Facts(command=_command(args), machine=this_machine(), day=day)
-    out = args.out or (DRY_RUN_OUT if args.dry_run else RESULTS / "gpu")
     stem = out / stem_of(run, (args.part and [part.name for part in parts]) or (), day)
+    paths: list[Path] = []
     try:
-        run_parts(run, children, began_s=began_s, flush=lambda run: write(run, facts, stem, pictures=False))
+        run_parts(run, children, began_s=began_s, flush=lambda run: flush(run, facts, stem))
     finally:
-        paths = write(run, facts, stem, pictures=True)
-        tell(f"wrote {', '.join(map(str, paths))}")
+        try:
+            paths = write(run, facts, stem, pictures=True)
+            tell(f"wrote {', '.join(map(str, paths))}")
+        except OSError as error:
+            tell(f"error: the report cannot be written to {out} ({error}); what was measured stands above")
         print("\n".join(in_short(run)))
         print(json.dumps(summary(run, paths)), flush=True)
-    return 1 if run.broken else 0
+    return 1 if run.broken or not paths else 0
+
+
+def check_writable(folder: Path) -> None:
+    """Make the folder of the report, and try to write there: minutes later would be too late to learn that it fails.
+
+    Raises:
+        BenchmarkError: It cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise BenchmarkError(
+            f"the report goes into a folder that can be written to, but {folder} cannot ({error.strerror}): name "
+            "another one with --out"
+        ) from None
+
+
+def flush(run: Run, facts: Facts, stem: Path) -> None:
+    """Write the report so far; a disk that is full costs no measurement, and may have room again at the end."""
+    try:
+        write(run, facts, stem, pictures=False)
+    except OSError as error:
+        tell(f"warning: the report so far cannot be written ({error}); the run goes on")
 
 
 def _command(args: argparse.Namespace) -> str:

@@ -170,6 +170,8 @@ def _run_part(run: Run, result: PartResult, children: Children, until_s: float, 
     }
     ending = children.run(result.part, about, until_s, collect)
     result.status, result.reason, result.log = ending.status, ending.reason, ending.log
+    if result.status is Status.DONE and not result.rows and result.skipped:
+        result.status, result.reason = Status.SKIPPED, "nothing was measured"
 
 
 def _short(value: Cell) -> str:

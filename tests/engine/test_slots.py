@@ -61,6 +61,19 @@ def test_nothing_of_earlier_articles_is_seen(small: Small) -> None:
     assert torch.equal(executor.summarize(small.ids, small.mask, MIXED), wanted)
 
 
+@pytest.mark.parametrize("attention", ["efficient", "products"])
+def test_an_article_without_tokens_harms_none_after_it(small: Small, attention: str) -> None:
+    executor = small.executor(attention=attention)
+    settings = [Settings(max_length=20)] * len(LENGTHS)
+    wanted = executor.summarize(small.ids, small.mask, settings)
+    for cache in (*executor.caches.keys, *executor.caches.values):
+        cache.fill_(torch.nan)  # As an overflow would leave it.
+    empty = executor.summarize(small.ids, torch.zeros_like(small.mask), settings)
+    assert empty.max() < 200
+    assert torch.isfinite(executor.slots.best_scores).all()
+    assert torch.equal(executor.summarize(small.ids, small.mask, settings), wanted)
+
+
 def test_further_steps_change_nothing(small: Small) -> None:
     executor = small.executor(slots=6)
     wanted = executor.summarize(small.ids, small.mask, MIXED)

@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,6 +40,8 @@ class Status(StrEnum):
     """The run was interrupted."""
 
 
+WHERE: Final = signal.SIGUSR1
+"""Has a child write down where it is."""
 BROKEN: Final = (Status.FAILED, Status.DIED, Status.TIMED_OUT)
 
 
@@ -100,7 +101,7 @@ def look(sender: Connection) -> None:
         sender.send(("", reason_of(error)))
 
 
-def work(sender: Connection, part: Part, about: Mapping[str, Any], until_s: float, log: Path) -> None:
+def work(sender: Connection, part: Part, about: Mapping[str, Any], log: Path) -> None:
     """Run a part in this process; what it prints goes into a file."""
     _own_session()
     with log.open("ab", buffering=0) as sink:
@@ -108,9 +109,9 @@ def work(sender: Connection, part: Part, about: Mapping[str, Any], until_s: floa
         os.dup2(sink.fileno(), 2)
     # A search for garbage takes a quarter of a second in what the server has imported, and a part makes dozens.
     gc.freeze()
-    left_s = until_s - time.monotonic()
     faulthandler.enable(2)
-    faulthandler.dump_traceback_later(max(0.01, left_s - min(1.0, 0.2 * left_s)), file=2)
+    # Asked for before it is killed. Not `dump_traceback_later`, whose thread reads frames that change meanwhile.
+    faulthandler.register(WHERE, file=2, all_threads=False)
     try:
         part.run(Context(send=_Outlet(connection=sender), **about))
     except ModuleNotFoundError as error:
@@ -126,10 +127,10 @@ def work(sender: Connection, part: Part, about: Mapping[str, Any], until_s: floa
 def _own_session() -> None:
     """Lead a session, to be killed as one."""
     os.setsid()
-    threading.Thread(target=_follow, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _follow() -> None:
+def end_with_parent() -> None:
     """End this session when the process that runs the parts has ended, however it did: the device is free then."""
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -17,11 +17,12 @@ from typing import Any, Final
 from benchmarks.common.server import ROOT, BenchmarkError
 from benchmarks.gpu.plan import Part
 
-from .child import Ending, Message, Status, look, nothing, work
+from .child import WHERE, Ending, Message, Status, look, nothing, work
 
 PRELOAD: Final = (f"{__package__}.preload",)
 _LOOK_S: Final = 180.0
 """Maximum seconds until a child has imported PyTorch and looked for the device."""
+_WHERE_S: Final = 1.0
 _KILL_S: Final = 10.0
 _LOG_CHARACTERS: Final = 4000
 _TOLD_LINES: Final = 4
@@ -83,7 +84,7 @@ class Children:
         """
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder) / "log"
-            receiver, process = self._start(work, part, about, until_s, log)
+            receiver, process = self._start(work, part, about, log)
             began_s = time.monotonic()
             failed: list[Ending] = []
 
@@ -98,6 +99,8 @@ class Children:
                 take(until_s)
                 process.join(max(0.0, until_s - time.monotonic()))
                 late = process.exitcode is None
+                if late:
+                    _ask_where(process, log)
             finally:
                 _end(process)
             with receiver:
@@ -129,6 +132,15 @@ def _messages(receiver: Connection, sentinel: int, until_s: float) -> Iterator[M
             yield receiver.recv()
         except EOFError:
             return
+
+
+def _ask_where(process: Any, log: Path) -> None:
+    """Have a child that is late write down where it is, and give it a moment to."""
+    before, until_s = log.stat().st_size if log.exists() else 0, time.monotonic() + _WHERE_S
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, WHERE)
+    while log.exists() and log.stat().st_size == before and time.monotonic() < until_s:
+        process.join(0.02)
 
 
 def _end(process: Any) -> None:

@@ -11,6 +11,7 @@ import math
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import Any, Final
 
 import torch
 
+from benchmarks.gpu.children.child import end_with_parent
 from benchmarks.gpu.context import Context, Row, Setting, Skipped, reason_of
 from benchmarks.gpu.models import make_model, random_ids
 from benchmarks.gpu.roofline import Rates
@@ -163,6 +165,7 @@ def _work(
 ) -> None:
     """What the other process does: send a `Measured` for each batch, or words about what failed."""
     os.setsid()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     signal.alarm(math.ceil(limit_s) + 1)
     try:
         context = Context(device=device, toy=toy, deadline_s=time.monotonic() + limit_s, send=_nowhere)

@@ -98,10 +98,13 @@ def write(run: Run, facts: Facts, stem: Path, *, pictures: bool) -> list[Path]:
         return paths
     shown: dict[str, Picture] = {}
     problems = []
-    # Here, so that all before needs no matplotlib.
-    from .pictures import PICTURES, draw
-
     about = f"{run.card}, {facts.day}{', a dry run' if run.toy else ''}"
+    try:
+        # Here, so that all before needs no matplotlib.
+        from .pictures import PICTURES, draw
+    except ImportError as error:
+        write_text(page, markdown(run, facts, {}, [reason_of(error)]))
+        return paths
     for table in PICTURES:
         try:
             picture = draw(table, run.tables.get(table, ()), about, stem)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from benchmarks.gpu.children.child import Status
 from benchmarks.gpu.context import Cell
 from benchmarks.gpu.run import Run
 
@@ -51,11 +52,28 @@ HEADLINES: Final = (
 
 
 def in_short(run: Run) -> list[str]:
-    """The headlines as a table, each against its aim and its floor."""
+    """Whether the step is right, and the headlines as a table, each against its aim and its floor."""
     found = [] if run.toy else list(filter(None, (_headline(headline, run.tables) for headline in HEADLINES)))
     if not found:
-        return ["None of the figures with an aim was measured."]
-    return ["| | measured | aim | | floor ms | times the floor | how |", "|---|---:|---:|---|---:|---:|---|", *found]
+        why = "small models tell nothing of them" if run.toy else "the parts below say why"
+        return [_tokens(run), "", f"No figure with an aim was measured: {why}."]
+    head = ["| | measured | aim | | floor ms | times the floor | how |", "|---|---:|---:|---|---:|---:|---|"]
+    return [_tokens(run), "", *head, *found]
+
+
+def _tokens(run: Run) -> str:
+    """Whether the engine writes what ``transformers`` writes, in words."""
+    rows = [row for row in run.tables.get("check", ()) if row.get("passed") is not None]
+    wrong = [str(row.get("check")) for row in rows if not row["passed"]]
+    if wrong:
+        words = f"no ({'; '.join(wrong)}): times below are those of a step that is wrong"
+    elif any(result.part.name == "correctness" and result.status is not Status.DONE for result in run.results):
+        words = "not shown, since the part did not come to its end"
+    elif rows:
+        words = f"yes, in {sum(int(row.get('summaries') or 0) for row in rows)} summaries"
+    else:
+        words = "not compared in this run"
+    return f"**The step writes the tokens of `transformers` in fp32:** {words}."
 
 
 def _headline(headline: Headline, tables: Mapping[str, Sequence[Mapping[str, Cell]]]) -> str:

@@ -31,6 +31,30 @@ class Facts:
     day: date
 
 
+ABOUT: Final = {
+    "check": "Tokens of `engine` against those of `generate`; `equal tokens` is the share that is the same, without "
+    "padding. Rows that neither pass nor fail say how far 16 bits go.",
+    "pieces": "In bf16, for 4 beams of each article, as part of a CUDA graph of a dozen.",
+    "ways": "Summaries in bf16, in every way that was tried: a step among others, and whole summaries. `equal tokens` "
+    "is the share that is as in the first way of that size; roundings differ.",
+    "whole": "Whole summaries in bf16: each row was the fastest way of its size so far.",
+    "sweep": "The same for one length and number of beams, by batch.",
+    "step": "One step among others, in bf16; the floor is the mean over the steps of a summary.",
+    "encoder": "The encoder in bf16, with the keys and values of the cross attention.",
+    "kernels": "One step, by kernel, in bf16.",
+    "classifiers": "`difference` is the largest one of a probability from fp32, `agreement` the share of articles with "
+    "the same label, `prepare s` what it takes before the first answer.",
+    "training_costs": "A step takes `fixed ms`, and `sample ms` for each article; `largest error` is how far a batch "
+    "is off when it is predicted from the others, as a share. `plan options` are those of `python -m training plan`.",
+    "operators": "`ratio`: the time of ONNX Runtime over that of the native kernel. Above 1 the native one is faster.",
+}
+"""What a reader must know of a table."""
+FLOOR: Final = (
+    "Times are medians. A *floor* is the shortest time that the work could take on this card: its operations over the "
+    "rate of the matrix units, or its bytes over the bandwidth, whichever is longer, both as measured below."
+)
+
+
 def markdown(run: Run, facts: Facts, pictures: Mapping[str, Picture], problems: Sequence[str] = ()) -> str:
     """The page.
 
@@ -48,6 +72,7 @@ def markdown(run: Run, facts: Facts, pictures: Mapping[str, Picture], problems: 
         f"{run.card}; {facts.machine}; {facts.day}{f'; {known}' if known else ''}. `{facts.command}`: "
         f"{run.took_s:.0f} s of at most {run.seconds:.0f}. The weights are random: speed does not depend on them.",
     ]
+    lines += ["", FLOOR]
     if run.cut_off:
         lines += ["", "**Cut off:** the run was interrupted, and what is here is what it had until then."]
     if run.toy:
@@ -58,7 +83,7 @@ def markdown(run: Run, facts: Facts, pictures: Mapping[str, Picture], problems: 
     for result in run.results:
         lines += ["", f"## {result.part.title}"]
         for name, rows in result.tables.items():
-            lines += ["", f"### {name}", "", *table(rows)]
+            lines += ["", f"### {name}", "", *([ABOUT[name], ""] if name in ABOUT else []), *table(rows)]
             if name in pictures:
                 lines += ["", f"![{pictures[name].title}]({pictures[name].path.name})"]
         if result.skipped:

@@ -181,3 +181,27 @@ def test_the_help_names_every_part(capsys: pytest.CaptureFixture[str]):
         main(["gpu", "--help"])
     listed = capsys.readouterr().out
     assert all(part.name in listed and part.title in listed for part in PARTS)
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "file").write_text("a report of somebody else")
+    assert main(["gpu", "--dry-run", "--out", str(tmp_path / "file")]) == 1
+    told = capsys.readouterr().err
+    assert "cannot (File exists): name another one with --out" in told
+    assert "==>" not in told
+
+
+def test_a_full_disk_costs_no_measurement(
+    dry: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(command, "write", full)
+    assert dry("fine", "fine") == 1
+    told = capsys.readouterr()
+    assert told.err.count("the run goes on") == 2
+    assert "cannot be written" in told.err
+    assert [part["status"] for part in json.loads(told.out.splitlines()[-1])["parts"]] == ["done", "done"]

@@ -110,7 +110,7 @@ def test_the_document_has_everything(tmp_path: Path):
 
 def test_the_opening_holds_the_best_figures_against_their_aims():
     lines = in_short(whole_run())
-    step, whole, rate = lines[2:]
+    step, whole, rate = lines[4:]
     assert "| 0.45 | 0.5 | met | 0.2 | 2.25 | graph |" in step
     assert "| 1 | 35 | met |" in whole
     assert "| 226 | 300 | **missed** |" in rate
@@ -120,8 +120,8 @@ def test_the_opening_holds_the_best_figures_against_their_aims():
 def test_a_figure_of_other_work_is_no_headline():
     rows = [row("step", batch=1, beams=1, step_ms=0.1), row("step", batch=8, beams=4, step_ms=0.1)]
     rows += [row("whole", batch=1, beams=4, tokens_in=512, tokens_out=142, ms=10.0)]
-    assert in_short(run_of(*rows)) == ["None of the figures with an aim was measured."]
-    assert in_short(run_of(row("step", batch=1, beams=4, step_ms=0.1), toy=True)) == in_short(run_of())
+    assert in_short(run_of(*rows))[2:] == ["No figure with an aim was measured: the parts below say why."]
+    assert "small models" in in_short(run_of(row("step", batch=1, beams=4, step_ms=0.1), toy=True))[2]
 
 
 def test_a_table_has_all_columns_and_readable_numbers():
@@ -169,3 +169,16 @@ def test_a_picture_that_fails_takes_nothing_with_it(tmp_path: Path, monkeypatch:
     page, document = write(whole_run(), FACTS, tmp_path / "run", pictures=True)
     assert "sweep: ZeroDivisionError: no sweep" in page.read_text(encoding="utf-8")
     assert json.loads(document.read_text(encoding="utf-8"))["parts"]
+
+
+@pytest.mark.parametrize(
+    ("passed", "words"),
+    [
+        ([True, True, None], "yes, in 8 summaries"),
+        ([True, False], "no (the check 1): times below are those of a step that is wrong"),
+        ([], "not compared in this run"),
+    ],
+)
+def test_the_opening_says_first_whether_the_step_is_right(passed: list[bool | None], words: str):
+    rows = [row("check", check=f"the check {i}", summaries=4, passed=one) for i, one in enumerate(passed)]
+    assert in_short(run_of(*rows))[0] == f"**The step writes the tokens of `transformers` in fp32:** {words}."
