@@ -1,21 +1,25 @@
-"""``python -m serving``: Triton on this machine, with one command."""
+"""``python -m serving``: Triton and the door before it on this machine, with one command."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import secrets
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from .arguments import ServerOptions
 from .assembly import prepare
 from .errors import ServingError, StartError
-from .launcher import ServerOptions, TritonServer, write_ready_file
 from .runtime import CACHE, ROOT
+from .supervisor.assembling import Plan, assemble_supervisor, has_door
+from .supervisor.supervisor import Supervisor
 
 EPILOG = """\
 examples:
@@ -30,8 +34,11 @@ The first start makes a virtual environment for Triton in .cache/triton (about 3
 Model repository, shared memory, trace and logging APIs answer only requests that carry the header infolens-admin-key:
 its value is a new one at each start (in the ready file), or the environment variable INFOLENS_ADMIN_KEY.
 
-exit codes: 0 ended by Ctrl-C or SIGTERM, 1 could not start or serve, 2 wrong usage, 130 broken off during the
-set-up; when Triton ends by itself, its own exit code
+Triton, a model's process or the door that ends or hangs is started again; what happens is told here and, as JSON, in
+.cache/logs/supervisor-PORT.jsonl. A model that cannot be loaded is named, and the others are served.
+
+exit codes: 0 ended by Ctrl-C or SIGTERM, 1 could not start, or something ends again and again, 2 wrong usage,
+130 broken off during the set-up
 """
 
 
@@ -42,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # SIGTERM ends the launcher as Ctrl-C does: through the same `finally` blocks.
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
+    door = not args.no_door and (args.door_command is not None or has_door())
     options = ServerOptions(
         repository=args.repository,
         config_name=args.config_name,
@@ -57,13 +65,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         operators=not args.no_operators,
         response_cache_bytes=args.response_cache_mb * 1_000_000,
         trace_url=args.trace_url,
+        serve_what_loads=True,
+    )
+    plan = Plan(
+        server=options,
+        door=door,
+        door_command=None if args.door_command is None else tuple(shlex.split(args.door_command)),
+        direct_grpc_port=args.direct_grpc,
+        triton_http_port=args.triton_http_port,
+        expose_internal=args.expose_internal,
+        ready_file=args.ready_file,
     )
     try:
         if args.set_up_only:
             runtime, _ = prepare(options.cache, operators=options.operators)
             print(f"Triton's runtime environment is {runtime.folder}", file=sys.stderr)
             return 0
-        return _serve(options, args.ready_file)
+        return _serve(assemble_supervisor(plan))
     except (ServingError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -71,47 +89,51 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _serve(options: ServerOptions, ready_file: Path | None) -> int:
-    server = TritonServer(options)
+def _serve(supervisor: Supervisor) -> int:
+    server = supervisor.server
     try:
         try:
-            server.start()
+            supervisor.start()
         except StartError:
-            print("\n".join(["the end of Triton's log:", *server.last_lines()]), file=sys.stderr)
+            with contextlib.suppress(OSError, AttributeError):  # it ended before there was a log
+                print("\n".join(["the end of Triton's log:", *server.last_lines()]), file=sys.stderr)
             raise
-        if ready_file is not None:
-            write_ready_file(ready_file, server)
-        print(_welcome(server), file=sys.stderr, flush=True)
-        code = server.wait()
-        print(f"error: Triton ended with exit code {code} (log: {server.log_file})", file=sys.stderr)
-        return code if code > 0 else 1
+        print(_welcome(supervisor), file=sys.stderr, flush=True)
+        # From here on a signal ends the watch, and nothing that the supervisor is just doing.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: supervisor.end())
+        supervisor.watch()
+        print("stopping (requests in flight may finish)", file=sys.stderr)
     except KeyboardInterrupt:
-        # From here on a signal must not break off what ends the server.
+        print("stopping", file=sys.stderr)
+    finally:
+        # Nor must one break off what ends the server.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        print("stopping Triton (requests in flight may finish)", file=sys.stderr)
-        return 0
-    finally:
-        server.stop()
-        if ready_file is not None:
-            ready_file.unlink(missing_ok=True)
+        supervisor.stop()
+    return 0
 
 
-def _welcome(server: TritonServer) -> str:
-    option = (
-        "" if server.options.http_port == 8000 and server.options.grpc_port == 8001 else f" --server {server.grpc_url}"
-    )
+def _welcome(supervisor: Supervisor) -> str:
+    server, urls = supervisor.server, supervisor.urls
+    if urls is None:
+        raise RuntimeError("the server was not started")
+    standard = server.options.host == "127.0.0.1" and urls.grpc.endswith(":8001")
+    option = "" if standard else f" --server {urls.grpc}"
     body = '{"inputs": [{"name": "text", "shape": [1, 1], "datatype": "BYTES", "data": ["..."]}]}'
+    ready = [name for name, reason in supervisor.state().models.items() if not reason]
+    behind = "" if supervisor.door is None else f" (Triton itself: {server.grpc_url})"
     return "\n".join(
         [
-            f"Triton is ready with {len(server.models)} models: {', '.join(server.models)}",
-            f"  HTTP     {server.http_url}",
-            f"  gRPC     {server.grpc_url}",
-            f"  metrics  {server.metrics_url}",
+            f"Triton is ready with {len(ready)} models: {', '.join(ready)}",
+            f"  HTTP     {urls.http}",
+            f"  gRPC     {urls.grpc}{behind}",
+            f"  metrics  {urls.metrics}",
             f"  log      {server.log_file}",
+            f"  state    {supervisor.state_file}",
             "try it from another shell:",
             f"  .venv/bin/infolens analyze{option} tests/articles/sports.txt",
-            f"  curl -s {server.http_url}/v2/models/info_lens/infer -d '{body}'",
+            f"  curl -s {urls.http}/v2/models/info_lens/infer -d '{body}'",
             "Ctrl-C stops it",
         ]
     )
@@ -171,5 +193,24 @@ def _parser() -> argparse.ArgumentParser:
         "such as http://localhost:4318/v1/traces; info_lens then answers one request after the other",
     )
     add("--verbose", action="store_true", help="Triton's log tells every request")
+    add(
+        "--direct-grpc",
+        type=_port,
+        metavar="PORT",
+        help="let trusted machines reach Triton's gRPC here, past the door and all that it refuses (0: a free port)",
+    )
+    add(
+        "--triton-http-port",
+        type=_port,
+        metavar="PORT",
+        help="switch Triton's own HTTP endpoint on, on 127.0.0.1 alone; no request from outside may ever reach it",
+    )
+    add("--expose-internal", action="store_true", help="the door answers for the steps of the public models too")
+    add(
+        "--no-door",
+        action="store_true",
+        help="for tests and trusted users: Triton's own endpoints on these ports, and no door before them",
+    )
+    add("--door-command", metavar="WORDS", help=argparse.SUPPRESS)
     add("--set-up-only", action="store_true", help="make the runtime environment and leave")
     return parser

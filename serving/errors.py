@@ -4,7 +4,9 @@ ServingError
 ├── RuntimeSetupError   the runtime environment cannot be made here
 ├── RepositoryError     the model repository lacks something
 ├── PortError           a port is taken
-└── StartError          Triton ended, or did not become ready
+├── StartError          Triton ended, or did not become ready
+├── DoorError           the door ended, or did not listen
+└── CrashLoopError      Triton ends again and again
 """
 
 from __future__ import annotations
@@ -28,3 +30,11 @@ class PortError(ServingError):
 
 class StartError(ServingError):
     """Triton ended while it started, or was not ready in time."""
+
+
+class DoorError(ServingError):
+    """The door ended while it started, did not listen in time, or ends again and again."""
+
+
+class CrashLoopError(ServingError):
+    """Triton ends again and again, and starting it once more would not help."""

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.common.server import Started, started_server
 from infolens.contract import CONTRACTS, Task, register_classifier
 from infolens.types import ANSWER_TYPES, Labelled
-from serving.launcher import ServerOptions, TritonServer
 from serving.runtime import ROOT
 
 REPOSITORY = ROOT / "model_repository"
@@ -91,12 +91,11 @@ def sentiment() -> Iterator[Task]:
 
 
 @pytest.fixture(scope="session")
-def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     """The server of ``model_repository``: ``triton.http_url``, ``triton.grpc_url``, ``triton.metrics_url``."""
     missing = [name for name in ONNX_MODELS if not list(REPOSITORY.glob(f"{name}/*/model.onnx"))]
     if missing:
         pytest.skip(f"model_repository has no exported model for {', '.join(missing)}")
     log_file: Path = tmp_path_factory.mktemp("triton") / "triton.log"
-    options = ServerOptions(http_port=0, grpc_port=0, metrics_port=0, log_file=log_file)
-    with TritonServer(options) as server:
+    with started_server(["--log-file", str(log_file)]) as server:
         yield server

@@ -29,6 +29,9 @@ class Started:
     """Such as ``grpc://127.0.0.1:8001``."""
     http_url: str
     metrics_url: str
+    """Triton's own, which tell of every model."""
+    triton_grpc_url: str
+    """Triton behind the door, which tells of every model too."""
     pid: int
     """Process of the launcher; the server and its models are its children."""
     start_s: float
@@ -80,7 +83,8 @@ def started_server(options: Sequence[str] = (), *, timeout_s: float = 300.0) -> 
                 yield Started(
                     grpc_url=urls["grpc_url"],
                     http_url=urls["http_url"],
-                    metrics_url=urls["metrics_url"],
+                    metrics_url=urls["triton_metrics_url"],
+                    triton_grpc_url=urls["triton_grpc_url"],
                     pid=process.pid,
                     start_s=start_s,
                 )

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from tritonclient import grpc
 
+from benchmarks.common.server import Started
 from infolens import Article, AsyncClient, Client, InfoLensError, Labelled, Report, SummaryOptions, Task
 from infolens.contract import CATEGORIES, VERACITIES
-from serving.launcher import TritonServer
 
 pytestmark = pytest.mark.server
 
@@ -40,14 +40,14 @@ def check(report: Report) -> None:
 
 
 @pytest.fixture(params=["grpc", "http"])
-def client(request: pytest.FixtureRequest, triton: TritonServer) -> Any:
+def client(request: pytest.FixtureRequest, triton: Started) -> Any:
     with Client(triton.grpc_url if request.param == "grpc" else triton.http_url) as client:
         yield client
 
 
-def requests(triton: TritonServer, model: str) -> int:
+def requests(triton: Started, model: str) -> int:
     """How many requests a model has answered."""
-    with grpc.InferenceServerClient(triton.grpc_url.removeprefix("grpc://")) as client:
+    with grpc.InferenceServerClient(triton.triton_grpc_url.removeprefix("grpc://")) as client:
         stats = client.get_inference_statistics(model).model_stats[0]
     return int(stats.inference_stats.success.count)
 
@@ -81,7 +81,7 @@ def test_each_task_alone_agrees_with_all_at_once(client: Client) -> None:
     assert client.verify(article).probability == pytest.approx(report.veracity.probability, abs=0.02)
 
 
-def test_several_tasks_are_one_request_that_asks_no_other_model(client: Client, triton: TritonServer) -> None:
+def test_several_tasks_are_one_request_that_asks_no_other_model(client: Client, triton: Started) -> None:
     article = read("politics")
     whole = client.analyze(article)
     before = {model: requests(triton, model) for model in ("info_lens", "classify", "verify", "summarize")}
@@ -104,7 +104,7 @@ def words(text: str) -> list[str]:
     return [word for raw in text.split() if (word := raw.strip(".,;:!?\"'“”()").lower())]
 
 
-def test_the_summary_says_what_its_own_article_says(triton: TritonServer) -> None:
+def test_the_summary_says_what_its_own_article_says(triton: Started) -> None:
     """Its words stand in the article in this order, two by two, and not in any other article."""
     articles = {path.stem: read(path.stem) for path in sorted(ARTICLES.glob("*.txt"))}
     pairs = {name: {*itertools.pairwise(words(f"{one.title} {one.text}"))} for name, one in articles.items()}
@@ -119,7 +119,7 @@ def test_the_summary_says_what_its_own_article_says(triton: TritonServer) -> Non
         assert max(shares.values()) <= 0.5, name
 
 
-def test_most_articles_get_their_category(triton: TritonServer) -> None:
+def test_most_articles_get_their_category(triton: Started) -> None:
     with Client(triton.grpc_url) as client:
         right = [
             client.classify(read(label.lower().replace(" & ", "_and_").replace(" ", "_"))).label == label
@@ -128,7 +128,7 @@ def test_most_articles_get_their_category(triton: TritonServer) -> None:
     assert sum(right) >= 0.7 * len(right)
 
 
-async def test_the_async_client_gives_the_same_answers(triton: TritonServer) -> None:
+async def test_the_async_client_gives_the_same_answers(triton: Started) -> None:
     article = read("travel")
     with Client(triton.grpc_url) as blocking:
         expected = blocking.analyze(article)
@@ -137,7 +137,7 @@ async def test_the_async_client_gives_the_same_answers(triton: TritonServer) -> 
             assert same(await client.analyze(article), expected)
 
 
-def test_curl_needs_no_sdk(triton: TritonServer) -> None:
+def test_curl_needs_no_sdk(triton: Started) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     body = {
@@ -167,14 +167,14 @@ def run_cli(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]
     return subprocess.run([INFOLENS, *arguments], input=text, capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_the_cli_prints_three_answers(triton: TritonServer) -> None:
+def test_the_cli_prints_three_answers(triton: Started) -> None:
     result = run_cli("analyze", str(ARTICLES / "sports.txt"), "--server", triton.grpc_url)
     assert result.returncode == 0, result.stderr
     assert "Sports" in result.stdout
     assert "%" in result.stdout
 
 
-def test_the_cli_speaks_json_lines_and_goes_on_after_a_bad_file(triton: TritonServer, tmp_path: Path) -> None:
+def test_the_cli_speaks_json_lines_and_goes_on_after_a_bad_file(triton: Started, tmp_path: Path) -> None:
     bad = tmp_path / "bad.txt"
     bad.write_bytes(b"\xff\xfe not UTF-8")
     files = [str(ARTICLES / "sports.txt"), str(bad), str(ARTICLES / "travel.txt")]
@@ -187,7 +187,7 @@ def test_the_cli_speaks_json_lines_and_goes_on_after_a_bad_file(triton: TritonSe
     assert set(lines[0]["veracity"]["probabilities"]) == set(VERACITIES)
 
 
-def test_the_cli_shows_a_ready_server(triton: TritonServer) -> None:
+def test_the_cli_shows_a_ready_server(triton: Started) -> None:
     result = run_cli("status", "--server", triton.grpc_url)
     assert result.returncode == 0, result.stderr
     assert "info_lens" in result.stdout

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from tritonclient import grpc
 
+from benchmarks.common.server import Started
 from infolens import Article, Client, Report, SummaryOptions
 from infolens.contract import CONTRACTS, INFO_LENS, MAX_ARTICLE_BYTES, Task
-from serving.launcher import TritonServer
 
 pytestmark = pytest.mark.server
 
@@ -26,9 +26,9 @@ ARTICLES = [
 ]
 
 
-def counts(triton: TritonServer, model: str) -> tuple[int, int]:
+def counts(triton: Started, model: str) -> tuple[int, int]:
     """How many requests a model has answered, and in how many executions."""
-    with grpc.InferenceServerClient(triton.grpc_url.removeprefix("grpc://")) as client:
+    with grpc.InferenceServerClient(triton.triton_grpc_url.removeprefix("grpc://")) as client:
         stats = client.get_inference_statistics(model).model_stats[0]
     return stats.inference_count, stats.execution_count
 
@@ -40,7 +40,7 @@ def answers(report: Report) -> tuple[str, str, str]:
     return report.summary.text, report.category.label, report.veracity.label
 
 
-def test_requests_meet_in_batches(triton: TritonServer) -> None:
+def test_requests_meet_in_batches(triton: Started) -> None:
     # Summaries do not: a core computes two of them no faster together than one after the other.
     tasks = [task for task in CONTRACTS if task is not Task.SUMMARY]
     models = [CONTRACTS[task].model for task in tasks]
@@ -54,7 +54,7 @@ def test_requests_meet_in_batches(triton: TritonServer) -> None:
         assert executions < inferences, f"{model} never batched"
 
 
-def test_an_answer_is_the_same_alone_and_in_a_batch(triton: TritonServer) -> None:
+def test_an_answer_is_the_same_alone_and_in_a_batch(triton: Started) -> None:
     with Client(triton.grpc_url) as client:
         alone = [answers(client.analyze(article)) for article in ARTICLES]
         together = list(client.analyze_many(ARTICLES * 2, in_flight=32))
@@ -64,7 +64,7 @@ def test_an_answer_is_the_same_alone_and_in_a_batch(triton: TritonServer) -> Non
     assert not differing
 
 
-def test_requests_with_different_settings_do_not_mix(triton: TritonServer) -> None:
+def test_requests_with_different_settings_do_not_mix(triton: Started) -> None:
     choices = [
         SummaryOptions(max_length=16),
         SummaryOptions(num_beams=1),
@@ -82,7 +82,7 @@ def test_requests_with_different_settings_do_not_mix(triton: TritonServer) -> No
     assert texts == [alone[i % len(choices)] for i in range(24)]
 
 
-def post(triton: TritonServer, text: bytes, headers: dict[str, str] | None = None) -> tuple[int, str]:
+def post(triton: Started, text: bytes, headers: dict[str, str] | None = None) -> tuple[int, str]:
     """Send a raw body to the model of all tasks; the status and the answer."""
     request = urllib.request.Request(f"{triton.http_url}/v2/models/{INFO_LENS}/infer", text, headers or {})
     try:
@@ -92,7 +92,7 @@ def post(triton: TritonServer, text: bytes, headers: dict[str, str] | None = Non
         return error.code, error.read().decode()
 
 
-def send_bytes(triton: TritonServer, text: bytes) -> tuple[int, str]:
+def send_bytes(triton: Started, text: bytes) -> tuple[int, str]:
     """Send text as bytes, whatever they are, by Triton's binary extension."""
     blob = len(text).to_bytes(4, "little") + text
     tensor = {"name": "text", "shape": [1, 1], "datatype": "BYTES", "parameters": {"binary_data_size": len(blob)}}
@@ -116,7 +116,7 @@ def send_bytes(triton: TritonServer, text: bytes) -> tuple[int, str]:
     ],
     ids=["empty", "blank", "nul only", "latin-1", "binary", "1 MB"],
 )
-def test_input_that_is_no_article_gets_a_clear_error(triton: TritonServer, text: bytes, message: str) -> None:
+def test_input_that_is_no_article_gets_a_clear_error(triton: Started, text: bytes, message: str) -> None:
     status, answer = send_bytes(triton, text)
     assert status == 400
     assert message.lower() in answer.lower().replace(",", "")
@@ -136,14 +136,14 @@ def test_input_that_is_no_article_gets_a_clear_error(triton: TritonServer, text:
     ],
     ids=["NUL", "scripts", "special tokens", "one endless word", "one word"],
 )
-def test_odd_input_gets_a_sound_answer(triton: TritonServer, text: bytes) -> None:
+def test_odd_input_gets_a_sound_answer(triton: Started, text: bytes) -> None:
     status, answer = send_bytes(triton, text)
     assert status == 200, answer
     outputs = {output["name"] for output in json.loads(answer)["outputs"]}
     assert {"summary", "category", "veracity"} <= outputs
 
 
-def test_a_long_article_says_how_much_was_not_read(triton: TritonServer) -> None:
+def test_a_long_article_says_how_much_was_not_read(triton: Started) -> None:
     with Client(triton.grpc_url) as client:
         report = client.analyze(Article(text=ARTICLES[0].text * 6))
     assert report.truncated
@@ -151,7 +151,7 @@ def test_a_long_article_says_how_much_was_not_read(triton: TritonServer) -> None
         assert 0 < reading.truncated_tokens < reading.tokens
 
 
-def test_settings_out_of_range_are_refused_by_name(triton: TritonServer) -> None:
+def test_settings_out_of_range_are_refused_by_name(triton: Started) -> None:
     body = {
         "inputs": [
             {"name": "text", "shape": [1, 1], "datatype": "BYTES", "data": ["Some words of an article."]},

@@ -11,8 +11,8 @@ import pytest
 from tritonclient import grpc
 from tritonclient.utils import InferenceServerException
 
+from benchmarks.common.server import Started
 from infolens import Client, RequestTimeoutError, ServerOverloadedError
-from serving.launcher import TritonServer
 
 pytestmark = pytest.mark.server
 
@@ -59,9 +59,9 @@ def busy(client: grpc.InferenceServerClient) -> Iterator[list[Future[grpc.InferR
             one.result()
 
 
-def test_a_request_whose_time_is_up_never_reaches_the_model(triton: TritonServer) -> None:
+def test_a_request_whose_time_is_up_never_reaches_the_model(triton: Started) -> None:
     with (
-        grpc.InferenceServerClient(triton.grpc_url.removeprefix("grpc://")) as plain,
+        grpc.InferenceServerClient(triton.triton_grpc_url.removeprefix("grpc://")) as plain,
         Client(triton.grpc_url) as client,
     ):
         before = articles(plain)

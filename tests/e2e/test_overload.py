@@ -8,12 +8,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.common.articles import Articles
-from benchmarks.common.server import Target
+from benchmarks.common.server import Started, Target
 from benchmarks.common.wire import RequestOutcome
 from benchmarks.load.overload.overload import OverloadConfig, measure_overload
 from infolens import Client
 from infolens.contract import CONTRACTS, Task
-from serving.launcher import TritonServer
 
 pytestmark = pytest.mark.server
 
@@ -30,7 +29,7 @@ def waiting(metrics_url: str) -> dict[str, float]:
     return {sample.labels["model"]: sample.value for sample in samples if sample.name == PENDING}
 
 
-def test_an_overloaded_server_loses_nothing_and_is_then_as_before(triton: TritonServer) -> None:
+def test_an_overloaded_server_loses_nothing_and_is_then_as_before(triton: Started) -> None:
     target = Target(grpc_url=triton.grpc_url, metrics_url=triton.metrics_url, pid=triton.pid)
     found = measure_overload(target, Articles(), CONFIG)
 

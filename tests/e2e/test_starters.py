@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.common.server import Started
 from infolens import Article, Client
 from infolens.contract import CATEGORIES, VERACITIES
-from serving.launcher import TritonServer
 
 pytestmark = pytest.mark.server
 
@@ -28,7 +28,7 @@ def test_every_article_has_its_answers() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(KNOWN))
-def test_the_starters_answer_as_they_did(triton: TritonServer, name: str) -> None:
+def test_the_starters_answer_as_they_did(triton: Started, name: str) -> None:
     title, _, text = (ARTICLES / f"{name}.txt").read_text(encoding="utf-8").partition("\n\n")
     with Client(triton.grpc_url) as client:
         report = client.analyze(Article(title=title, text=text))
@@ -42,7 +42,7 @@ def test_the_starters_answer_as_they_did(triton: TritonServer, name: str) -> Non
     assert {task.value: reading.tokens for task, reading in report.readings.items()} == known["tokens"]
 
 
-def test_a_server_tells_its_models_and_labels(triton: TritonServer) -> None:
+def test_a_server_tells_its_models_and_labels(triton: Started) -> None:
     for url in (triton.grpc_url, triton.http_url):
         with Client(url) as client:
             status = client.status()

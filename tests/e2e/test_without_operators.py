@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.common.server import Started
 from infolens import Article, Client
 from serving.launcher import ServerOptions, TritonServer
 from serving.runtime import ROOT
@@ -24,7 +25,7 @@ def report(url: str, name: str) -> tuple[str, str, str, float]:
 
 
 @pytest.mark.server
-def test_the_answers_are_the_same(triton: TritonServer, tmp_path: Path) -> None:
+def test_the_answers_are_the_same(triton: Started, tmp_path: Path) -> None:
     options = ServerOptions(http_port=0, grpc_port=0, metrics_port=0, log_file=tmp_path / "triton.log", operators=False)
     with TritonServer(options) as standard:
         for name in ARTICLES:

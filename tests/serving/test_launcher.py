@@ -17,14 +17,17 @@ from typing import Any
 
 import pytest
 
-from serving.errors import PortError, RepositoryError, StartError
+from serving.arguments import arguments, resolve
+from serving.errors import PortError, RepositoryError, RuntimeSetupError, ServingError, StartError
 from serving.launcher import ServerOptions, TritonServer, pick_ports
+from serving.processes import SHARED_MEMORY, stubs_of
 from serving.repository import check_repository
 from serving.runtime import ROOT
 from serving.triton_log import failure_reason
 from tests.serving.conftest import free_ports
 from tests.serving.graphs import write_vote
 from tests.serving.stand_in import BATCHING, tensor, write_model
+from tests.serving.supervisor.running import is_free
 
 DEADLINE_S = 120
 FREE_PORTS = ("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
@@ -50,6 +53,8 @@ def launched(repository: Path, folder: Path, *more: str) -> Iterator[tuple[subpr
     """``python -m serving`` as a user starts it, ready."""
     ready = folder / "ready.json"
     words = ["--repository", str(repository), "--ready-file", str(ready), "--log-file", str(folder / "log"), *more]
+    # Other tests see to the door; these are about the processes behind it.
+    words.append("--no-door")
     launcher = subprocess.Popen(
         [sys.executable, "-m", "serving", *FREE_PORTS, *words],
         cwd=ROOT,
@@ -102,23 +107,37 @@ def test_signal_ends_everything(tmp_path: Path, number: signal.Signals) -> None:
 
 
 @pytest.mark.server
-def test_a_killed_launcher_leaves_no_server(tmp_path: Path) -> None:
+def test_a_killed_launcher_leaves_nothing(tmp_path: Path) -> None:
+    """Not even a model's process that is stopped, or its shared memory; whoever starts it again finds its ports."""
     one_model(tmp_path / "models")
     with launched(tmp_path / "models", tmp_path) as (launcher, ready):
+        stub = stubs_of(ready["server_pid"])[0]
+        assert (SHARED_MEMORY / stub.region).exists()
+        os.kill(stub.pid, signal.SIGSTOP)
         launcher.kill()
         launcher.wait()
         until(lambda: not group(ready["server_pid"]))
+        until(lambda: not (SHARED_MEMORY / stub.region).exists())
+        until(lambda: all(is_free(ready[kind]) for kind in ("http_url", "grpc_url", "metrics_url")))
 
 
 @pytest.mark.server
-def test_a_killed_server_ends_the_launcher_with_an_error(tmp_path: Path) -> None:
+def test_a_killed_server_is_started_again(tmp_path: Path) -> None:
     one_model(tmp_path / "models")
     with launched(tmp_path / "models", tmp_path) as (launcher, ready):
         os.kill(ready["server_pid"], signal.SIGKILL)
-        output = launcher.communicate(timeout=DEADLINE_S)[1]
-        assert launcher.returncode == 1
-        assert "error: Triton ended with exit code -9" in output
+        until(lambda: json.loads((tmp_path / "ready.json").read_text())["server_pid"] != ready["server_pid"])
+        now = json.loads((tmp_path / "ready.json").read_text())
+        assert json.loads(Path(now["state_file"]).read_text())["ready"]
+        assert now["grpc_url"] == ready["grpc_url"]
         assert group(ready["server_pid"]) == []
+        launcher.send_signal(signal.SIGTERM)
+        output = launcher.communicate(timeout=DEADLINE_S)[1]
+        assert launcher.returncode == 0, output
+        assert "Triton ended with exit code -9" in output
+        assert "Triton serves again" in output
+        assert group(now["server_pid"]) == []
+        assert not Path(now["state_file"]).parent.exists()
 
 
 @pytest.mark.server
@@ -169,6 +188,33 @@ def test_wrong_configuration_is_told(tmp_path: Path, old: str, new: str, message
     config.write_text(config.read_text().replace(old, new))
     with pytest.raises(StartError, match=message):
         TritonServer(free_ports(tmp_path / "models", tmp_path / "log")).start()
+
+
+@pytest.mark.parametrize("kind", ["repository", "cache"])
+def test_a_path_with_a_space_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    """Triton's Python backend takes the words of a path apart, and then waits for a process that never comes."""
+    one_model(tmp_path / "models")
+    one_model(tmp_path / "my models")
+    places = {"repository": tmp_path / "models", "cache": tmp_path / "cache", kind: tmp_path / "my models"}
+    with pytest.raises((RepositoryError, RuntimeSetupError), match=rf"{kind} has a space in it .*my models"):
+        TritonServer(ServerOptions(http_port=0, grpc_port=0, metrics_port=0, **places)).start()
+
+
+def test_a_host_is_an_address_or_a_name_that_has_one() -> None:
+    assert resolve("127.0.0.1") == resolve("localhost") == "127.0.0.1"
+    assert resolve("0.0.0.0") == "0.0.0.0"
+    with pytest.raises(ServingError, match=r"--host no\.such\.host\.invalid is no address .*0\.0\.0\.0"):
+        pick_ports(ServerOptions(host="no.such.host.invalid", http_port=0, grpc_port=0, metrics_port=0))
+
+
+def test_tritons_http_is_off_unless_it_is_given_a_port() -> None:
+    options = ServerOptions(http_port=None, grpc_port=0, metrics_port=0)
+    ports = pick_ports(options)
+    assert set(ports) == {"grpc", "metrics"}
+    words = arguments(options, ports, Path("backends"), Path("caches"))
+    assert "--allow-http=false" in words
+    assert "--trace-config=rate=0" in words
+    assert not [word for word in words if word.startswith("--http")]
 
 
 def test_taken_port_is_named_with_the_way_out() -> None:

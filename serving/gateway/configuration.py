@@ -1,0 +1,135 @@
+"""What the door is told at its start: one JSON document, written by whoever starts it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, get_type_hints
+
+
+class ConfigurationError(Exception):
+    """The door cannot use its configuration; the message says why and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayLimits:
+    """What the door takes; whatever is beyond a limit is refused."""
+
+    max_body_bytes: int = 4 * 2**20
+    """The body of one request, in HTTP as in gRPC."""
+    max_inputs: int = 16
+    max_outputs: int = 64
+    max_parameters: int = 64
+    """Parameters of one request, its tensors' among them."""
+    max_header_bytes: int = 16 * 2**10
+    """All headers of one request together (gRPC calls them metadata)."""
+    max_headers: int = 100
+    min_body_bytes_per_s: int = 1024
+    """A body that comes more slowly is given up once `min_body_time_s` are over."""
+    min_body_time_s: float = 10.0
+    """How long any body may take."""
+    max_body_time_s: float = 60.0
+    """How long no body may take."""
+    max_json_depth: int = 20
+    max_waiting: int = 256
+    """Requests that wait at the same time, however soon their turn is; a model configuration can say less."""
+    max_streams: int = 1024
+    """Calls that one gRPC connection may have open."""
+    max_calls: int = 4096
+    """gRPC calls that all connections together may have open."""
+    exit_timeout_s: float = 10.0
+    """How long requests in flight may take when the door is told to end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayOptions:
+    """How to run the door."""
+
+    host: str = "127.0.0.1"
+    http_port: int = 8000
+    """0 picks a free port, here and below; ``door.json`` says which."""
+    grpc_port: int = 8001
+    metrics_port: int = 8002
+    triton_grpc: str
+    """Where Triton's gRPC listens, such as ``127.0.0.1:43211``."""
+    triton_metrics: str
+    """Where Triton's metrics are, such as ``http://127.0.0.1:43212/metrics``."""
+    state_file: Path
+    """The supervisor's verdict; ``door.json`` is written beside it."""
+    repository: Path
+    config_name: str | None = None
+    """Models are configured by ``<model>/configs/<config_name>.pbtxt`` where they have it."""
+    expose_internal: bool = False
+    """Whether the steps of the public models can be asked too."""
+    admin_header: str = "infolens-admin-key"
+    """The header that opens the management APIs (in gRPC metadata: ``triton-grpc-protocol-`` before it)."""
+    admin_key: str = field(default="", repr=False)
+    """Its value; empty keeps the management APIs closed to everybody."""
+    log_requests: bool = True
+    """Whether the log has a line for each inference, or only for those that were not answered."""
+    limits: GatewayLimits = field(default_factory=GatewayLimits)
+
+    @property
+    def door_file(self) -> Path:
+        """Where the door says on which ports it listens."""
+        return self.state_file.parent / "door.json"
+
+
+# What JSON has for each type of a field; a boolean is no number here.
+_KINDS: Final[Mapping[Any, tuple[type, ...]]] = {
+    str: (str,),
+    Path: (str,),
+    bool: (bool,),
+    int: (int,),
+    float: (int, float),
+    str | None: (str, type(None)),
+}
+
+
+def read_options(path: Path) -> GatewayOptions:
+    """Read the configuration of the door.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or a setting is missing, unknown or of a wrong kind.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"the door's configuration {path} cannot be read: {error}") from None
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"the door's configuration {path} is a JSON object, not {type(document).__name__}")
+    limits = document.pop("limits", {})
+    if not isinstance(limits, dict):
+        raise ConfigurationError(f"limits in {path} is a JSON object, not {json.dumps(limits)}")
+    values = _checked(GatewayOptions, document, path)
+    for name, port in values.items():
+        if name.endswith("_port") and not 0 <= port <= 65535:
+            raise ConfigurationError(f"{name} in {path} lies between 0 and 65535, not {port}")
+    checked_limits = _checked(GatewayLimits, limits, path)
+    for name, value in checked_limits.items():
+        if value <= 0:
+            raise ConfigurationError(f"limits.{name} in {path} is above 0, not {value}")
+    return GatewayOptions(**values, limits=GatewayLimits(**checked_limits))
+
+
+def _checked(kind: type, document: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The fields of a dataclass from a JSON object."""
+    hints = get_type_hints(kind)
+    fields = {one.name: one for one in dataclasses.fields(kind) if one.name != "limits"}
+    if unknown := sorted(document.keys() - fields.keys()):
+        raise ConfigurationError(f"{path} has settings that the door does not know: {unknown}; it knows {list(fields)}")
+    missing_values = (dataclasses.MISSING, dataclasses.MISSING)
+    needed = [name for name, one in fields.items() if (one.default, one.default_factory) == missing_values]
+    if missing := [name for name in needed if name not in document]:
+        raise ConfigurationError(f"{path} lacks the settings {missing}")
+    values: dict[str, Any] = {}
+    for name, value in document.items():
+        allowed = _KINDS[hints[name]]
+        if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+            names = " or ".join(one.__name__ for one in allowed)
+            raise ConfigurationError(f"{name} in {path} is of the type {names}, not {json.dumps(value)}")
+        values[name] = hints[name](value) if hints[name] is Path else value
+    return values

@@ -1,0 +1,73 @@
+"""The gRPC server that carries the service, and the limits of its connections."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import grpc
+import grpc.aio
+
+from serving.gateway.configuration import GatewayOptions
+from serving.gateway.parts import Parts
+
+from .service import Service
+
+_ABOVE: Final = 2
+"""Messages up to this multiple of the limit are read, so that the refusal can be in words of ours."""
+
+
+class ListenError(Exception):
+    """A port cannot be had; the message says which and why."""
+
+
+def make_server(parts: Parts) -> grpc.aio.Server:
+    """A server with all services that listens nowhere yet. Make it inside the running event loop."""
+    limits = parts.options.limits
+    server = grpc.aio.server(options=server_options(parts.options), maximum_concurrent_rpcs=limits.max_calls)
+    for service, methods in Service(parts).handlers().items():
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
+    return server
+
+
+def listen(server: grpc.aio.Server, host: str, port: int) -> int:
+    """Bind a port, 0 for a free one; returns the port.
+
+    Raises:
+        ListenError: It is taken, or the address is not of this machine.
+    """
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        bound: int = server.add_insecure_port(address)
+    except RuntimeError:
+        bound = 0
+    if not bound:
+        raise ListenError(
+            f"port {port} for grpc cannot be had on {host}: stop what listens there, or choose another with --grpc-port"
+        )
+    return bound
+
+
+def server_options(options: GatewayOptions) -> list[tuple[str, int]]:
+    """What one connection may do, as arguments of the gRPC library."""
+    limits = options.limits
+    return [
+        ("grpc.max_receive_message_length", _ABOVE * limits.max_body_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_concurrent_streams", limits.max_streams),
+        # A call whose metadata is above the first limit may be refused, above the second it surely is.
+        ("grpc.max_metadata_size", limits.max_header_bytes),
+        ("grpc.absolute_max_metadata_size", limits.max_header_bytes),
+        # Whoever pings more often than every 5 minutes while no data flows is sent away at the third time, as by
+        # Triton.
+        ("grpc.http2.min_ping_interval_without_data_ms", 300_000),
+        ("grpc.http2.max_ping_strikes", 2),
+        # A peer that is gone without a word is found out, and its requests are cancelled.
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.http2.max_pings_without_data", 0),
+        # A connection on which no call was ever made, or for long none, is closed.
+        ("grpc.server_handshake_timeout_ms", 10_000),
+        ("grpc.max_connection_idle_ms", 1_800_000),
+        # Two servers on one port would share its callers without a word.
+        ("grpc.so_reuseport", 0),
+    ]

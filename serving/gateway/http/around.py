@@ -1,0 +1,112 @@
+"""What is done around each request: its id, its line in the log, and a word for whatever goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from serving.gateway.configuration import GatewayLimits
+from serving.gateway.logs import request_id
+from serving.gateway.metrics import Access, GatewayMetrics
+from serving.gateway.refusals import Refusal, RefusedError
+
+from .notes import NOTES, Notes
+from .protocol import abandon, named, refusal_response
+
+ID_HEADER: Final = "X-Request-Id"
+_ENDING: Final = frozenset({Refusal.TOO_LARGE, Refusal.TOO_SLOW, Refusal.HEADERS})
+"""After these a connection is closed."""
+_INFERENCES: Final = frozenset({"infer", "generate"})
+
+log = logging.getLogger(__name__)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Around:
+    """Counts requests, logs them, and makes refusals of errors.
+
+    Args:
+        limits: What the door takes.
+        metrics: Where requests are counted.
+    """
+
+    def __init__(self, limits: GatewayLimits, metrics: GatewayMetrics) -> None:
+        self._limits = limits
+        self._metrics = metrics
+
+    @web.middleware
+    async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer a request, whatever happens."""
+        notes = request[NOTES] = Notes(
+            request_id=request_id(request.headers.get(ID_HEADER, "")),
+            route=(request.match_info.route.name or "").partition("-")[0] or "unknown",
+            started_s=asyncio.get_running_loop().time(),
+        )
+        refused: RefusedError | None = None
+        headers: dict[str, str] = {}
+        try:
+            _check_headers(request, self._limits)
+            with self._metrics.in_flight("http") if notes.route in _INFERENCES else nullcontext():
+                response = await handler(request)
+        except asyncio.CancelledError:
+            refused = RefusedError(Refusal.CANCELLED, "the caller has left")
+            self._record(notes, refused.http_status, 0, refused)
+            raise
+        except RefusedError as error:
+            refused = error
+        except web.HTTPException as error:
+            refused = _routing(error)
+            headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        except Exception as error:  # a fault of this door: told without what the request held
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            log.error("unexpected %s at %s:%s", type(error).__name__, Path(place.filename).name, place.lineno)
+            refused = RefusedError(Refusal.FAILED, "the server could not handle this request: try again")
+        if refused is not None:
+            response = refusal_response(refused)
+            response.headers.update(headers)
+        # The rest of a body that nobody reads, or a caller who sent too much.
+        if not request.content.is_eof() or (refused is not None and refused.kind in _ENDING):
+            response.force_close()
+            abandon(request)
+        named(response)
+        response.headers[ID_HEADER] = notes.request_id
+        self._record(notes, response.status, response.content_length or 0, refused)
+        return response
+
+    def _record(self, notes: Notes, status: int, size: int, refused: RefusedError | None) -> None:
+        access = Access(
+            door="http",
+            route=notes.route,
+            code=str(status),
+            seconds=asyncio.get_running_loop().time() - notes.started_s,
+            model=notes.model,
+            request_id=notes.request_id,
+            bytes_in=notes.bytes_in,
+            bytes_out=size,
+        )
+        self._metrics.record(access, refused)
+
+
+def _check_headers(request: web.Request, limits: GatewayLimits) -> None:
+    size = sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
+    if size > limits.max_header_bytes:
+        raise RefusedError(
+            Refusal.HEADERS, f"the headers of a request have at most {limits.max_header_bytes} bytes, not {size}"
+        )
+
+
+def _routing(error: web.HTTPException) -> RefusedError:
+    """What aiohttp says of a path or method that it has no route for, in the door's words."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return RefusedError(Refusal.METHOD, f"Method Not Allowed: this path takes {allowed}")
+    if error.status == 404:
+        return RefusedError(Refusal.NOT_FOUND, "Not Found: this server offers KServe v2 inference, health and metadata")
+    return RefusedError(Refusal.INVALID, error.reason)

@@ -1,0 +1,139 @@
+"""The two routes that ask models: ``/infer`` and ``/generate``."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Callable, Collection
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final, Protocol
+
+from aiohttp import web
+from tritonclient.grpc import service_pb2
+
+from serving.gateway.calls import Inferences
+from serving.gateway.catalogue import Catalogue, CatalogueModel
+from serving.gateway.checking import TIMEOUT, timeout_s
+from serving.gateway.configuration import GatewayOptions
+from serving.gateway.kserve.classification import put_in, take_out
+from serving.gateway.refusals import Refusal, RefusedError
+
+from .answered import write_infer
+from .asked import Asked, read_infer
+from .body import Bodies
+from .generate import read_generate, write_generate
+from .notes import NOTES
+
+LENGTH_HEADER: Final = "Inference-Header-Content-Length"
+MAX_ANSWER_S: Final = 300.0
+"""How long an answer may take whose caller names no time."""
+_MIN_COMPRESSED_BYTES: Final = 256
+"""Smaller answers are not compressed: it would make them larger, or hardly smaller."""
+
+
+class Room(Protocol):
+    """What these routes need of the waiting room."""
+
+    def enter(self, branches: Collection[str], deadline_s: float | None = None) -> AbstractAsyncContextManager[None]:
+        """Hold a place in each branch; raises `RefusedError`."""
+        ...
+
+
+class Inference:
+    """The handlers of both routes.
+
+    Args:
+        options: How the door runs.
+        catalogue: The models.
+        inferences: What asks Triton.
+        room: Where requests wait.
+        branches: What tells the branches that a request asks, by model and outputs.
+    """
+
+    def __init__(
+        self,
+        options: GatewayOptions,
+        catalogue: Catalogue,
+        inferences: Inferences,
+        room: Room,
+        branches: Callable[[CatalogueModel, Collection[str]], Collection[str]],
+    ) -> None:
+        self._bodies = Bodies(options.limits)
+        self._limits = options.limits
+        self._catalogue = catalogue
+        self._inferences = inferences
+        self._room = room
+        self._branches = branches
+
+    async def infer(self, request: web.Request) -> web.Response:
+        """``POST /v2/models/M/infer``."""
+        async with self._bodies.read(request) as body:
+            model, version = await self._model(request, body)
+            header_length = request.headers.get(LENGTH_HEADER)
+            asked = read_infer(body, header_length, model, version, self._limits)
+            content, length = write_infer(await self._ask(asked, model), asked)
+        headers = {} if length is None else {LENGTH_HEADER: str(length)}
+        return _answer(request, content, headers, binary=length is not None)
+
+    async def generate(self, request: web.Request) -> web.Response:
+        """``POST /v2/models/M/generate``."""
+        async with self._bodies.read(request) as body:
+            model, version = await self._model(request, body)
+            asked = read_generate(body, model, version, self._limits)
+            content = write_generate(await self._ask(asked, model))
+        return _answer(request, content, {}, binary=False)
+
+    async def _model(self, request: web.Request, body: bytes) -> tuple[CatalogueModel, str]:
+        """The model that is asked, and its version."""
+        notes = request[NOTES]
+        notes.bytes_in, notes.started_s = len(body), asyncio.get_running_loop().time()
+        name, version = request.match_info["model"], request.match_info.get("version", "")
+        model = await self._catalogue.find(name, version)
+        notes.model = model.name
+        return model, version
+
+    async def _ask(self, asked: Asked, model: CatalogueModel) -> Any:
+        """Triton's answer, classified where that was asked for."""
+        message = asked.message
+        counts = take_out(message)
+        allowed_s = timeout_s(asked.view.parameters)
+        until_s = asyncio.get_running_loop().time() + (allowed_s or MAX_ANSWER_S)
+        branches = self._branches(model, [output.name for output in asked.view.outputs])
+        async with self._room.enter(branches, allowed_s):
+            left_s = until_s - asyncio.get_running_loop().time()
+            if left_s <= 0:
+                raise RefusedError(
+                    Refusal.LATE, "Request timeout expired before the request could run: allow more time"
+                )
+            if allowed_s is not None:  # what it has waited here counts too
+                message.parameters[TIMEOUT].int64_param = max(1, int(1e6 * left_s))
+            answer = await self._inferences.infer(message.SerializeToString(), model.name, branches, left_s)
+        response = service_pb2.ModelInferResponse.FromString(answer)
+        if counts:
+            put_in(response, counts, model.labels, batched=model.max_batch_size > 0)
+        return response
+
+
+def _answer(request: web.Request, body: bytes, headers: dict[str, str], *, binary: bool) -> web.Response:
+    kind = "application/octet-stream" if binary else "application/json"
+    encoding = _encoding(request.headers.get("Accept-Encoding", ""))
+    if encoding and len(body) >= _MIN_COMPRESSED_BYTES:
+        # Level 1: half the time of the default, and text of this size hardly larger.
+        deflater = zlib.compressobj(1, wbits=31 if encoding == "gzip" else 15)
+        body = deflater.compress(body) + deflater.flush()
+        headers = headers | {"Content-Encoding": encoding, "Vary": "Accept-Encoding"}
+    return web.Response(body=body, headers=headers, content_type=kind)
+
+
+def _encoding(accepted: str) -> str:
+    """The encoding that a caller would like best of those that there are; empty for none."""
+    best, best_weight = "", 0.0
+    for one in accepted.lower().split(",")[:16]:
+        name, _, weight = one.strip().partition(";")
+        try:
+            value = float(weight.strip().removeprefix("q=")) if weight else 1.0
+        except ValueError:
+            continue
+        if name.strip() in ("gzip", "deflate") and value > best_weight:
+            best, best_weight = name.strip(), value
+    return best

@@ -1,0 +1,26 @@
+"""What is known of a request while it is answered: for the log and the metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+
+@dataclass(kw_only=True, slots=True)
+class Notes:
+    """What handlers add to as they learn of it."""
+
+    request_id: str
+    route: str
+    """The name of its route, never a path as it came."""
+    started_s: float
+    """When it came, or its body was whole; on the clock of the event loop."""
+    model: str = ""
+    """A model of the catalogue, once it was found there."""
+    bytes_in: int = 0
+
+
+NOTES: Final = web.RequestKey("notes", Notes)
+"""Where a request has them."""

@@ -1,0 +1,171 @@
+"""What the door counts, for Prometheus, and the one call by which both doors report a request."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from .admission import WaitingRoom
+from .refusals import Refusal, RefusedError
+from .verdict import VerdictFile
+
+BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 30, 60)
+"""Upper ends of the latency histogram, in seconds."""
+_INFERENCES: Final = frozenset({"infer", "generate", "generate_stream"})
+# Words of the server about itself; all others may quote a request.
+_QUOTED: Final = frozenset({Refusal.BUSY, Refusal.AWAY})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Access:
+    """One request that was answered or refused."""
+
+    door: str
+    """``http`` or ``grpc``."""
+    route: str
+    """Such as ``infer``, ``generate``, ``model_ready``: one of a closed list, never a path as it came."""
+    code: str
+    """``200`` or ``OK``, and so on."""
+    seconds: float
+    """From its last byte to the answer."""
+    model: str = ""
+    """A model of the catalogue; empty for another one or none."""
+    request_id: str = ""
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+
+class GatewayMetrics:
+    """The metrics of one door, in a registry of their own.
+
+    Attributes:
+        registry: What ``/metrics`` shows.
+    """
+
+    def __init__(self, log: Any, *, log_requests: bool = True) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a date for each series, which nobody reads
+        self._log = log
+        self._log_requests = log_requests
+        self.registry = registry = CollectorRegistry()
+        self._seconds = Histogram(
+            "infolens_request_seconds",
+            "Time from the last byte of a request to its answer.",
+            ["door", "route", "model", "code"],
+            buckets=BUCKETS_S,
+            registry=registry,
+        )
+        self._in_flight = Gauge(
+            "infolens_requests_in_flight", "Inferences that were taken on.", ["door"], registry=registry
+        )
+        self._refused = Counter(
+            "infolens_requests_refused",
+            "Requests without an answer, by the kind of refusal.",
+            ["door", "reason"],
+            registry=registry,
+        )
+        self._room_refused = Counter(
+            "infolens_waiting_room_refused",
+            "Requests that the waiting room turned away, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        for reason in WaitingRoom.REASONS:
+            self._room_refused.labels(reason)
+        self._scraped_failures = Counter(
+            "infolens_triton_metrics_failures", "Times that Triton's metrics could not be had.", registry=registry
+        )
+        Info("infolens_build", "The code that runs.", registry=registry).info(
+            {"version": _version("infolens"), "grpc": _version("grpcio"), "python": platform.python_version()}
+        )
+        ProcessCollector(registry=registry)
+
+    def record(self, access: Access, refusal: RefusedError | None = None) -> None:
+        """Count a request that is over, and log it if it was an inference or was refused."""
+        self._seconds.labels(access.door, access.route, access.model, access.code).observe(access.seconds)
+        if refusal is not None:
+            self._refused.labels(access.door, refusal.kind.value).inc()
+        elif not self._log_requests or access.route not in _INFERENCES:
+            return
+        fields = {
+            "request_id": access.request_id,
+            "door": access.door,
+            "route": access.route,
+            "model": access.model,
+            "code": access.code,
+            "ms": round(1e3 * access.seconds, 3),
+            "bytes_in": access.bytes_in,
+            "bytes_out": access.bytes_out,
+        }
+        if refusal is None:
+            self._log.info("answered", **fields)
+            return
+        words = {"words": refusal.words[:300]} if refusal.kind in _QUOTED else {}
+        self._log.warning("refused", **fields, reason=refusal.kind.value, **words)
+
+    def refused_by_room(self, reason: str) -> None:
+        """Count a request that the waiting room turned away."""
+        self._room_refused.labels(reason).inc()
+
+    def triton_metrics_failed(self) -> None:
+        """Count that Triton's metrics could not be had."""
+        self._scraped_failures.inc()
+
+    @contextmanager
+    def in_flight(self, door: str) -> Iterator[None]:
+        """Count an inference as in flight inside the block."""
+        gauge = self._in_flight.labels(door)
+        gauge.inc()
+        try:
+            yield
+        finally:
+            gauge.dec()
+
+    def watch(self, room: WaitingRoom, verdicts: VerdictFile) -> None:
+        """Show the waiting room and the supervisor's verdict too."""
+        running = Gauge("infolens_waiting_room_running", "Requests that have their places.", registry=self.registry)
+        running.set_function(lambda: room.running)
+        waiting = Gauge("infolens_waiting_room_waiting", "Requests that wait for theirs.", registry=self.registry)
+        waiting.set_function(lambda: room.waiting)
+        self.registry.register(_Supervised(verdicts))
+
+
+class _Supervised(Collector):
+    """The supervisor's verdict, read when it is asked for."""
+
+    def __init__(self, verdicts: VerdictFile) -> None:
+        self._verdicts = verdicts
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics as they are now."""
+        verdict = self._verdicts.read()
+        yield GaugeMetricFamily("infolens_supervised", "Whether the supervisor was heard of lately.", verdict.live)
+        yield GaugeMetricFamily("infolens_ready", "Whether the server answers, by the supervisor.", verdict.ready)
+        models = GaugeMetricFamily("infolens_model_ready", "Whether a model answers.", labels=["model"])
+        for name, one in verdict.models.items():
+            models.add_metric([name], verdict.live and one.ready)
+        yield models
+        yield CounterMetricFamily("infolens_triton_restarts", "Times that Triton was started again.", verdict.restarts)
+        yield CounterMetricFamily("infolens_heals", "Times that a model was brought back.", verdict.heals)
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"

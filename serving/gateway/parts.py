@@ -1,0 +1,30 @@
+"""What both doors share: one of each in a process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .admission import WaitingRoom
+from .branches import Branches
+from .calls import Inferences
+from .catalogue import Catalogue
+from .configuration import GatewayOptions
+from .metrics import GatewayMetrics
+from .upstream import Upstream
+from .verdict import VerdictFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The parts that answer a request."""
+
+    options: GatewayOptions
+    verdicts: VerdictFile
+    upstream: Upstream
+    inferences: Inferences
+    catalogue: Catalogue
+    room: WaitingRoom
+    branches: Branches
+    metrics: GatewayMetrics
+    log: Any

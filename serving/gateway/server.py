@@ -1,0 +1,166 @@
+"""The door as a process: both doors and the port for metrics on one event loop, and an end in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import logging
+import os
+import resource
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+
+from .admission import WaitingRoom
+from .branches import Branches, read_room_limits
+from .calls import Inferences
+from .catalogue import Catalogue
+from .configuration import GatewayOptions
+from .grpc_door.door import ListenError, listen, make_server
+from .http import DoorRunner, make_app
+from .logs import log_libraries, open_log
+from .metrics import GatewayMetrics
+from .metrics_port import make_metrics_app
+from .parts import Parts
+from .upstream import Upstream
+from .verdict import VerdictFile
+
+_MAX_FILES: Final = 65_536
+"""No more are of use: the doors have limits of their own."""
+
+
+def run(options: GatewayOptions) -> None:
+    """Run the door until it is told to end (SIGTERM or Ctrl-C); requests in flight may finish.
+
+    Raises:
+        ConfigurationError: The repository's limits cannot be read.
+        ListenError: A port cannot be had.
+    """
+    raise_file_limit()
+    asyncio.run(_run(options))
+
+
+def raise_file_limit() -> None:
+    """Let this process open as many files as it may: each connection is one, and many systems begin with 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # then the doors do with fewer
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+@asynccontextmanager
+async def open_parts(options: GatewayOptions, log: Any) -> AsyncIterator[Parts]:
+    """The parts that both doors share, with the channel to Triton closed in the end."""
+    limits = read_room_limits(options.repository, options.config_name, max_waiting=options.limits.max_waiting)
+    metrics = GatewayMetrics(log, log_requests=options.log_requests)
+    room = WaitingRoom(limits, on_refusal=metrics.refused_by_room)
+    verdicts = VerdictFile(options.state_file)
+    metrics.watch(room, verdicts)
+    upstream = Upstream(options.triton_grpc)
+    catalogue = Catalogue(
+        upstream,
+        repository=options.repository,
+        expose_internal=options.expose_internal,
+        restarts=lambda: verdicts.read().restarts,
+    )
+    inferences = Inferences(upstream, verdicts, catalogue)
+    try:
+        yield Parts(
+            options=options,
+            verdicts=verdicts,
+            upstream=upstream,
+            inferences=inferences,
+            catalogue=catalogue,
+            room=room,
+            branches=Branches(),
+            metrics=metrics,
+            log=log,
+        )
+    finally:
+        inferences.close()
+        await upstream.close()
+
+
+@asynccontextmanager
+async def open_door(parts: Parts) -> AsyncIterator[dict[str, int]]:
+    """Listen on all ports inside the block; yields them by name. At the end requests in flight may finish.
+
+    Raises:
+        ListenError: A port cannot be had.
+    """
+    options, grace_s = parts.options, parts.options.limits.exit_timeout_s
+    async with AsyncExitStack() as stack:
+        # What comes last here ends first: the doors, and then the port that tells how they are.
+        metrics_runner = await _runner(stack, make_metrics_app(parts), 1.0)
+        metrics_port = await _listen(metrics_runner, options.host, options.metrics_port, "metrics")
+        server = make_server(parts)
+        grpc_port = listen(server, options.host, options.grpc_port)
+        http_runner = DoorRunner(make_app(parts), options.limits, shutdown_timeout=grace_s)
+        await http_runner.setup()
+        try:
+            http_port = await _listen(http_runner, options.host, options.http_port, "http")
+            await server.start()
+            yield {"http_port": http_port, "grpc_port": grpc_port, "metrics_port": metrics_port}
+        finally:
+            parts.room.close()
+            await asyncio.gather(server.stop(grace_s), http_runner.cleanup())
+
+
+async def _run(options: GatewayOptions) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    log = open_log()
+    log_libraries(log, logging.WARNING)
+    async with open_parts(options, log) as parts, open_door(parts) as ports:
+        gc.collect()
+        gc.freeze()  # what was loaded stays: no collection needs to look through it again
+        write_door_file(options.door_file, ports)
+        log.info("listening", host=options.host, **ports)
+        try:
+            await stop.wait()
+        finally:
+            _remove(options.door_file)
+            log.info("stopping", running=parts.room.running, waiting=parts.room.waiting)
+    log.info("stopped")
+
+
+def write_door_file(path: Path, ports: dict[str, int]) -> None:
+    """Say on which ports the door listens."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(json.dumps({**ports, "pid": os.getpid()}) + "\n", encoding="utf-8")
+    partial.rename(path)
+
+
+def _remove(path: Path) -> None:
+    """Take the file away, unless a door that came after this one has written it anew."""
+    with contextlib.suppress(OSError, ValueError):
+        if json.loads(path.read_text(encoding="utf-8")).get("pid") == os.getpid():
+            path.unlink()
+
+
+async def _runner(stack: AsyncExitStack, app: web.Application, grace_s: float) -> web.AppRunner:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=grace_s)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    return runner
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int, kind: str) -> int:
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        reason = error.strerror or error
+        raise ListenError(
+            f"port {port} for {kind} cannot be had on {host} ({reason}): stop what listens there, or choose another "
+            f"with --{kind}-port"
+        ) from None
+    address: tuple[Any, ...] = runner.addresses[0]
+    return int(address[1])

@@ -1,0 +1,1 @@
+"""What starts Triton and the door, watches them, heals them and stops them."""

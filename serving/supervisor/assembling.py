@@ -1,0 +1,125 @@
+"""Puts a server together from what the command line asks: which part listens where, and where it says what."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from serving.arguments import ADMIN_HEADER, ServerOptions, pick_ports
+from serving.launcher import TritonServer
+from serving.runtime import ROOT
+
+from .door import COMMAND, Door, DoorOptions
+from .events import Journal
+from .patience import Patience
+from .supervisor import STATE, Supervisor, SupervisorOptions
+
+LOOPBACK: Final = "127.0.0.1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is to be served, and how."""
+
+    server: ServerOptions
+    """Triton, with the addresses that people reach; behind a door Triton gets others."""
+    door: bool = True
+    door_command: tuple[str, ...] | None = None
+    """Runs in place of the door; the path of the configuration comes after it (for tests)."""
+    direct_grpc_port: int | None = None
+    """Where trusted machines reach Triton's gRPC past the door."""
+    triton_http_port: int | None = None
+    """Where Triton's own HTTP endpoint listens, on loopback; ``None`` leaves it off behind a door."""
+    expose_internal: bool = False
+    ready_file: Path | None = None
+    patience: Patience = field(default_factory=Patience)
+
+
+def has_door() -> bool:
+    """Whether the door is there."""
+    return (ROOT / "serving" / "gateway" / "__main__.py").is_file()
+
+
+def assemble_supervisor(plan: Plan) -> Supervisor:
+    """A supervisor for a plan, ready to be started.
+
+    Raises:
+        ServingError: An address or a port cannot be had.
+    """
+    public = plan.server
+    # What listens keeps its port when it is started again, so a free one is picked once, here.
+    ports = pick_ports(public)
+    number = ports.get("http", ports["grpc"])
+    logs = public.cache / "logs" if public.log_file is None else public.log_file.parent
+    public = dataclasses.replace(
+        public,
+        http_port=ports.get("http"),
+        grpc_port=ports["grpc"],
+        metrics_port=ports["metrics"],
+        log_file=public.log_file or logs / f"triton-{number}.log",
+    )
+    folder = public.cache.resolve() / "run" / f"{number}-{os.getpid()}"
+    journal = Journal(logs / f"supervisor-{number}.jsonl")
+    options = SupervisorOptions(folder=folder, ready_file=plan.ready_file, patience=plan.patience)
+    if not plan.door:
+        return Supervisor(options, TritonServer(public), journal)
+    server = TritonServer(_behind(plan, public))
+
+    def make_door(triton: TritonServer) -> Door:
+        return Door(
+            DoorOptions(
+                folder=folder,
+                configuration=door_configuration(plan, public, triton, folder),
+                log_file=logs / f"door-{number}.log",
+                root=ROOT,
+                command=plan.door_command or COMMAND,
+                exit_timeout_s=public.exit_timeout_s + 2.0,
+                patience=plan.patience,
+            ),
+            journal,
+        )
+
+    return Supervisor(options, server, journal, make_door)
+
+
+def door_configuration(plan: Plan, public: ServerOptions, triton: TritonServer, folder: Path) -> dict[str, Any]:
+    """What the door is told."""
+    return {
+        "host": public.host,
+        "http_port": public.http_port,
+        "grpc_port": public.grpc_port,
+        "metrics_port": public.metrics_port,
+        "triton_grpc": triton.grpc_address,
+        "triton_metrics": triton.metrics_url,
+        "state_file": str(folder / STATE),
+        "repository": str(public.repository.resolve()),
+        "config_name": public.config_name,
+        "expose_internal": plan.expose_internal,
+        "admin_header": ADMIN_HEADER,
+        "admin_key": public.admin_key,
+        "limits": {"exit_timeout_s": float(public.exit_timeout_s)},
+    }
+
+
+def _behind(plan: Plan, public: ServerOptions) -> ServerOptions:
+    """Triton's own options behind a door: loopback, and ports that nobody is told."""
+    options = dataclasses.replace(
+        public,
+        host=LOOPBACK,
+        grpc_host=public.host if plan.direct_grpc_port is not None else None,
+        http_port=plan.triton_http_port,
+        grpc_port=plan.direct_grpc_port or 0,
+        metrics_port=0,
+    )
+    taken = {public.http_port, public.grpc_port, public.metrics_port}
+    while True:
+        ports = pick_ports(options)
+        picked = dataclasses.replace(
+            options, http_port=ports.get("http"), grpc_port=ports["grpc"], metrics_port=ports["metrics"]
+        )
+        clash = taken & set(ports.values())
+        if not clash or clash & {plan.direct_grpc_port, plan.triton_http_port}:
+            return picked

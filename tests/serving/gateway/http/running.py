@@ -1,0 +1,284 @@
+"""A door for tests, on a free port and an event loop of its own, before the real Triton or one that is made up."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import io
+import json
+import logging
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2, service_pb2
+
+from serving.gateway.admission import RoomLimits, WaitingRoom
+from serving.gateway.branches import Branches
+from serving.gateway.calls import Inferences
+from serving.gateway.catalogue import Catalogue
+from serving.gateway.configuration import GatewayLimits, GatewayOptions
+from serving.gateway.http import DoorRunner, make_app
+from serving.gateway.kserve.datatypes import DATATYPES, join_strings
+from serving.gateway.logs import open_log
+from serving.gateway.metrics import GatewayMetrics
+from serving.gateway.parts import Parts
+from serving.gateway.refusals import Refusal, RefusedError
+from serving.gateway.server import open_parts
+from serving.gateway.verdict import VerdictFile
+from serving.runtime import ROOT
+from tests.serving.gateway.scripted import write_state
+
+REPOSITORY = ROOT / "model_repository"
+PUBLIC = ("classify", "info_lens", "summarize", "verify")
+JOIN_S = 30.0
+
+
+class FakeTriton:
+    """Knows the models of a repository by their configurations, and answers with outputs of zeros.
+
+    Attributes:
+        requests: Every ``ModelInferRequest`` that came.
+        times_s: The time that the door gave each of them.
+        answering: Set: answers go out. Clear: they wait.
+        cancelled: Set once a request was given up by the door.
+        failure: Raised in the place of every answer, unless None.
+    """
+
+    def __init__(self, repository: Path = REPOSITORY) -> None:
+        self.configs: dict[str, Any] = {}
+        for path in repository.glob("*/config.pbtxt"):
+            self.configs[path.parent.name] = text_format.Parse(path.read_text(), model_config_pb2.ModelConfig())
+        self.requests: list[Any] = []
+        self.times_s: list[float | None] = []
+        self.answering = threading.Event()
+        self.answering.set()
+        self.arrived, self.cancelled = threading.Event(), threading.Event()
+        self.failure: Exception | None = None
+        self.values: Mapping[str, bytes] = {}
+
+    async def call(self, method: str, request: bytes, timeout_s: float | None = None, metadata: Any = ()) -> bytes:
+        asked = service_pb2.ModelConfigRequest.FromString(request)
+        if self.failure is not None:
+            raise self.failure
+        if method == "ServerMetadata":
+            answer: Any = service_pb2.ServerMetadataResponse(name="triton", version="2.51.0", extensions=["logging"])
+        elif method == "ModelStatistics":
+            answer = service_pb2.ModelStatisticsResponse()
+            for name in self.configs:
+                answer.model_stats.add(name=name, version="1")
+        elif asked.name not in self.configs:
+            raise RefusedError(Refusal.NOT_FOUND, f"Request for unknown model: '{asked.name}' is not found")
+        elif method == "ModelConfig":
+            answer = service_pb2.ModelConfigResponse(config=self.configs[asked.name])
+        else:
+            answer = service_pb2.ModelMetadataResponse(name=asked.name, versions=["1"])
+        message: bytes = answer.SerializeToString()
+        return message
+
+    async def infer(self, request: bytes, timeout_s: float | None = None, *, trailers: Any = None) -> bytes:
+        asked = service_pb2.ModelInferRequest.FromString(request)
+        self.requests.append(asked)
+        self.times_s.append(timeout_s)
+        self.arrived.set()
+        try:
+            while not self.answering.is_set():
+                await asyncio.to_thread(self.answering.wait, 0.01)
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        if self.failure is not None:
+            raise self.failure
+        config = self.configs[asked.model_name]
+        rows = asked.inputs[0].shape[0]
+        wanted = [one.name for one in asked.outputs] or [one.name for one in config.output]
+        answer = service_pb2.ModelInferResponse(model_name=asked.model_name, model_version="1", id=asked.id)
+        for output in (one for one in config.output if one.name in wanted):
+            datatype = model_config_pb2.DataType.Name(output.data_type).removeprefix("TYPE_").replace("STRING", "BYTES")
+            answer.outputs.add(name=output.name, datatype=datatype, shape=[rows, *output.dims])
+            count = rows * output.dims[0]
+            zeros = (
+                join_strings([b"x"] * count) if datatype == "BYTES" else bytes(count * DATATYPES[datatype].size_bytes)
+            )
+            answer.raw_output_contents.append(self.values.get(output.name, zeros))
+        message: bytes = answer.SerializeToString()
+        return message
+
+
+@dataclass(kw_only=True)
+class Answer:
+    """One HTTP answer."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> str:
+        return str(self.json["error"])
+
+
+def ask(
+    url: str, method: str, path: str, body: bytes | str | None = None, headers: Mapping[str, str] | None = None
+) -> Answer:
+    """One request on a connection of its own; bodies of iterators are sent in chunks."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=JOIN_S)
+    try:
+        connection.request(method, path, body, dict(headers or {}))
+        response = connection.getresponse()
+        return Answer(status=response.status, body=response.read(), headers=response.headers)
+    finally:
+        connection.close()
+
+
+def infer_body(text: str | list[str] = "Oil rises.", **more: Any) -> str:
+    """A KServe request in JSON for texts."""
+    texts = [text] if isinstance(text, str) else text
+    given = {"name": "text", "shape": [len(texts), 1], "datatype": "BYTES", "data": texts}
+    return json.dumps({"inputs": [given], **more})
+
+
+@dataclass(kw_only=True)
+class RunningDoor:
+    """A door that listens."""
+
+    port: int = 0
+    parts: Any = None
+    log: io.BytesIO = field(default_factory=io.BytesIO)
+    """What it logs of requests."""
+    records: list[logging.LogRecord] = field(default_factory=list)
+    """What else was logged meanwhile, from warnings on."""
+    failure: BaseException | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(
+        self, method: str, path: str, body: bytes | str | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        return ask(self.url, method, path, body, headers)
+
+    def infer(self, model: str, body: bytes | str, headers: Mapping[str, str] | None = None) -> Answer:
+        return self.ask("POST", f"/v2/models/{model}/infer", body, headers)
+
+    @contextmanager
+    def raw(self, timeout_s: float = JOIN_S) -> Iterator[socket.socket]:
+        """A connection for bytes that no HTTP client would send."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=timeout_s) as connection:
+            yield connection
+
+
+def receive(connection: socket.socket) -> bytes:
+    """All that comes until the other side closes."""
+    parts = []
+    try:
+        while part := connection.recv(65536):
+            parts.append(part)
+    except ConnectionResetError:
+        pass
+    return b"".join(parts)
+
+
+@contextmanager
+def running(opens: Callable[[Any], AbstractAsyncContextManager[Parts]]) -> Iterator[RunningDoor]:
+    """A door in a thread of its own, from what opens its parts when it is given a log."""
+    door, listening = RunningDoor(), threading.Event()
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            door.records.append(record)
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        async with opens(open_log(door.log)) as parts:  # type: ignore[arg-type]
+            runner = DoorRunner(make_app(parts), parts.options.limits, shutdown_timeout=1.0)
+            await runner.setup()
+            try:
+                await web.TCPSite(runner, "127.0.0.1", 0).start()
+                door.port, door.parts = runner.addresses[0][1], parts
+                ends.append((asyncio.get_running_loop(), stop))
+                listening.set()
+                await stop.wait()
+            finally:
+                await runner.cleanup()
+
+    def work() -> None:
+        try:
+            asyncio.run(serve())
+        except BaseException as error:
+            door.failure = error
+        finally:
+            listening.set()
+
+    ends: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+    keep = Keep(logging.WARNING)
+    logging.getLogger().addHandler(keep)
+    thread = threading.Thread(target=work, name="door")
+    thread.start()
+    try:
+        assert listening.wait(JOIN_S)
+        assert door.failure is None, door.failure
+        yield door
+    finally:
+        for loop, stop in ends:
+            loop.call_soon_threadsafe(stop.set)
+        thread.join(JOIN_S)
+        logging.getLogger().removeHandler(keep)
+    assert door.failure is None, door.failure
+
+
+def options(folder: Path, *, limits: GatewayLimits | None = None, **more: Any) -> GatewayOptions:
+    """Options whose supervisor says that all is well."""
+    state = folder / "state.json"
+    if not state.exists():
+        write_state(state)
+    given = {"triton_grpc": "127.0.0.1:1", "triton_metrics": "", "repository": REPOSITORY, **more}
+    return GatewayOptions(state_file=state, limits=limits or GatewayLimits(), **given)
+
+
+@contextmanager
+def fake_door(
+    folder: Path, triton: FakeTriton, *, room: RoomLimits | None = None, **more: Any
+) -> Iterator[RunningDoor]:
+    """A door before a Triton that is made up."""
+    settings = options(folder, **more)
+
+    @asynccontextmanager
+    async def opens(log: Any) -> AsyncIterator[Parts]:
+        catalogue = Catalogue(triton, repository=settings.repository, expose_internal=settings.expose_internal)
+        verdicts = VerdictFile(settings.state_file)
+        inferences = Inferences(triton, verdicts, catalogue)
+        yield Parts(
+            options=settings,
+            verdicts=verdicts,
+            upstream=triton,  # type: ignore[arg-type]
+            inferences=inferences,
+            catalogue=catalogue,
+            room=WaitingRoom(room or RoomLimits()),
+            branches=Branches(),
+            metrics=GatewayMetrics(log),
+            log=log,
+        )
+        inferences.close()
+
+    with running(opens) as door:
+        yield door
+
+
+@contextmanager
+def real_door(folder: Path, grpc_url: str, **more: Any) -> Iterator[RunningDoor]:
+    """A door before a Triton that runs."""
+    settings = options(folder, triton_grpc=grpc_url.removeprefix("grpc://"), **more)
+    with running(lambda log: open_parts(settings, log)) as door:
+        yield door

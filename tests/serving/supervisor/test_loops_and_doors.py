@@ -1,0 +1,142 @@
+"""What ends again and again ends the server with an error; a door that ends once is started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from serving.errors import CrashLoopError, DoorError
+from serving.processes import members
+from serving.supervisor.assembling import Plan
+from serving.supervisor.patience import Patience
+from tests.serving.stand_in import tensor, write_model
+from tests.serving.supervisor.running import Running, is_free, supervised, until
+
+HERE = Path(__file__).parent
+QUICK = Patience(look_s=0.05, first_delay_s=0.02, ask_s=0.2, answer_s=2.0, loop_deaths=4)
+DOOR = Plan(server=None, door_command=(sys.executable, str(HERE / "stand_in_door.py")))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "models"
+    text = [tensor("text", "STRING", "1")]
+    write_model(folder, "summarize", "ensemble", text, [tensor("summary", "STRING", "1")])
+    return folder
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Path:
+    """An executable in place of Triton's."""
+    script = tmp_path / "tritonserver"
+    script.write_text(f"#!{sys.executable}\n" + (HERE / "fake_triton.py").read_text())
+    script.chmod(0o755)
+    return script
+
+
+@pytest.fixture
+def behind_door(repository: Path, fake: Path, tmp_path: Path) -> Iterator[Running]:
+    with supervised(repository, tmp_path, patience=QUICK, plan=DOOR, executable=fake) as running:
+        yield running
+
+
+def url(running: Running) -> str:
+    assert running.supervisor.urls is not None
+    return running.supervisor.urls.http
+
+
+def get(address: str) -> str:
+    with urllib.request.urlopen(address, timeout=60) as answer:
+        return str(answer.read().decode())
+
+
+def doom(running: Running, folder: Path) -> None:
+    """Have what looks into ``folder`` end whenever it is started, and wait for the end of all."""
+    pid = running.triton_pid
+    (folder / "doomed").touch()
+    until(lambda: not running.supervisor.state_file.exists())
+    assert members(pid) == []
+
+
+def test_a_triton_that_always_ends_is_given_up(repository: Path, fake: Path, tmp_path: Path) -> None:
+    with (
+        pytest.raises(CrashLoopError, match=r"exit code 3: doomed .*ended 4 times and never served for 30 s"),
+        supervised(repository, tmp_path, patience=QUICK, executable=fake) as running,
+    ):
+        doom(running, repository)
+
+
+def test_a_killed_door_is_started_again_where_it_was(behind_door: Running) -> None:
+    assert get(url(behind_door)) == "answered"
+    door = behind_door.supervisor.door
+    assert door is not None
+    pid = door.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: door.restarts == 1 and door.listening and behind_door.state["ready"])
+    assert door.pid != pid
+    assert get(url(behind_door)) == "answered"
+    assert {"door died", "door back"} <= set(behind_door.kinds)
+
+
+def test_a_door_that_hangs_is_killed_and_started_again(behind_door: Running) -> None:
+    door = behind_door.supervisor.door
+    assert door is not None
+    pid = door.pid
+    assert pid is not None
+    until(lambda: door.answers)
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: "door hung" in behind_door.kinds and "door back" in behind_door.kinds)
+    assert members(pid) == []
+    assert get(url(behind_door)) == "answered"
+
+
+def test_requests_in_flight_are_answered_before_triton_ends(behind_door: Running) -> None:
+    folder, triton = behind_door.supervisor.state_file.parent, behind_door.triton_pid
+    answers: list[str] = []
+    caller = threading.Thread(target=lambda: answers.append(get(f"{url(behind_door)}/slow")))
+    caller.start()
+    until(lambda: (folder / "asked").exists())
+    behind_door.supervisor.end()
+    until(lambda: is_free(url(behind_door)))
+    assert behind_door.state["reason"] == "the server is being stopped"
+    assert members(triton), "Triton is there for as long as the door may need it"
+    (folder / "answer").touch()
+    caller.join()
+    assert answers == ["answered"]
+    until(lambda: not members(triton))
+
+
+def test_a_door_that_always_ends_is_given_up(repository: Path, fake: Path, tmp_path: Path) -> None:
+    with (
+        pytest.raises(DoorError, match=r"the door ended with exit code 4: doomed .*ended 4 times"),
+        supervised(repository, tmp_path, patience=QUICK, plan=DOOR, executable=fake) as running,
+    ):
+        doom(running, running.supervisor.state_file.parent)
+
+
+def test_a_door_that_cannot_start_says_why(repository: Path, fake: Path, tmp_path: Path) -> None:
+    (repository / "summarize" / "configs").mkdir()
+    (repository / "summarize" / "configs" / "refused.pbtxt").write_bytes(
+        (repository / "summarize" / "config.pbtxt").read_bytes()
+    )
+    with (
+        pytest.raises(DoorError, match="the door ended with exit code 1: error: it cannot be configured so"),
+        supervised(repository, tmp_path, plan=DOOR, executable=fake, config_name="refused"),
+    ):
+        pass
+
+
+def test_events_are_lines_of_json(behind_door: Running) -> None:
+    events = [json.loads(line) for line in behind_door.supervisor.journal.path.read_text().splitlines()]
+    ready = [event for event in events if event["kind"] == "ready"][-1]
+    assert ready["pid"] == behind_door.triton_pid
+    assert "the server is ready" in ready["words"]
