@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,8 +19,9 @@ pytestmark = pytest.mark.server
 
 TEXT = "The council met on Tuesday to speak about the new bridge over the river and its costs. " * 60
 LONG = {"min_length": 256, "max_length": 256, "num_beams": 8}
-MANY, ROWS = 4, 2
+MANY, ROWS = 6, 2
 """More long requests than `bart` has instances, so that others wait, but no longer than its queue allows."""
+TRIES = 10
 
 
 def request(rows: int, **settings: int) -> list[grpc.InferInput]:
@@ -54,9 +56,20 @@ def busy(client: grpc.InferenceServerClient) -> Iterator[list[Future[grpc.InferR
         while waiting(client) < before + MANY and not all(one.done() for one in running):
             wait(running, timeout=0.02)
         yield running
-        assert any(not one.done() for one in running), "the long requests were over too soon to make others wait"
         for one in running:
             one.result()
+
+
+def end_of(call: Callable[[], object]) -> str:
+    """How a request ended, in words."""
+    try:
+        call()
+    except InferenceServerException as error:
+        return str(error.message()).lower()
+    except (RequestTimeoutError, ServerOverloadedError):
+        # The SDK's own time-out, or the server that knows beforehand that it cannot keep it.
+        return "request timeout expired"
+    return "answered"
 
 
 def test_a_request_whose_time_is_up_never_reaches_the_model(triton: Started) -> None:
@@ -64,13 +77,19 @@ def test_a_request_whose_time_is_up_never_reaches_the_model(triton: Started) -> 
         grpc.InferenceServerClient(triton.triton_grpc_url.removeprefix("grpc://")) as plain,
         Client(triton.grpc_url) as client,
     ):
-        before = articles(plain)
-        with busy(plain):
-            for model in ("summarize", "info_lens"):
-                with pytest.raises(InferenceServerException) as caught:
-                    plain.infer(model, request(1), timeout=30_000, client_timeout=120)
-                assert "timeout expired" in str(caught.value.message()).lower()
-            # The SDK's own time-out, or the server that knows beforehand that it cannot keep it.
-            with pytest.raises((RequestTimeoutError, ServerOverloadedError)):
-                client.analyze(TEXT, timeout_s=0.05)
-        assert articles(plain) - before == ROWS * MANY
+        for _ in range(TRIES):
+            before = articles(plain)
+            with busy(plain) as running:
+                ends = [
+                    end_of(partial(plain.infer, model, request(1), timeout=30_000, client_timeout=120))
+                    for model in ("summarize", "info_lens")
+                ]
+                answered = articles(plain)
+                ends.append(end_of(partial(client.analyze, TEXT, timeout_s=0.05)))
+                undisturbed = articles(plain) == answered and not all(one.done() for one in running)
+            # Where a long request was over meanwhile, the model had room for the last one before its time was up.
+            if undisturbed:
+                assert all("timeout expired" in end for end in ends), ends
+                assert articles(plain) - before == ROWS * MANY
+                return
+    pytest.fail(f"in {TRIES} tries a long request was over before the last one was refused")
