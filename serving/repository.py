@@ -24,23 +24,33 @@ def check_repository(repository: Path, config_name: str | None = None) -> list[s
     """
     if not repository.is_dir():
         raise RepositoryError(f"no model repository at {repository}: name the folder that holds it with --repository")
-    models = sorted(path.parent for path in repository.glob("*/config.pbtxt"))
-    if not models:
+    configs = config_files(repository, config_name)
+    if not configs:
         raise RepositoryError(
             f"no model in {repository} (no <model>/config.pbtxt): export one, see `python -m export --help`"
         )
-    configs = {model: model / "config.pbtxt" for model in models}
-    if config_name is not None:
-        own = {model: model / "configs" / f"{config_name}.pbtxt" for model in models}
-        if not any(path.is_file() for path in own.values()):
-            raise RepositoryError(f"no model in {repository} has a configs/{config_name}.pbtxt")
-        configs |= {model: path for model, path in own.items() if path.is_file()}
+    if config_name is not None and all(path.parent == model for model, path in configs.items()):
+        raise RepositoryError(f"no model in {repository} has a configs/{config_name}.pbtxt")
     texts = {model: config.read_text(encoding="utf-8") for model, config in configs.items()}
     for model, text in texts.items():
         _check_model(model, text)
     for model, text in texts.items():
         _check_steps(model, text)
-    return [model.name for model in models]
+    return [model.name for model in configs]
+
+
+def config_files(repository: Path, config_name: str | None = None) -> dict[Path, Path]:
+    """The configuration that each model is served with, by its folder, in the order of their names.
+
+    Args:
+        repository: As of `check_repository`, and so the next.
+        config_name: Where a model has no configuration of this name, its ``config.pbtxt`` counts.
+    """
+    found = {}
+    for default in sorted(repository.glob("*/config.pbtxt")):
+        own = default.parent / "configs" / f"{config_name}.pbtxt"
+        found[default.parent] = own if config_name is not None and own.is_file() else default
+    return found
 
 
 def _check_model(model: Path, config: str) -> None:

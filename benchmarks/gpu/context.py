@@ -44,10 +44,6 @@ class Setting:
     """What JSON can hold: words, numbers, lists and mappings of them."""
 
 
-class OutOfTimeError(Exception):
-    """What was measured did not fit into the part's time."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """The surroundings of a part."""

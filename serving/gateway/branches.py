@@ -10,6 +10,8 @@ from typing import Final
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
+from serving.repository import config_files
+
 from .admission import RoomLimits
 from .catalogue import CatalogueModel, branches
 from .configuration import ConfigurationError
@@ -54,9 +56,7 @@ def read_room_limits(repository: Path, config_name: str | None = None, *, max_wa
     """
     limits = RoomLimits(max_waiting=max_waiting)
     found: list[dict[str, int]] = []
-    for default in sorted(repository.glob("*/config.pbtxt")):
-        own = default.parent / "configs" / f"{config_name}.pbtxt"
-        path = own if config_name is not None and own.is_file() else default
+    for path in config_files(repository, config_name).values():
         config = model_config_pb2.ModelConfig()
         try:
             text_format.Parse(path.read_text(encoding="utf-8"), config, allow_unknown_field=True)

@@ -53,18 +53,10 @@ class _FileError(Exception):
     """The file does not hold a verdict; the message says why."""
 
 
-def read_verdict(path: Path, *, now: Callable[[], float] = time.time) -> Verdict:
-    """Read the verdict; one that is missing, broken or too old is a verdict too: not ready.
-
-    Args:
-        path: The supervisor's file.
-        now: The clock, in seconds since the epoch.
-    """
-    return VerdictFile(path, now=now).read()
-
-
 class VerdictFile:
     """The supervisor's file, parsed only when it was written anew, so that every request can ask.
+
+    A verdict that is missing, broken or too old is one too: not ready.
 
     Args:
         path: Where the file is.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from benchmarks.gpu.summarizer import poison
 from engine.search import Slots
 from engine.settings import Architecture, Bucket, Rules, Settings
 from engine.torch_executor import Options, TorchExecutor
@@ -23,18 +24,6 @@ MIXED = (
 @pytest.fixture(scope="module")
 def small() -> Small:
     return small_bart()
-
-
-def poison(executor: TorchExecutor) -> None:
-    """Fill every buffer with what an earlier article might have left, and worse."""
-    generator = torch.Generator().manual_seed(1)
-    for cache in (
-        *executor.caches.keys, *executor.caches.values, *executor.caches.cross_keys, *executor.caches.cross_values
-    ):  # fmt: skip
-        cache.copy_(torch.randn(cache.shape, generator=generator) * 1e4)
-    for name, tensor in executor.slots._asdict().items():
-        tensor.fill_(tensor.dtype == torch.bool or 3)
-        assert name in Slots._fields
 
 
 def test_articles_with_settings_of_their_own_share_steps(small: Small) -> None:

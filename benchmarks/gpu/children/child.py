@@ -6,10 +6,8 @@ import faulthandler
 import gc
 import json
 import math
-import multiprocessing
 import os
 import signal
-import threading
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +19,8 @@ from typing import Any, Final
 from benchmarks.gpu.context import Cell, Context, Row, Setting, Skipped, reason_of
 from benchmarks.gpu.plan import Part
 from benchmarks.gpu.roofline import Rates
+
+from .sessions import lead_session
 
 Message = Row | Skipped | Setting | Rates
 
@@ -88,7 +88,7 @@ def nothing(_: Connection) -> None:
 
 def look(sender: Connection) -> None:
     """Send the name of the GPU, or why there is none."""
-    _own_session()
+    lead_session()
     try:
         import torch
 
@@ -103,7 +103,7 @@ def look(sender: Connection) -> None:
 
 def work(sender: Connection, part: Part, about: Mapping[str, Any], log: Path) -> None:
     """Run a part in this process; what it prints goes into a file."""
-    _own_session()
+    lead_session()
     with log.open("ab", buffering=0) as sink:
         os.dup2(sink.fileno(), 1)
         os.dup2(sink.fileno(), 2)
@@ -122,17 +122,3 @@ def work(sender: Connection, part: Part, about: Mapping[str, Any], log: Path) ->
     except Exception as error:  # The parts after it are worth having.
         traceback.print_exc()
         sender.send(Ending(status=Status.FAILED, reason=reason_of(error)))
-
-
-def _own_session() -> None:
-    """Lead a session, to be killed as one."""
-    os.setsid()
-    threading.Thread(target=end_with_parent, daemon=True).start()
-
-
-def end_with_parent() -> None:
-    """End this session when the process that runs the parts has ended, however it did: the device is free then."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os.killpg(0, signal.SIGKILL)

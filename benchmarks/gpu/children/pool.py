@@ -18,12 +18,12 @@ from benchmarks.common.server import ROOT, BenchmarkError
 from benchmarks.gpu.plan import Part
 
 from .child import WHERE, Ending, Message, Status, look, nothing, work
+from .sessions import KILL_S, end_session
 
 PRELOAD: Final = (f"{__package__}.preload",)
 _LOOK_S: Final = 180.0
 """Maximum seconds until a child has imported PyTorch and looked for the device."""
 _WHERE_S: Final = 1.0
-_KILL_S: Final = 10.0
 _LOG_CHARACTERS: Final = 4000
 _TOLD_LINES: Final = 4
 _FOREIGN: Final = re.compile(r"/[^\"\s]*/(?:site-packages|python3\.\d+)/")
@@ -61,10 +61,10 @@ class Children:
             try:
                 answer: tuple[str, str] = receiver.recv() if receiver.poll(_LOOK_S) else ("", "nothing within minutes")
             except EOFError:
-                process.join(_KILL_S)
+                process.join(KILL_S)
                 answer = "", f"the process that looked for it {_death(process)}"
             finally:
-                _end(process)
+                end_session(process)
         return answer
 
     def warm(self) -> None:
@@ -102,9 +102,9 @@ class Children:
                 if late:
                     _ask_where(process, log)
             finally:
-                _end(process)
+                end_session(process)
             with receiver:
-                take(time.monotonic() + _KILL_S)  # What it had sent and nobody had read.
+                take(time.monotonic() + KILL_S)  # What it had sent and nobody had read.
             written = _readable(log)
         if failed:
             return Ending(status=failed[0].status, reason=failed[0].reason, log=written)
@@ -141,14 +141,6 @@ def _ask_where(process: Any, log: Path) -> None:
         os.kill(process.pid, WHERE)
     while log.exists() and log.stat().st_size == before and time.monotonic() < until_s:
         process.join(0.02)
-
-
-def _end(process: Any) -> None:
-    """Kill a child and all of its session that is left."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.kill()  # One that has not yet made its session.
-    process.join(_KILL_S)
 
 
 def _death(process: Any) -> str:

@@ -107,7 +107,7 @@ def _small(context: Context) -> Any:
 def _forms(checks: _Checks) -> None:
     context = checks.context
     model = _small(context)
-    weights = load_weights(model.state_dict(), Architecture.of(model.config.to_dict()), torch.float32, context.device)
+    small = Summarizer(context, model, torch.float32)
     inputs = inputs_of(MODEL_TYPE, random_ids(replace(context, toy=True), MODEL_TYPE, len(_MIXED), 24), padded=True)
     for beams in (4, 1, 2, 3):
         found, wanted = [], []
@@ -117,7 +117,7 @@ def _forms(checks: _Checks) -> None:
                 repetition_penalty=repetition,
             )  # fmt: skip
             bucket = Bucket(slots=len(_MIXED) + 1, beams=beams, source_length=24, target_length=_LONGEST)
-            executor = TorchExecutor(weights, Architecture.of(model.config.to_dict()), rules, bucket)
+            executor = TorchExecutor(small.weights, small.architecture, rules, bucket)
             poison(executor)
             found.append(executor.summarize(inputs["input_ids"], inputs["attention_mask"], _MIXED))
             wanted += [
@@ -131,18 +131,16 @@ def _forms(checks: _Checks) -> None:
         )
     if not context.toy:
         # What is compiled for a GPU is not what is compiled for a processor.
-        context.attempt(_TABLE, "compiled", lambda: _compiled(checks, model, inputs), at_least_s=20)
+        context.attempt(_TABLE, "compiled", lambda: _compiled(checks, small, inputs), at_least_s=20)
 
 
-def _compiled(checks: _Checks, model: Any, inputs: dict[str, torch.Tensor]) -> None:
+def _compiled(checks: _Checks, small: Summarizer, inputs: dict[str, torch.Tensor]) -> None:
     """The forms of the search in compiled code, against the same that are not compiled."""
-    architecture = Architecture.of(model.config.to_dict())
-    weights = load_weights(model.state_dict(), architecture, torch.float32, checks.context.device)
     rules = Rules(start_token=2, end_token=2, pad_token=1, first_token=0, last_token=2)
     bucket = Bucket(slots=len(_MIXED), beams=4, source_length=24, target_length=_LONGEST)
     found = []
     for options in (Options(compiler="inductor"), Options()):
-        executor = TorchExecutor(weights, architecture, rules, bucket, options)
+        executor = TorchExecutor(small.weights, small.architecture, rules, bucket, options)
         found.append(executor.summarize(inputs["input_ids"], inputs["attention_mask"], _MIXED))
     checks.row("mixed settings in one batch, small model, beams 4, compiled", "fp32", found[0], found[1])
 
@@ -184,21 +182,22 @@ def _full(checks: _Checks) -> None:
             length_penalty=settings.length_penalty, no_repeat_ngram_size=settings.no_repeat_ngram_size,
         )  # fmt: skip
 
-    def summaries(precision: torch.dtype, options: Options) -> torch.Tensor:
-        executor = Summarizer(context, model, precision).executor(size, options)
+    def summaries(summarizer: Summarizer, options: Options) -> torch.Tensor:
+        executor = summarizer.executor(size, options)
         poison(executor)
         return executor.summarize(inputs["input_ids"], inputs["attention_mask"], [settings] * size.batch)
 
     words = f"{size.tokens_in} tokens in, {size.tokens_out} out, 4 beams, padded"
-    whole = summaries(torch.float32, Options())
-    checks.row(words, "fp32", whole, wanted)
+    exact = Summarizer(context, model, torch.float32)
+    checks.row(words, "fp32", summaries(exact, Options()), wanted)
     ways = {"without a CUDA graph": Options(graphs=False), "attention as two products": Options(attention="products")}
     for way, options in ways.items():
-        checks.row(f"{words}, {way}", "fp32", summaries(torch.float32, options), wanted)
+        checks.row(f"{words}, {way}", "fp32", summaries(exact, options), wanted)
     for precision, dtype in (("bf16", torch.bfloat16), ("fp16", torch.float16)):
 
         def rounded(precision: str = precision, dtype: torch.dtype = dtype) -> None:
-            checks.row(f"{words}, against fp32", precision, summaries(dtype, Options()), wanted, must=False)
+            found = summaries(Summarizer(context, model, dtype), Options())
+            checks.row(f"{words}, against fp32", precision, found, wanted, must=False)
 
         context.attempt(_TABLE, f"{words}, {precision}", rounded, at_least_s=0 if context.toy else 5)
 

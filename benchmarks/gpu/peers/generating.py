@@ -6,12 +6,9 @@ it has started when its time is up. An alarm ends it where its parent was killed
 
 from __future__ import annotations
 
-import contextlib
 import math
 import multiprocessing
-import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +17,7 @@ from typing import Any, Final
 
 import torch
 
-from benchmarks.gpu.children.child import end_with_parent
+from benchmarks.gpu.children.sessions import end_session, lead_session
 from benchmarks.gpu.context import Context, Row, Setting, Skipped, reason_of
 from benchmarks.gpu.models import make_model, random_ids
 from benchmarks.gpu.roofline import Rates
@@ -146,11 +143,7 @@ def compiled(
                 raise EndedError(message)
             collect(message)
     finally:
-        if process.pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-        process.join()
+        end_session(process)
         receiver.close()
 
 
@@ -164,8 +157,7 @@ def _work(
     limit_s: float,
 ) -> None:
     """What the other process does: send a `Measured` for each batch, or words about what failed."""
-    os.setsid()
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    lead_session()
     signal.alarm(math.ceil(limit_s) + 1)
     try:
         context = Context(device=device, toy=toy, deadline_s=time.monotonic() + limit_s, send=_nowhere)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tritonclient.grpc import service_pb2
 
-from serving.gateway.verdict import VerdictFile, read_verdict
+from serving.gateway.verdict import VerdictFile
 from tests.serving.gateway.scripted import Door, write_state
 
 NOW_S = 1_000_000.0
@@ -29,7 +29,7 @@ def state(path: Path, **changes: object) -> Path:
 
 
 def test_a_fresh_verdict_is_taken_as_it_is(tmp_path: Path) -> None:
-    verdict = read_verdict(state(tmp_path / "state.json"), now=lambda: NOW_S + 4)
+    verdict = VerdictFile(state(tmp_path / "state.json"), now=lambda: NOW_S + 4).read()
     assert (verdict.live, verdict.ready, verdict.restarts, verdict.heals) == (True, True, 2, 3)
     assert verdict.model("bart") is not None
     assert verdict.model("bart").ready  # type: ignore[union-attr]
@@ -42,13 +42,15 @@ def test_a_death_is_told_however_old_the_verdict_is(tmp_path: Path) -> None:
         name: {"ready": True, "died_at": died} for name, died in (("bart", 999_990.5), ("xlnet", None), ("bert", 7))
     }
     for age_s in (0, 60):
-        verdict = read_verdict(state(tmp_path / "state.json", models=models), now=lambda age_s=age_s: NOW_S + age_s)
+        verdict = VerdictFile(
+            state(tmp_path / "state.json", models=models), now=lambda age_s=age_s: NOW_S + age_s
+        ).read()
         died = {name: verdict.model(name).died_at_s for name in models}  # type: ignore[union-attr]
         assert died == {"bart": 999_990.5, "xlnet": None, "bert": 7.0}
 
 
 def test_an_old_verdict_counts_no_more(tmp_path: Path) -> None:
-    verdict = read_verdict(state(tmp_path / "state.json"), now=lambda: NOW_S + 7.2)
+    verdict = VerdictFile(state(tmp_path / "state.json"), now=lambda: NOW_S + 7.2).read()
     assert (verdict.live, verdict.ready) == (False, False)
     assert verdict.reason == "the supervisor has not been heard of for 7 s"
     assert not verdict.model("bart").ready  # type: ignore[union-attr]
@@ -62,7 +64,7 @@ def test_an_old_verdict_counts_no_more(tmp_path: Path) -> None:
 def test_a_broken_file_is_not_ready(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "state.json"
     path.write_bytes(content)
-    verdict = read_verdict(path)
+    verdict = VerdictFile(path).read()
     assert (verdict.live, verdict.ready) == (False, False)
     assert "state.json" in verdict.reason
 
@@ -83,7 +85,7 @@ def test_a_broken_file_is_not_ready(tmp_path: Path, content: bytes) -> None:
     ids=str,
 )
 def test_a_field_of_a_wrong_kind_is_not_ready(tmp_path: Path, changes: dict[str, object]) -> None:
-    assert not read_verdict(state(tmp_path / "state.json", **changes), now=lambda: NOW_S).live
+    assert not VerdictFile(state(tmp_path / "state.json", **changes), now=lambda: NOW_S).read().live
 
 
 def test_the_file_is_read_anew_when_it_is_written_and_may_come_and_go(tmp_path: Path) -> None:
