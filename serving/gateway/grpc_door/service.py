@@ -162,7 +162,7 @@ class Service:
         model = await parts.catalogue.find(message.model_name, message.model_version)
         call.model = model.name
         asked = view(message)
-        check_request(model, asked)
+        check_request(model, asked, self._limits)
         if counts := take_out(message):
             request = message.SerializeToString()
         branches = parts.branches.asked(model, [one.name for one in asked.outputs])
