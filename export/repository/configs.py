@@ -161,12 +161,6 @@ def _text_model(
 def _onnx(contract: TaskContract, models: ServedModel, artefact: Artefact, deployment: Deployment) -> pb.ModelConfig:
     model = deployment.model(contract.task)
     inputs = contract.model_inputs(token_types=artefact.token_types)
-    policy = pb.ModelQueuePolicy(
-        timeout_action=pb.ModelQueuePolicy.REJECT,
-        default_timeout_microseconds=deployment.queue_timeout_microseconds,
-        allow_timeout_override=True,
-        max_queue_size=deployment.queue_size,
-    )
     config = pb.ModelConfig(
         name=models.name,
         backend="onnxruntime",
@@ -175,9 +169,9 @@ def _onnx(contract: TaskContract, models: ServedModel, artefact: Artefact, deplo
         input=[_input(tensor) for tensor in inputs],
         output=[_output(tensor) for tensor in contract.model_outputs(len(artefact.labels))],
         instance_group=[pb.ModelInstanceGroup(count=model.instances, kind=pb.ModelInstanceGroup.KIND_CPU)],
-        dynamic_batching=pb.ModelDynamicBatching(
-            max_queue_delay_microseconds=deployment.queue_delay_microseconds, default_queue_policy=policy
-        ),
+        # No queue policy: with any (a time-out, a size) Triton 2.51 loses wake-ups of the batcher, for half a second
+        # each. What waits is bounded before it comes here, and the backend drops what is late.
+        dynamic_batching=pb.ModelDynamicBatching(max_queue_delay_microseconds=deployment.queue_delay_microseconds),
         model_warmup=[_warmup(contract, inputs, bucket) for bucket in _buckets(artefact, deployment)],
     )
     if deployment.response_cache:

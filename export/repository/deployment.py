@@ -46,10 +46,6 @@ class Deployment:
     """Maximum number of articles that a tokenizer, detokenizer or label model handles at once."""
     queue_delay_microseconds: int = 0
     """How long a request waits for others to share its batch."""
-    queue_size: int = 64
-    """Requests that wait in front of a model; one more is refused at once."""
-    queue_timeout_microseconds: int = 10_000_000
-    """A request that waited this long is refused; requests may ask for less."""
     max_running: int = 12
     """Requests for all tasks that the models work on at once; more would only raise the latency."""
     max_wait_ms: int = 500
@@ -61,8 +57,8 @@ class Deployment:
     """Whether answers may come from Triton's response cache, where the server is started with one."""
 
     def __post_init__(self) -> None:
-        minima = dict.fromkeys(("request_batch_size", "text_batch_size", "queue_size", "max_running", "max_wait_ms"), 1)
-        for name, bound in {**minima, "queue_delay_microseconds": 0, "queue_timeout_microseconds": 0}.items():
+        minima = dict.fromkeys(("request_batch_size", "text_batch_size", "max_running", "max_wait_ms"), 1)
+        for name, bound in {**minima, "queue_delay_microseconds": 0}.items():
             if getattr(self, name) < bound:
                 raise DeploymentError(f"{name} is at least {bound}, not {getattr(self, name)}")
         for task in CONTRACTS:
@@ -95,6 +91,12 @@ MODELS: Final = {
     AnswerKind.LABELS: ModelDeployment(max_batch_size=16),
 }
 """How models run unless a deployment says otherwise, by the kind of their answers."""
+
+_RETIRED: Final = dict.fromkeys(
+    ("queue_size", "queue_timeout_microseconds"),
+    "max_running and max_wait_ms bound what waits, and a request's own time-out how long; delete the line",
+)
+"""Settings of former releases, with what to do instead."""
 
 _Settings = TypeVar("_Settings", Deployment, ModelDeployment)
 
@@ -220,6 +222,8 @@ def _changed(settings: _Settings, table: Any, where: str) -> _Settings:
     if not isinstance(table, dict):
         raise DeploymentError(f"{where} is a table, not {table!r}")
     for name, value in table.items():
+        if name in _RETIRED:
+            raise DeploymentError(f"{where} has the setting {name!r}, which is no more: {_RETIRED[name]}")
         if name not in known:
             raise DeploymentError(f"{where} has no setting {name!r}; there are {', '.join(known)}")
         if type(value) is not known[name]:

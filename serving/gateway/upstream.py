@@ -147,6 +147,8 @@ class Upstream:
 
 def _to_error(error: grpc.aio.AioRpcError) -> UpstreamError:
     status, words = error.code(), error.details() or "the server gave no reason"
+    if status is grpc.StatusCode.DEADLINE_EXCEEDED and not _EXPIRED.search(words):  # the library's own words
+        words = "Request timeout expired: there was no answer in the time that was allowed; allow more"
     kind = _KINDS.get(status, Refusal.FAILED)
     if _BROKEN.search(words):
         kind = Refusal.AWAY

@@ -47,6 +47,8 @@ FAILED = "failed"
 """The output that says which tasks failed."""
 PARTIAL = "partial"
 """The request parameter that asks for it."""
+DEADLINE = "infolens_deadline_us"
+"""The request parameter that says until when an answer is of use, in microseconds of the machine's monotonic clock."""
 _PREFIXES = re.compile(r"^(in ensemble '[^']*', |\[request id: [^\]]*\] )+")
 _UNAVAILABLE = ("Exceeds maximum queue size", admission.EXPIRED, "Server is stopping", "Server not ready")
 """Words of Triton that say: not now."""
@@ -127,6 +129,21 @@ def read_partial(parameters: str) -> bool:
     return value
 
 
+def read_timeout_s(parameters: str, timeout_us: int, now_s: float) -> float:
+    """How long an answer may take, 0 for without limit: the request's time-out, or what is left until its deadline.
+
+    Args:
+        parameters: The request's parameters as a JSON object; empty when it has none.
+        timeout_us: Its time-out as Triton tells it; 0 for none.
+        now_s: The time on the monotonic clock.
+    """
+    deadline_us = json.loads(parameters).get(DEADLINE) if DEADLINE in parameters else None
+    limits_s = [timeout_us / 1e6] if timeout_us else []
+    if isinstance(deadline_us, int):
+        limits_s.append(max(1e-6, deadline_us / 1e6 - now_s))  # 0 would be no limit
+    return min(limits_s, default=0.0)
+
+
 def failed_json(failed: Mapping[str, Exception]) -> bytes:
     """What the output ``failed`` holds: each task with its reason, without what Triton writes before it."""
     reasons = {task: _PREFIXES.sub("", str(error)) for task, error in failed.items()}
@@ -155,6 +172,10 @@ def _ask(branch: admission.Branch, call: admission.Call, wanted: Sequence[str]) 
         inputs=[call.inputs[name] for name in branch.inputs if name in call.inputs],
         requested_output_names=list(wanted),
         timeout=min(max(1, int(1e6 * left_s)), _MAX_TIMEOUT_US) if call.timeout_s else 0,  # 0 is no limit
+        # Whatever the branch asks in its turn must know too, and Triton keeps no time-outs in queues without a policy.
+        parameters={DEADLINE: min(int(1e6 * (call.came_s + call.timeout_s)), _MAX_TIMEOUT_US)}
+        if call.timeout_s
+        else {},
         **({"trace": call.trace} if call.trace else {}),
     )
     response = request.exec()
@@ -191,12 +212,14 @@ class TritonPythonModel:
                 if missing := [name for name in self._needed if name not in inputs]:  # Triton only counts them
                     raise admission.BadInputError(f"a request needs the inputs {self._needed}, but lacks {missing}")
                 trace = request.trace()
+                came_s, parameters = time.monotonic(), request.parameters()
                 call = admission.Call(
                     inputs=inputs,
                     wanted=wanted,
                     answer=answer,
-                    partial=read_partial(request.parameters()),
-                    timeout_s=request.timeout() / 1e6,
+                    partial=read_partial(parameters),
+                    timeout_s=read_timeout_s(parameters, request.timeout(), came_s),
+                    came_s=came_s,
                     is_cancelled=sender.is_cancelled,
                     trace=trace if trace.get_context() else None,
                 )

@@ -6,12 +6,14 @@ Like the native backend it reads ``model.onnx`` (or ``default_model_filename``) 
 ``session.*``. Unlike there, idle threads do not spin unless ``session.intra_op.allow_spinning`` says so: each instance
 is a process of its own, and they share few cores. A library ``operators.so`` beside this file brings native kernels
 for the operators of the domain ``infolens``; without it a model's own functions of these names run. A batch that
-fails is run again request by request, so that one bad request does not fail the others.
+fails is run again request by request, so that one bad request does not fail the others. A request whose caller has
+left, or whose parameter ``infolens_deadline_us`` has passed (microseconds of ``CLOCK_MONOTONIC``), is not run.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress
 from pathlib import Path
@@ -47,7 +49,22 @@ GRAPH_LEVELS = {
 EXECUTION_MODES = {0: ort.ExecutionMode.ORT_SEQUENTIAL, 1: ort.ExecutionMode.ORT_PARALLEL}
 OPERATORS = Path(__file__).with_name("operators.so")
 """The native operators, where the launcher has put them."""
+DEADLINE = "infolens_deadline_us"
+"""Request parameter: until when an answer is of use, in microseconds of the machine's monotonic clock."""
 BOOLEANS = {"0": False, "1": True, "false": False, "true": True}
+
+
+class UnwantedError(Exception):
+    """Nobody waits for the answer any more.
+
+    Args:
+        message: Why.
+        code: The name of Triton's code for it.
+    """
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def session_options(config: Mapping[str, Any]) -> ort.SessionOptions:
@@ -184,6 +201,21 @@ def _run_alone(
         return error
 
 
+def unwanted(parameters: str, *, cancelled: bool) -> UnwantedError | None:
+    """Why a request need not run: whoever has gone away, or got their time-out, must not cost a beam search.
+
+    Args:
+        parameters: The request's parameters as a JSON object; empty when it has none.
+        cancelled: Whether its caller has left.
+    """
+    if cancelled:
+        return UnwantedError("the request was cancelled", "CANCELLED")
+    deadline_us = json.loads(parameters).get(DEADLINE) if DEADLINE in parameters else None
+    if isinstance(deadline_us, int) and 1e6 * time.monotonic() >= deadline_us:
+        return UnwantedError("Request timeout expired", "UNAVAILABLE")  # Triton's own words and code
+    return None
+
+
 def _parameters(config: Mapping[str, Any]) -> dict[str, str]:
     return {key: value["string_value"].strip() for key, value in config.get("parameters", {}).items()}
 
@@ -226,15 +258,13 @@ class TritonPythonModel:
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer a batch of requests, each with its outputs or its own error."""
-        # Whoever has gone away must not cost a beam search.
-        alive = [not request.is_cancelled() for request in requests]
+        refusals = [unwanted(request.parameters(), cancelled=request.is_cancelled()) for request in requests]
         feeds = []
-        for request in compress(requests, alive):
+        for request in compress(requests, [refusal is None for refusal in refusals]):
             tensors = [pb_utils.get_input_tensor_by_name(request, name) for name in self._inputs]
             feeds.append({t.name(): t.as_numpy() for t in tensors if t is not None})
         answers = iter(run_batch(self._session, feeds, self._outputs, batched=self._batched, options=self._options))
-        cancelled = pb_utils.TritonError("the request was cancelled", pb_utils.TritonError.CANCELLED)
-        return [_response(next(answers)) if lives else pb_utils.InferenceResponse(error=cancelled) for lives in alive]
+        return [_response(next(answers) if refusal is None else refusal) for refusal in refusals]
 
     def finalize(self) -> None:
         """Free the model's memory."""
@@ -243,6 +273,9 @@ class TritonPythonModel:
 
 def _response(answer: Arrays | Exception) -> Any:
     if isinstance(answer, Exception):
-        error = pb_utils.TritonError(f"ONNX Runtime: {answer}", pb_utils.TritonError.INTERNAL)
+        if isinstance(answer, UnwantedError):
+            error = pb_utils.TritonError(str(answer), getattr(pb_utils.TritonError, answer.code))
+        else:
+            error = pb_utils.TritonError(f"ONNX Runtime: {answer}", pb_utils.TritonError.INTERNAL)
         return pb_utils.InferenceResponse(error=error)
     return pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in answer.items()])

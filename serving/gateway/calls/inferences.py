@@ -16,6 +16,8 @@ from serving.gateway.catalogue import Catalogue
 from serving.gateway.refusals import Refusal, RefusedError
 from serving.gateway.verdict import ModelVerdict, VerdictFile
 
+from .deadline import with_deadline
+
 LOOK_EVERY_S: Final = 0.2
 """How often the verdict is read while calls are under way."""
 
@@ -88,6 +90,8 @@ class Inferences:
             async with running.scope:
                 self._running.add(running)
                 self._look_later()
+                if timeout_s is not None:
+                    request = with_deadline(request, timeout_s)
                 return await self._upstream.infer(request, timeout_s, trailers=trailers)
         except TimeoutError:
             if not running.died:

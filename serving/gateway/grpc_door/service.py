@@ -167,11 +167,12 @@ class Service:
             request = message.SerializeToString()
         branches = parts.branches.asked(model, [one.name for one in asked.outputs])
         limits_s = [one for one in (call.context.time_remaining(), timeout_s(asked.parameters)) if one is not None]
+        allowed_s = min(limits_s, default=None)
+        until_s = None if allowed_s is None else time.monotonic() + allowed_s
         trailers: list[tuple[str, str | bytes]] = []
         with parts.metrics.in_flight("grpc"):
-            async with parts.room.enter(branches, min(limits_s, default=None)):
-                # Triton keeps the time-out among the parameters itself; the caller's deadline becomes the call's.
-                left_s = call.context.time_remaining()
+            async with parts.room.enter(branches, allowed_s):
+                left_s = None if until_s is None else until_s - time.monotonic()
                 answer = await parts.inferences.infer(request, model.name, branches, left_s, trailers=trailers)
         if counts:
             response = service_pb2.ModelInferResponse.FromString(answer)

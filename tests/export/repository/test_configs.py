@@ -12,7 +12,6 @@ from export.cli import main
 from export.errors import RepositoryError
 from export.repository.configs import all_configs, from_text, to_text
 from export.repository.contents import read_artefacts
-from export.repository.deployment import DEPLOYMENT
 from export.repository.generated_files import check_generated
 from export.repository.publish import publish
 from infolens.contract import CONTRACTS, INFO_LENS, SUMMARY_SETTINGS, Task
@@ -87,12 +86,11 @@ def test_buckets_end_at_the_limit_and_are_all_warmed_up() -> None:
     }
 
 
-def test_queues_are_bounded_and_reject() -> None:
+def test_no_queue_has_a_policy_since_triton_then_loses_wake_ups() -> None:
     for contract in CONTRACTS.values():
-        policy = configs()[contract.model].dynamic_batching.default_queue_policy
-        assert policy.timeout_action == pb.ModelQueuePolicy.REJECT
-        assert policy.max_queue_size == DEPLOYMENT.queue_size > 0
-        assert policy.default_timeout_microseconds > 0
+        batching = configs()[contract.model].dynamic_batching
+        assert not batching.HasField("default_queue_policy")
+        assert not batching.priority_levels
 
 
 def test_optional_inputs_are_those_of_the_contract() -> None:

@@ -24,7 +24,17 @@ from serving.backends.fan_out.admission import (
     Limits,
     StoppingError,
 )
-from serving.backends.fan_out.model import error_code, failed_json, read_branches, read_limits, read_partial
+from serving.backends.fan_out.model import (
+    DEADLINE,
+    error_code,
+    failed_json,
+    read_branches,
+    read_limits,
+    read_partial,
+    read_timeout_s,
+)
+from serving.backends.onnxruntime import model as onnxruntime_model
+from serving.gateway.calls import deadline
 from tests.serving.backends.branches import ALL, BRANCHES, WAIT_S, echo, failing
 
 SHARES = {
@@ -168,3 +178,16 @@ def test_branches_run_in_parallel() -> None:
     answer = ask_all(ask)
     assert isinstance(answer, Answer)
     assert len(answer.outputs) == 3
+
+
+def test_the_earlier_of_time_out_and_deadline_counts() -> None:
+    until = json.dumps({DEADLINE: 107_000_000})
+    assert read_timeout_s("", 0, now_s=100.0) == read_timeout_s('{"partial": true}', 0, now_s=100.0) == 0.0
+    assert read_timeout_s("", 2_000_000, now_s=100.0) == read_timeout_s(until, 2_000_000, now_s=100.0) == 2.0
+    assert read_timeout_s(until, 0, now_s=100.0) == read_timeout_s(until, 9_000_000, now_s=100.0) == 7.0
+    assert 0 < read_timeout_s(until, 0, now_s=200.0) < 1e-3
+    assert read_timeout_s(json.dumps({DEADLINE: "soon"}), 0, now_s=100.0) == 0.0
+
+
+def test_door_and_backends_call_the_deadline_alike() -> None:
+    assert DEADLINE == deadline.DEADLINE == onnxruntime_model.DEADLINE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import grpc
@@ -10,6 +11,7 @@ import grpc.aio
 import pytest
 from tritonclient.grpc import service_pb2
 
+from serving.gateway.calls.deadline import DEADLINE
 from serving.gateway.configuration import GatewayLimits
 from tests.serving.gateway.scripted import (
     ADMIN,
@@ -35,17 +37,46 @@ async def test_the_bytes_of_request_and_answer_pass_unchanged(grpc_door: Door, s
 
     scripted.answer = answer
     request = infer_request(id="7").SerializeToString() + UNKNOWN_FIELD
-    assert await grpc_door.call("ModelInfer", request) == ANSWER + UNKNOWN_FIELD
+    assert await grpc_door.call("ModelInfer", request, timeout=None) == ANSWER + UNKNOWN_FIELD
     assert scripted.arrived.get_nowait() == request
 
 
 async def test_a_caller_s_deadline_is_the_upstream_s(grpc_door: Door, scripted: ScriptedTriton) -> None:
+    timed = infer_request()
+    timed.parameters["timeout"].int64_param = 20_000_000
     await grpc_door.call("ModelInfer", infer_request(), timeout=20)
+    await grpc_door.call("ModelInfer", timed, timeout=None)
+    await grpc_door.call("ModelInfer", timed, timeout=10)
     await grpc_door.call("ModelInfer", infer_request(), timeout=None)
-    first, second = scripted.remaining_s
-    assert first is not None
-    assert first < 21  # gRPC's clock and ours differ by a little
-    assert second is None or second > 1e6
+    *timed_s, endless_s = scripted.remaining_s
+    for left_s, most_s in zip(timed_s, (20, 20, 10), strict=True):
+        assert left_s is not None
+        assert left_s < most_s + 1  # gRPC's clock and ours differ by a little
+    assert endless_s is None or endless_s > 1e6
+
+
+async def test_the_models_are_told_until_when_an_answer_is_of_use(grpc_door: Door, scripted: ScriptedTriton) -> None:
+    lied = infer_request()
+    lied.parameters[DEADLINE].int64_param = 1
+    lied.parameters["partial"].bool_param = True
+    before_us = 1e6 * time.monotonic()
+    await grpc_door.call("ModelInfer", lied, timeout=20)
+    told = service_pb2.ModelInferRequest.FromString(scripted.arrived.get_nowait())
+    assert before_us + 19e6 < told.parameters.pop(DEADLINE).int64_param < 1e6 * time.monotonic() + 21e6
+    del lied.parameters[DEADLINE]
+    assert told == lied
+
+
+async def test_a_request_s_own_time_out_is_kept_without_any_of_its_call(
+    grpc_door: Door, scripted: ScriptedTriton
+) -> None:
+    scripted.answer = scripted.held
+    timed = infer_request()
+    timed.parameters["timeout"].int64_param = 300_000
+    code, words = await grpc_door.refused("ModelInfer", timed, timeout=None)
+    assert code is Code.DEADLINE_EXCEEDED
+    assert "Request timeout expired" in words
+    await asyncio.wait_for(scripted.left.get(), PATIENCE_S)
 
 
 async def test_when_the_deadline_is_over_nobody_works_on_the_request(grpc_door: Door, scripted: ScriptedTriton) -> None:

@@ -36,6 +36,7 @@ ARTICLE = "The home side scored a late goal to win the cup final on Saturday. Th
 BACKENDS = {
     "tokenizer": "bart_tokenizer",
     "onnxruntime": "distilbert",
+    "detokenizer": "bart_text",
     "labels": "xlnet_labels",
     "fan_out": "info_lens",
 }
@@ -102,14 +103,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 class Callers:
-    """Clients of the SDK with its default retries, who note what they get."""
+    """Clients of the SDK with its default retries, who note what they get, and one who asks whether it is ready."""
 
-    def __init__(self, url: str, count: int = 3) -> None:
+    def __init__(self, server: Server) -> None:
         self.answers: list[Any] = []
         self.errors: list[str] = []
         self.others: list[Exception] = []
+        self.not_ready = 0
+        """How often the server has said that it is not ready, or has not answered that question."""
         self._end = threading.Event()
-        self._threads = [threading.Thread(target=self._call, args=(url,)) for _ in range(count)]
+        urls = [server.ready[protocol] for protocol in ("grpc_url", "grpc_url", "http_url")]
+        self._threads = [threading.Thread(target=self._call, args=(url,)) for url in urls]
+        self._threads.append(threading.Thread(target=self._watch, args=(server,)))
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -120,6 +125,10 @@ class Callers:
         self._end.set()
         for thread in self._threads:
             thread.join()
+
+    def _watch(self, server: Server) -> None:
+        while not self._end.wait(0.05):
+            self.not_ready += not server.says()
 
     def _call(self, url: str) -> None:
         with Client(url) as client:
@@ -142,11 +151,13 @@ def test_everything_dies_under_load_and_comes_back(server: Server) -> None:
         server.kill_triton,
     ]
     regions = regions_of(server.ready["server_pid"])
-    with Callers(server.ready["grpc_url"]) as callers:
+    with Callers(server) as callers:
         until(lambda: len(callers.answers) > 3)
         for kill in kills:
+            told = callers.not_ready
             back = kill()
             until(lambda back=back: back() and server.state["ready"] and server.says())
+            assert callers.not_ready > told, "it said that it was ready all the while"
             seen = len(callers.answers)
             until(lambda seen=seen: len(callers.answers) > seen + 3)
     assert callers.others == []

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from serving.gateway.admission import RoomLimits
+from serving.gateway.calls.deadline import DEADLINE
 from serving.gateway.refusals import Refusal, RefusedError
 from tests.serving.gateway.http.running import FakeTriton, RunningDoor, fake_door, infer_body, write_state
 
@@ -134,12 +136,14 @@ def test_a_request_has_an_id(door: RunningDoor, given: str, kept: bool) -> None:
 
 
 def test_triton_gets_what_was_asked_and_the_time_that_is_left(door: RunningDoor, fake: FakeTriton) -> None:
+    before_us = 1e6 * time.monotonic()
     parameters = {"partial": True, "timeout": 500_000, "priority": 3, "sequence_id": 0, "a": 1, "b": "c", "d": 0.5}
     wanted = [{"name": "category_probabilities", "parameters": {"classification": 2}}]
     assert door.infer("info_lens", infer_body(id="7", parameters=parameters, outputs=wanted)).status == 200
     asked = fake.requests[0]
     given = {name: getattr(one, one.WhichOneof("parameter_choice")) for name, one in asked.parameters.items()}
     assert 0 < given.pop("timeout") < 500_000
+    assert before_us < given.pop(DEADLINE) < 1e6 * time.monotonic() + 500_000
     assert given == {"partial": True, "a": 1, "b": "c", "d": 0.5}
     assert (asked.id, dict(asked.outputs[0].parameters)) == ("7", {})
     assert fake.times_s[0] is not None
