@@ -59,6 +59,10 @@ load: $(DEV) ## Find the highest rate at which all is answered within 500 ms, wi
 overload: $(DEV) ## Ask three times more than the server can answer, and see what it refuses and answers (2 minutes).
 	exec $(BIN)/python -m benchmarks overload $(ARGS)
 
+.PHONY: soak
+soak: $(DEV) ## An hour under load over all routes: is the server as fast, as small and as right as before? (ARGS="--seconds 180" tries it).
+	exec $(BIN)/python -m benchmarks soak $(ARGS)
+
 .PHONY: capacity
 capacity: $(DEV) ## What longer articles, more beams and more cores cost, and how many machines a rate needs (6 minutes).
 	exec $(BIN)/python -m benchmarks capacity $(ARGS)

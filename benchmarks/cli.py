@@ -55,6 +55,9 @@ COMMANDS: Final = {
         help="a number of users at the same time, over gRPC and HTTP (Locust, closed loop)",
     ),
     "overload": Command(module="load.overload.command", help="three times more requests than the server can answer"),
+    "soak": Command(
+        module="load.soak.command", help="an hour under load over all routes: as fast, as small and as right as before?"
+    ),
     "tune": Command(module="load.tune.command", help="find the best numbers of the deployment for this machine"),
     "capacity": Command(
         module="capacity.command", help="how cost grows with cores and lengths, and how many machines a rate needs"

@@ -1,4 +1,4 @@
-"""What Triton's own metrics say of each model: how long its requests waited and computed, and in what batches."""
+"""What metrics say: Triton's of each model (how long its requests waited and computed, in what batches), the door's."""
 
 from __future__ import annotations
 
@@ -48,19 +48,35 @@ class Stage:
 
 
 def read_counters(metrics_url: str) -> Counters:
-    """The counters of every model.
+    """The counters of every model, from Triton's own metrics.
 
     Raises:
         BenchmarkError: The metrics cannot be read.
     """
+    return parse_counters(_fetch(metrics_url))
+
+
+def read_totals(metrics_url: str) -> dict[str, float]:
+    """Every counter and gauge by its name, such as ``infolens_heals_total``, summed over its labels.
+
+    Raises:
+        BenchmarkError: The metrics cannot be read.
+    """
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(_fetch(metrics_url)):
+        for sample in family.samples:
+            found[sample.name] = found.get(sample.name, 0.0) + sample.value
+    return found
+
+
+def _fetch(metrics_url: str) -> str:
     try:
         with urllib.request.urlopen(metrics_url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - the server under test
-            text = answer.read().decode()
+            return str(answer.read().decode())
     except (urllib.error.URLError, OSError, ValueError) as error:
         raise BenchmarkError(
             f"cannot read the server's metrics at {metrics_url}: {error}; give its address with --metrics-url"
         ) from error
-    return parse_counters(text)
 
 
 def parse_counters(text: str) -> Counters:

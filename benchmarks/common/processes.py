@@ -14,6 +14,8 @@ import psutil
 
 STUB: Final = "triton_python_backend_stub"
 """Name of the process in which Triton's Python backend runs one instance of a model."""
+PARTS: Final = {"serving": "launcher", "serving.gateway": "door", "serving.supervisor.watcher": "watcher"}
+"""The modules that a server's own processes run, and what they are called here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +106,7 @@ def _look(root: psutil.Process) -> dict[str, _Seen]:
     for process in (root, *root.children(recursive=True)):
         try:
             with process.oneshot():
-                name, times = _name(process), process.cpu_times()
+                name, times = process_name(process), process.cpu_times()
                 memory_bytes = process.memory_full_info().pss
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
@@ -115,12 +117,16 @@ def _look(root: psutil.Process) -> dict[str, _Seen]:
     return found
 
 
-def _name(process: psutil.Process) -> str:
-    """The model of a stub (``bart``), else what the process is."""
+def process_name(process: psutil.Process) -> str:
+    """The model of a stub (``bart``), the part of the server (``launcher``, ``door``, ``watcher``), else its program.
+
+    Raises:
+        psutil.NoSuchProcess: It has ended.
+    """
     words = process.cmdline()
     if not words:
         return str(process.name())
     if Path(words[0]).name == STUB:
         # The last word but one is <model>_<instance group>_<instance>.
         return str(words[-2]).rsplit("_", 2)[0]
-    return "launcher" if "serving" in words else Path(words[0]).name
+    return next((PARTS[word] for word in words if word in PARTS), Path(words[0]).name)

@@ -30,6 +30,8 @@ class Started:
     http_url: str
     metrics_url: str
     """Triton's own, which tell of every model."""
+    door_metrics_url: str
+    """The door's own: what it counts, and the supervisor's restarts and heals."""
     triton_grpc_url: str
     """Triton behind the door, which tells of every model too."""
     pid: int
@@ -47,11 +49,21 @@ class Target:
     """None when they cannot be had: then there is no breakdown by model."""
     pid: int | None = None
     """Process of its launcher; None when it runs elsewhere: then nothing is said of its processes."""
+    http_url: str | None = None
+    """None when it is asked over gRPC alone."""
+    door_metrics_url: str | None = None
+    """None when they cannot be had: then nothing is said of restarts and heals."""
 
     @classmethod
     def of(cls, server: Started) -> Target:
         """The target that a started server is."""
-        return cls(grpc_url=server.grpc_url, metrics_url=server.metrics_url, pid=server.pid)
+        return cls(
+            grpc_url=server.grpc_url,
+            metrics_url=server.metrics_url,
+            pid=server.pid,
+            http_url=server.http_url,
+            door_metrics_url=server.door_metrics_url,
+        )
 
 
 @contextmanager
@@ -84,6 +96,7 @@ def started_server(options: Sequence[str] = (), *, timeout_s: float = 300.0) -> 
                     grpc_url=urls["grpc_url"],
                     http_url=urls["http_url"],
                     metrics_url=urls["triton_metrics_url"],
+                    door_metrics_url=urls["metrics_url"],
                     triton_grpc_url=urls["triton_grpc_url"],
                     pid=process.pid,
                     start_s=start_s,
