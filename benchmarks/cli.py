@@ -58,6 +58,7 @@ COMMANDS: Final = {
     "soak": Command(
         module="load.soak.command", help="an hour under load over all routes: as fast, as small and as right as before?"
     ),
+    "door": Command(module="load.door.command", help="what the front door adds to a request, and takes of the rate"),
     "tune": Command(module="load.tune.command", help="find the best numbers of the deployment for this machine"),
     "capacity": Command(
         module="capacity.command", help="how cost grows with cores and lengths, and how many machines a rate needs"

@@ -30,10 +30,11 @@ def waiting(metrics_url: str) -> dict[str, float]:
 
 
 def test_an_overloaded_server_loses_nothing_and_is_then_as_before(triton: Started) -> None:
-    target = Target(grpc_url=triton.grpc_url, metrics_url=triton.metrics_url, pid=triton.pid)
+    target = Target.of(triton)
     found = measure_overload(target, Articles(), CONFIG)
 
     counts = {outcome: found.run.count(outcome) for outcome in RequestOutcome}
+    assert found.healed == 0, "what is busy was taken for dead"
     assert found.run.reasons == {}, "a refusal was answered as something else"
     assert counts[RequestOutcome.REFUSED] > 0
     assert counts[RequestOutcome.ANSWERED] > 0

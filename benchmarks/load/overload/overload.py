@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.common.articles import Articles
 from benchmarks.common.closed_loop import closed_loop_per_s
-from benchmarks.common.metrics import Stage, read_counters, stages
+from benchmarks.common.metrics import Stage, read_counters, read_totals, stages
 from benchmarks.common.open_loop import Arrivals, Due, Run, Sent, poisson, send
 from benchmarks.common.processes import ProcessWatch
 from benchmarks.common.served import asked_together, serving_now
@@ -70,6 +70,8 @@ class Overload:
     stages: tuple[Stage, ...]
     writers: tuple[str, ...]
     """The models that write texts for the answers, which is by far the largest part of the work."""
+    healed: int = 0
+    """How often Triton was started again or a model loaded anew meanwhile."""
 
     def between(self, begin_s: float, end_s: float, *outcomes: RequestOutcome) -> list[Sent]:
         """Requests that were due in a time, with one of ``outcomes`` (any when none is given)."""
@@ -172,7 +174,7 @@ def measure_overload(target: Target, articles: Articles, config: OverloadConfig)
         seed=config.seed,
     )
     served = asked_together(serving_now(target.grpc_url)).values()
-    before = read_counters(target.metrics_url)
+    before, healed = read_counters(target.metrics_url), _healed(target)
     watch = ProcessWatch(target.pid)
     with watch.running():
         found = send(target.grpc_url, requests, arrivals)
@@ -183,7 +185,15 @@ def measure_overload(target: Target, articles: Articles, config: OverloadConfig)
         memory=tuple((at_s - config.warmup_s, used) for at_s, used in watch.memory),
         stages=tuple(stages(before, read_counters(target.metrics_url))),
         writers=tuple(model.name for model in served if model.answers is AnswerKind.TEXT),
+        healed=_healed(target) - healed,
     )
+
+
+def _healed(target: Target) -> int:
+    if target.door_metrics_url is None:
+        raise ValueError("an overload is measured on a server whose door tells what was healed")
+    totals = read_totals(target.door_metrics_url)
+    return round(sum(totals.get(f"infolens_{name}_total", 0.0) for name in ("triton_restarts", "heals")))
 
 
 def per_second(sent: Sequence[Sent], seconds: float, outcome: RequestOutcome) -> list[int]:

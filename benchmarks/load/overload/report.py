@@ -65,6 +65,7 @@ def document(found: Overload, machine: Machine, day: date) -> dict[str, Any]:
         "recovery_s": found.recovery_s if math.isfinite(found.recovery_s) else None,
         "memory_growth": found.memory_growth,
         "wasted_share": found.wasted_share,
+        "healed": found.healed,
         "generator_behind_p99_ms": found.run.behind_p99_ms,
     }
 
@@ -85,6 +86,7 @@ def markdown(found: Overload, machine: Machine, day: date, command: str) -> str:
         "summaries computed for nobody": f"{100 * found.wasted_share:.1f} %",
         "memory": f"{100 * found.memory_growth:+.1f} %",
         "all as before": f"{_recovery(found)} the overload",
+        "Triton started again, models loaded anew": f"{found.healed} times",
     }
     lines = [
         "# Overload",

@@ -29,7 +29,7 @@ def overload(back_after_s: float = 2.0) -> Overload:
     run = Run(arrivals=Arrivals(rate_per_s=150), sent=tuple(sent), reasons={}, behind_p99_ms=1.0, warmup_answered=20)
     stage = Stage(model="bart", requests=630, failures=0, batch=1, wait_ms=1, copy_ms=0, compute_ms=20, total_ms=21)
     memory = tuple((float(second), 500 + 50 * (second >= 5)) for second in range(20))
-    return Overload(config=CONFIG, peak_per_s=50, run=run, memory=memory, stages=(stage,), writers=("bart",))
+    return Overload(config=CONFIG, peak_per_s=50, run=run, memory=memory, stages=(stage,), writers=("bart",), healed=0)
 
 
 def test_figures_of_an_overload() -> None:

@@ -1,0 +1,69 @@
+"""``python -m benchmarks door``: what the front door adds to a request, and what it takes of the highest rate."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from datetime import date
+from pathlib import Path
+
+from benchmarks.common.articles import read_article
+from benchmarks.common.machine import this_machine
+from benchmarks.common.reports import command_line
+from benchmarks.common.server import RESULTS, ROOT, started_server
+
+from .comparing import DoorConfig, compare
+from .report import document, markdown, write_comparison
+
+EPILOG = """\
+A server is started, and asked through its door and past it, in turn: one client over gRPC and HTTP, a closed loop, and
+the search for the highest rate (open loop). Nothing else should run on the machine.
+
+examples:
+  python -m benchmarks door                                 all of it (20 minutes)
+  python -m benchmarks door --searches 0 --rounds 4         without the search (3 minutes)
+"""
+
+log = logging.getLogger(__name__)
+
+
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command ``door``."""
+    defaults = DoorConfig()
+    door = commands.add_parser("door", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = door.add_argument
+    add("--rounds", type=int, default=defaults.rounds, help="turns (default: %(default)s)")
+    add("--requests", type=int, default=defaults.requests, help="of one client in a turn (default: %(default)s)")
+    add("--searches", type=int, default=defaults.searches, help="of the highest rate, each way (default: %(default)s)")
+    add("--seconds", type=float, default=defaults.seconds, help="length of a step of a search (default: %(default)g)")
+    add("--p99-ms", type=float, default=defaults.p99_ms, help="the bound of the search (default: %(default)g)")
+    add("--seed", type=int, default=defaults.seed, help="seed of articles and arrivals (default: %(default)s)")
+    add("--serving", action="append", default=[], metavar="OPTION", help="an option for the server that is started")
+    add("--out", type=Path, default=RESULTS / "door", metavar="DIR", help="gets the report (default: %(default)s)")
+
+
+def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
+    """Run the command; returns the exit code."""
+    try:
+        config = DoorConfig(
+            rounds=args.rounds,
+            requests=args.requests,
+            searches=args.searches,
+            seconds=args.seconds,
+            p99_ms=args.p99_ms,
+            seed=args.seed,
+        )
+    except ValueError as error:
+        parser.error(str(error))
+    article = read_article(ROOT / "tests" / "articles" / "world_news.txt")
+    log.info("starting a server")
+    with started_server(args.serving) as server:
+        found = compare(server, article, config)
+    machine, day, command = this_machine(), date.today(), command_line()
+    paths = write_comparison(found, machine, day, command, args.out)
+    print(markdown(found, machine, day, command))
+    print(f"wrote {', '.join(map(str, paths))}", file=sys.stderr)
+    print(json.dumps(document(found, machine, day)))
+    return 0
