@@ -33,7 +33,10 @@ class ServerOptions:
     grpc_port: int = 8001
     metrics_port: int = 8002
     admin_key: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
-    """What `ADMIN_HEADER` must carry on a request to a management API."""
+    """What `ADMIN_HEADER` must carry on a request to a management API.
+
+    It stands on Triton's command line, since Triton takes it in no other way, and so in the list of processes: behind a
+    door Triton has one that nobody else knows."""
     log_file: Path | None = None
     """Default: ``<cache>/logs/triton-<port>.log``; written anew at each start."""
     cache: Path = CACHE

@@ -31,8 +31,9 @@ examples:
   python -m serving --set-up-only                      make the runtime environment and leave
 
 The first start makes a virtual environment for Triton in .cache/triton (about 300 MB) with the machine's pip settings.
-Model repository, shared memory, trace and logging APIs answer only requests that carry the header infolens-admin-key:
-its value is a new one at each start (in the ready file), or the environment variable INFOLENS_ADMIN_KEY.
+Model repository, trace and logging APIs answer only requests that carry the metadata infolens-admin-key: its value is a
+new one at each start (in the ready file), or the environment variable INFOLENS_ADMIN_KEY. Triton's own ports, where
+--direct-grpc or --triton-http-port open them, want triton_admin_key of the ready file, new at each start.
 
 Triton, a model's process or the door that ends or hangs is started again; what happens is told here and, as JSON, in
 .cache/logs/supervisor-PORT.jsonl. A model that cannot be loaded is named, and the others are served.

@@ -158,13 +158,15 @@ class WaitingRoom:
         # A server that is idle takes anything: else one slow answer could bar all that follow.
         ahead_of_it = slowest.running + slowest.waiting
         answer_s = (ahead_of_it + 1) * slowest.interval_s if ahead_of_it else 0.0
-        if answer_s > left_s:
+        if answer_s > left_s >= slowest.interval_s:
             raise self._refused(
                 "time_too_short",
                 f"the server is busy: {ahead}, an answer would take about {1e3 * answer_s:.0f} ms and the time-out is "
                 f"{_milliseconds(left_s)} ms; try again later, or allow more time",
                 wait_s,
             )
+        if answer_s > left_s:  # and so it would be with nobody ahead
+            raise self._refused("time_is_up")
 
     async def _wait(self, branches: Collection[str], until_s: float) -> None:
         """Wait until the places are taken for this request."""

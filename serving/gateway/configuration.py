@@ -33,9 +33,13 @@ class GatewayLimits:
     """How long any body may take."""
     max_body_time_s: float = 60.0
     """How long no body may take."""
+    max_held_bytes: int = 256 * 2**20
+    """Requests that are being read or answered have no more bytes together, over HTTP and over gRPC each."""
     max_json_depth: int = 20
     max_waiting: int = 256
     """Requests that wait at the same time, however soon their turn is; a model configuration can say less."""
+    max_connections: int = 1024
+    """gRPC connections at the same time; further ones are closed as they come."""
     max_streams: int = 1024
     """Calls that one gRPC connection may have open."""
     max_calls: int = 4096
@@ -68,6 +72,8 @@ class GatewayOptions:
     """The header that opens the management APIs (in gRPC metadata: ``triton-grpc-protocol-`` before it)."""
     admin_key: str = field(default="", repr=False)
     """Its value; empty keeps the management APIs closed to everybody."""
+    triton_admin_key: str = field(default="", repr=False)
+    """The value that Triton wants in that header. It stands on Triton's command line, so it is another one."""
     log_requests: bool = True
     """Whether the log has a line for each inference, or only for those that were not answered."""
     limits: GatewayLimits = field(default_factory=GatewayLimits)

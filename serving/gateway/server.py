@@ -25,6 +25,7 @@ from .configuration import GatewayOptions
 from .grpc_door.door import ListenError, listen, make_server
 from .http import DoorRunner, make_app
 from .logs import log_libraries, open_log
+from .memory.heap import giving_back
 from .metrics import GatewayMetrics
 from .metrics_port import make_metrics_app
 from .parts import Parts
@@ -119,7 +120,7 @@ async def _run(options: GatewayOptions) -> None:
         loop.add_signal_handler(number, stop.set)
     log = open_log()
     log_libraries(log, logging.WARNING)
-    async with open_parts(options, log) as parts, open_door(parts) as ports:
+    async with open_parts(options, log) as parts, open_door(parts) as ports, giving_back():
         gc.collect()
         gc.freeze()  # what was loaded stays: no collection needs to look through it again
         write_door_file(options.door_file, ports)

@@ -153,7 +153,7 @@ def _to_error(error: grpc.aio.AioRpcError) -> UpstreamError:
     if _BROKEN.search(words):
         kind = Refusal.AWAY
     elif _EXPIRED.search(words):
-        kind = Refusal.LATE
+        kind, status = Refusal.LATE, grpc.StatusCode.DEADLINE_EXCEEDED  # a model says UNAVAILABLE, as Triton does
     elif _BUSY.search(words):
         kind = Refusal.BUSY
     if kind is Refusal.AWAY:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -100,12 +101,17 @@ def door_configuration(plan: Plan, public: ServerOptions, triton: TritonServer, 
         "expose_internal": plan.expose_internal,
         "admin_header": ADMIN_HEADER,
         "admin_key": public.admin_key,
+        "triton_admin_key": triton.options.admin_key,
         "limits": {"exit_timeout_s": float(public.exit_timeout_s)},
     }
 
 
 def _behind(plan: Plan, public: ServerOptions) -> ServerOptions:
-    """Triton's own options behind a door: loopback, and ports that nobody is told."""
+    """Triton's own options behind a door: loopback, ports that nobody is told, and a key of its own.
+
+    Triton's key stands on its command line, where other accounts of the machine can read it. The one that people are
+    given is the door's to check, and stands on none.
+    """
     options = dataclasses.replace(
         public,
         host=LOOPBACK,
@@ -113,6 +119,7 @@ def _behind(plan: Plan, public: ServerOptions) -> ServerOptions:
         http_port=plan.triton_http_port,
         grpc_port=plan.direct_grpc_port or 0,
         metrics_port=0,
+        admin_key=secrets.token_urlsafe(24),
     )
     taken = {public.http_port, public.grpc_port, public.metrics_port}
     while True:

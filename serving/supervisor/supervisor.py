@@ -219,6 +219,7 @@ class Supervisor:
         self._ready_for = self._pids()
         if self.options.ready_file is None or self.urls is None:
             return
+        triton_key = self.server.options.admin_key
         content: dict[str, Any] = {
             "http_url": self.urls.http,
             "grpc_url": self.urls.grpc,
@@ -234,7 +235,8 @@ class Supervisor:
             "events_file": str(self.journal.path),
             "models": self.server.models,
             "admin_header": ADMIN_HEADER,
-            "admin_key": self.server.options.admin_key,
+            "admin_key": triton_key if self.door is None else self.door.options.configuration["admin_key"],
+            "triton_admin_key": triton_key,
         }
         with contextlib.suppress(OSError):  # a full disk is no reason to end what serves
             write_private(self.options.ready_file, content)

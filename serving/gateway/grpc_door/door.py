@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from typing import Final
 
 import grpc
@@ -10,10 +11,12 @@ import grpc.aio
 from serving.gateway.configuration import GatewayOptions
 from serving.gateway.parts import Parts
 
+from .messages import ABOVE
 from .service import Service
 
-_ABOVE: Final = 2
-"""Messages up to this multiple of the limit are read, so that the refusal can be in words of ours."""
+_SHARE_OF_FILES: Final = 4
+"""One in so many of the files that this process may open can be a connection; HTTP's are files too."""
+_LOOKAHEAD_BYTES: Final = 65_535
 
 
 class ListenError(Exception):
@@ -51,9 +54,16 @@ def server_options(options: GatewayOptions) -> list[tuple[str, int]]:
     """What one connection may do, as arguments of the gRPC library."""
     limits = options.limits
     return [
-        ("grpc.max_receive_message_length", _ABOVE * limits.max_body_bytes),
+        ("grpc.max_receive_message_length", ABOVE * limits.max_body_bytes),
         ("grpc.max_send_message_length", -1),
+        ("grpc.max_allowed_incoming_connections", _connections(limits.max_connections)),
         ("grpc.max_concurrent_streams", limits.max_streams),
+        # Calls that nobody has begun to serve yet: by itself gRPC cancels some of all callers' from 1,000 on.
+        ("grpc.server.max_pending_requests", limits.max_calls),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * limits.max_calls),
+        # What a connection may send before somebody reads it; a message that is awaited may be sent whole.
+        ("grpc.http2.lookahead_bytes", _LOOKAHEAD_BYTES),
+        ("grpc.http2.bdp_probe", 0),
         # A call whose metadata is above the first limit may be refused, above the second it surely is.
         ("grpc.max_metadata_size", limits.max_header_bytes),
         ("grpc.absolute_max_metadata_size", limits.max_header_bytes),
@@ -71,3 +81,9 @@ def server_options(options: GatewayOptions) -> list[tuple[str, int]]:
         # Two servers on one port would share its callers without a word.
         ("grpc.so_reuseport", 0),
     ]
+
+
+def _connections(most: int) -> int:
+    """How many connections are taken: each is an open file, of which a process may have only so many."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return most if files == resource.RLIM_INFINITY else min(most, max(64, files // _SHARE_OF_FILES))

@@ -25,6 +25,7 @@ from serving.gateway.parts import Parts
 from serving.gateway.refusals import Refusal, RefusedError, invalid
 from serving.gateway.upstream import UpstreamError
 
+from .messages import Messages
 from .reading import parse, view
 
 HEALTH: Final = "grpc.health.v1.Health"
@@ -73,6 +74,7 @@ class Service:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._limits = parts.options.limits
+        self._messages = Messages(self._limits)
         self._admin_header = (_ADMIN_PREFIX + parts.options.admin_header).lower()
 
     def handlers(self) -> Mapping[str, Mapping[str, grpc.RpcMethodHandler]]:
@@ -109,12 +111,12 @@ class Service:
             answer, refusal = b"", None
             code = grpc.StatusCode.CANCELLED
             try:
-                call.request = await self._read(context)
-                started_s = time.perf_counter()
-                answer = await method(call)
+                async with self._messages.read(context) as call.request:
+                    started_s = time.perf_counter()
+                    answer = await method(call)
                 code = grpc.StatusCode.OK
             except RefusedError as error:
-                refusal = error
+                refusal = error.with_traceback(None)  # it would keep this frame until a collection
             except Exception as error:
                 self._parts.log.error("failed", door="grpc", route=route, request_id=call.request_id, **describe(error))
                 refusal = RefusedError(Refusal.FAILED, "the server failed on this request: its log says why")
@@ -131,23 +133,12 @@ class Service:
                     bytes_out=len(answer),
                 )
                 self._parts.metrics.record(access, refusal)
+                call.request = b""  # gRPC keeps this frame of a call that is refused until a collection
             if refusal is not None:
                 await _abort(context, refusal)
             return answer
 
         return serve
-
-    async def _read(self, context: grpc.aio.ServicerContext) -> bytes:
-        """The message of a call."""
-        try:
-            async with asyncio.timeout(self._limits.max_body_time_s):
-                message = await context.read()
-        except TimeoutError:
-            words = f"the message was not there within {self._limits.max_body_time_s:.3g} s: send it faster"
-            raise RefusedError(Refusal.TOO_SLOW, words) from None
-        if not isinstance(message, bytes):  # the end of the stream
-            raise invalid("the call came without a message, or with one that is too large")
-        return message
 
     async def _infer(self, call: Call) -> bytes:
         parts, request = self._parts, call.request
@@ -257,7 +248,7 @@ class Service:
                 )
             self._parts.log.info("admin", door="grpc", route=_route(name))
             try:
-                metadata = ((self._admin_header, key),)
+                metadata = ((self._admin_header, self._parts.options.triton_admin_key),)
                 return await self._parts.upstream.call(name, call.request, call.context.time_remaining(), metadata)
             finally:
                 self._parts.catalogue.forget()  # it may have changed what is loaded

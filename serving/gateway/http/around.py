@@ -60,7 +60,7 @@ class Around:
             self._record(notes, refused.http_status, 0, refused)
             raise
         except RefusedError as error:
-            refused = error
+            refused = error.with_traceback(None)  # it would keep this frame, and the body, until a collection
         except web.HTTPException as error:
             refused = _routing(error)
             headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}

@@ -15,8 +15,6 @@ from aiohttp.web_protocol import RequestPayloadError
 from serving.gateway.configuration import GatewayLimits
 from serving.gateway.refusals import Refusal, RefusedError, invalid
 
-MAX_HELD_BYTES: Final = 256 * 2**20
-"""Bodies that are being read or answered have no more bytes together."""
 _MAX_CHUNKS: Final = 8192
 """Chunks of one body (``Transfer-Encoding: chunked``): with 4 MiB, 512 bytes each; each costs microseconds."""
 _ZLIB_OR_GZIP: Final = 32 + zlib.MAX_WBITS
@@ -27,13 +25,11 @@ class Bodies:
     """Reads bodies, and holds no more of them at a time than there is room for.
 
     Args:
-        limits: What the door takes.
-        max_held_bytes: All bodies together, from their first byte until their requests are answered.
+        limits: What the door takes; a body is held from its first byte until its request is answered.
     """
 
-    def __init__(self, limits: GatewayLimits, *, max_held_bytes: int = MAX_HELD_BYTES) -> None:
+    def __init__(self, limits: GatewayLimits) -> None:
         self._limits = limits
-        self._max_held_bytes = max_held_bytes
         self._held_bytes = 0
 
     @asynccontextmanager
@@ -72,11 +68,12 @@ class Bodies:
         Raises:
             RefusedError: There is no room for them.
         """
-        if self._held_bytes + size_bytes > self._max_held_bytes:
+        limit = self._limits.max_held_bytes
+        if self._held_bytes + size_bytes > limit:
             raise RefusedError(
                 Refusal.BUSY,
                 f"the server is busy: it holds {self._held_bytes} bytes of requests, and no more than "
-                f"{self._max_held_bytes}; try again later",
+                f"{limit}; try again later",
                 retry_after_s=1.0,
             )
         self._held_bytes += size_bytes

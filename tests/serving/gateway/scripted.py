@@ -32,6 +32,7 @@ REPOSITORY = ROOT / "model_repository"
 SERVICE = "inference.GRPCInferenceService"
 ADMIN = "triton-grpc-protocol-infolens-admin-key"
 KEY = "open sesame"
+TRITON_KEY = "the key of the private port"
 PATIENCE_S = 30.0
 ANSWER = service_pb2.ModelInferResponse(model_name="classify", model_version="1").SerializeToString()
 LOCAL = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
@@ -147,7 +148,8 @@ def options(folder: Path, triton: str, *, limits: GatewayLimits | None = None, *
     state = folder / "state.json"
     if not state.exists():
         write_state(state)
-    given = {"repository": REPOSITORY, "admin_key": KEY, "triton_metrics": "127.0.0.1:9", **more}
+    keys = {"admin_key": KEY, "triton_admin_key": TRITON_KEY}
+    given = {"repository": REPOSITORY, "triton_metrics": "127.0.0.1:9", **keys, **more}
     ports = dict.fromkeys(("http_port", "grpc_port", "metrics_port"), 0)
     return GatewayOptions(triton_grpc=triton, state_file=state, limits=limits or GatewayLimits(), **ports, **given)
 
@@ -260,6 +262,7 @@ def start(folder: Path, triton: str, *, files: int | None = None, **more: Any) -
         "state_file": str(folder / "state.json"),
         "repository": str(REPOSITORY),
         "admin_key": KEY,
+        "triton_admin_key": TRITON_KEY,
         **ports,
         **more,
     }

@@ -171,6 +171,18 @@ async def test_what_cannot_be_answered_in_its_time_is_refused_at_once(visitors: 
     assert guests.running == ["an idle server takes anything", "has"]
 
 
+async def test_no_busy_server_is_blamed_for_a_time_out_that_is_too_short_for_any(
+    visitors: Callable[..., Visitors],
+) -> None:
+    guests = visitors(max_running=4, max_wait_s=100)
+    await guests.learn(10)
+    await guests.come("runs")
+    await guests.come("a microsecond", deadline_s=1e-6)
+    error = await guests.refusal("a microsecond")
+    assert error.kind is Refusal.LATE
+    assert "allow more time" in error.words
+
+
 async def test_the_pace_is_learned_from_how_many_run_side_by_side(visitors: Callable[..., Visitors]) -> None:
     """Four that take 1.2 s together are one answer every 0.3 s."""
     guests = visitors(max_running=4, max_waiting=1)

@@ -19,6 +19,7 @@ from tests.serving.gateway.scripted import (
     KEY,
     PATIENCE_S,
     SERVICE,
+    TRITON_KEY,
     Door,
     ScriptedTriton,
     infer_request,
@@ -189,7 +190,8 @@ async def test_admin_calls_need_the_key(grpc_door: Door, scripted: ScriptedTrito
     assert not [method for method, _, _ in scripted.asked if method == "RepositoryIndex"]
     await grpc_door.call("RepositoryIndex", metadata=((ADMIN, KEY),))
     assert scripted.asked[-1][0] == "RepositoryIndex"
-    assert scripted.asked[-1][2][ADMIN] == KEY
+    assert scripted.asked[-1][2][ADMIN] == TRITON_KEY
+    assert (await grpc_door.refused("RepositoryIndex", metadata=((ADMIN, TRITON_KEY),)))[0] is Code.UNAVAILABLE
 
 
 async def test_without_a_key_of_its_own_a_door_opens_to_none(scripted: ScriptedTriton, tmp_path: Path) -> None:

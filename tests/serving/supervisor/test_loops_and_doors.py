@@ -9,6 +9,7 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,19 @@ def test_requests_in_flight_are_answered_before_triton_ends(behind_door: Running
     caller.join()
     assert answers == ["answered"]
     until(lambda: not members(triton))
+
+
+def test_the_key_that_people_are_given_stands_on_no_command_line(repository: Path, fake: Path, tmp_path: Path) -> None:
+    key, plan = "a key of mine", replace(DOOR, ready_file=tmp_path / "ready.json")
+    with supervised(repository, tmp_path, plan=plan, executable=fake, admin_key=key) as running:
+        ready = json.loads((tmp_path / "ready.json").read_text())
+        pids = [ready["server_pid"], ready["door_pid"], running.supervisor.watcher_pid]
+        words = [Path(f"/proc/{pid}/cmdline").read_bytes().decode() for pid in pids]
+        told = json.loads((running.supervisor.state_file.parent / "door-configuration.json").read_text())
+    assert not [line for line in words if key in line]
+    assert ready["admin_key"] == told["admin_key"] == key
+    assert ready["triton_admin_key"] == told["triton_admin_key"] != key
+    assert f"infolens-admin-key={ready['triton_admin_key']}" in words[0]
 
 
 def test_a_door_that_always_ends_is_given_up(repository: Path, fake: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
+import grpc
 import pytest
 
 from infolens import Client
@@ -21,6 +22,7 @@ from infolens.errors import InfoLensError
 from serving.processes import SHARED_MEMORY, members, regions_of, stubs_of
 from serving.runtime import ROOT
 from serving.supervisor.assembling import has_door
+from serving.triton_grpc import TritonClient, read_index
 from tests.conftest import ONNX_MODELS, REPOSITORY
 from tests.serving.supervisor.running import is_free, until
 
@@ -165,6 +167,26 @@ def test_everything_dies_under_load_and_comes_back(server: Server) -> None:
     assert not [error for error in callers.errors if not error.strip()]
     assert regions
     assert not [name for name in regions if (SHARED_MEMORY / name).exists()]
+
+
+def test_the_door_and_triton_have_keys_of_their_own(server: Server) -> None:
+    ready = server.ready
+    for address, key, opens in (
+        (ready["grpc_url"], ready["admin_key"], True),
+        (ready["grpc_url"], ready["triton_admin_key"], False),
+        (ready["triton_grpc_url"], ready["triton_admin_key"], True),
+        (ready["triton_grpc_url"], ready["admin_key"], False),
+    ):
+        client = TritonClient(address.removeprefix("grpc://"), (ready["admin_header"], key))
+        try:
+            index = client.index(30.0)
+            if opens:
+                assert {entry.model for entry in read_index(index.result())} >= {"info_lens", "bart"}
+            else:
+                with pytest.raises(grpc.RpcError, match="This protocol is restricted"):
+                    index.result()
+        finally:
+            client.close()
 
 
 def test_nothing_is_left_when_the_supervisor_is_killed(server: Server) -> None:

@@ -145,11 +145,11 @@ def test_compression_bombs_end_at_the_limit(small: RunningDoor, fake: FakeTriton
         ("gzip, gzip", b"{}", 415, "not as 'gzip, gzip'"),
         ("gzip", b"{}", 400, "not the gzip or deflate"),
         ("deflate", b"\x00\x00", 400, "not the gzip or deflate"),
-        ("gzip", gzip.compress(b"{}")[:-4], 400, "cut short"),
-        ("gzip", gzip.compress(b"{}") * 2, 400, "goes on after its end"),
+        ("gzip", gzip.compress(b"{}", mtime=0)[:-4], 400, "cut short"),
+        ("gzip", gzip.compress(b"{}", mtime=0) * 2, 400, "goes on after its end"),
         ("gzip", b"", 400, "cut short"),
         ("identity", infer_body().encode(), 200, ""),
-        ("x-gzip", gzip.compress(infer_body().encode()), 200, ""),
+        ("x-gzip", gzip.compress(infer_body().encode(), mtime=0), 200, ""),
     ],
 )
 def test_what_is_not_compressed_as_it_says(

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from serving.gateway.configuration import GatewayLimits
-from serving.gateway.http import body as bodies
 from serving.gateway.http import protocol
 from tests.serving.gateway.http.running import (
     JOIN_S,
@@ -83,12 +82,9 @@ def test_a_caller_who_does_not_read_is_given_up(
     assert door.records == []
 
 
-def test_bodies_that_do_not_end_hold_no_more_than_there_is_room_for(
-    tmp_path: Path, fake: FakeTriton, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bodies.Bodies.__init__, "__kwdefaults__", {"max_held_bytes": 100_000})
+def test_bodies_that_do_not_end_hold_no_more_than_there_is_room_for(tmp_path: Path, fake: FakeTriton) -> None:
     large = infer_body("a" * 60_000)
-    with fake_door(tmp_path, fake, limits=GatewayLimits(max_body_bytes=70_000)) as door:
+    with fake_door(tmp_path, fake, limits=GatewayLimits(max_body_bytes=70_000, max_held_bytes=100_000)) as door:
         with door.raw() as connection:
             connection.sendall(HEAD + b"Content-Length: 65001\r\n\r\n" + b" " * 65_000)
             until(lambda: door.infer("classify", large).status == 429, "what the first one sent is counted")
