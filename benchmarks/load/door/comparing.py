@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
@@ -21,6 +22,8 @@ from benchmarks.common.server import BenchmarkError, Started, Target
 from benchmarks.common.wire import tasks_of
 from benchmarks.load.open_loop.steps import Step, find_max, measure_step
 from infolens import Article, Client
+
+from .turns import Turns
 
 DIRECT: Final = "Triton, gRPC"
 DOOR: Final = "door, gRPC"
@@ -116,7 +119,7 @@ def compare(server: Started, article: Article, config: DoorConfig) -> Compared:
         log.info("%d in flight: %.1f/s past the door, %.1f/s through it", config.in_flight, *closed[-1])
     guess = median(direct for direct, _ in closed)
     for turn in range(config.searches):
-        rates = {way: _highest(url, guess, config) for way, url in _order(urls, turn)}
+        rates = _highest(dict(_order(urls, turn)), guess, config)
         highest.append((rates[DIRECT], rates[DOOR]))
         log.info("highest rate: %.1f/s past the door, %.1f/s through it", *highest[-1])
     return Compared(config=config, one_client=tuple(found), closed_per_s=tuple(closed), highest_per_s=tuple(highest))
@@ -200,14 +203,25 @@ def _closed_loop(url: str, config: DoorConfig) -> float:
     return closed_loop_per_s(url, articles, in_flight=config.in_flight, seconds=config.closed_s, kind=config.kinds[0])
 
 
-def _highest(url: str, guess_per_s: float, config: DoorConfig) -> float:
-    target = Target(grpc_url=url)
+def _highest(urls: dict[str, str], guess_per_s: float, config: DoorConfig) -> dict[str, float]:
+    """The highest rate of each way. The searches go side by side, a step of one after a step of the other."""
+    turns = Turns(list(urls))
 
-    def measure(rate_per_s: float) -> Step:
-        arrivals = Arrivals(
-            rate_per_s=rate_per_s, seconds=config.seconds, warmup_s=2.0, kind=config.kinds[0], seed=config.seed
-        )
-        return measure_step(target, Articles(seed=config.seed), arrivals)
+    def search(way: str) -> float:
+        target = Target(grpc_url=urls[way])
 
-    best, _ = find_max(measure, p99_ms=config.p99_ms, guess_per_s=guess_per_s, resolution=0.02)
-    return best
+        def measure(rate_per_s: float) -> Step:
+            arrivals = Arrivals(
+                rate_per_s=rate_per_s, seconds=config.seconds, warmup_s=2.0, kind=config.kinds[0], seed=config.seed
+            )
+            with turns.turn(way):
+                log.info("%s:", way)
+                return measure_step(target, Articles(seed=config.seed), arrivals)
+
+        try:
+            return find_max(measure, p99_ms=config.p99_ms, guess_per_s=guess_per_s, resolution=0.02)[0]
+        finally:
+            turns.leave(way)
+
+    with ThreadPoolExecutor(len(urls)) as pool:
+        return dict(zip(urls, pool.map(search, urls), strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -15,6 +16,7 @@ from benchmarks.common.machine import this_machine
 from benchmarks.common.server import ROOT, Started
 from benchmarks.load.door.comparing import DIRECT, DOOR, DOOR_HTTP, Compared, DoorConfig, OneClient, compare, ratio
 from benchmarks.load.door.report import write_comparison
+from benchmarks.load.door.turns import Turns
 
 ARTICLE = ROOT / "tests" / "articles" / "world_news.txt"
 
@@ -41,6 +43,20 @@ def test_the_report(tmp_path: Path) -> None:
     assert "8 s; median of 3 | 42.0 | 41.0 | 98 % |" in words
     assert "the highest rate" not in words
     assert json.loads(document.read_text())["one_client"] == [asdict(one) for one in found.one_client]
+
+
+def test_steps_are_taken_in_turn_until_one_is_done() -> None:
+    turns, taken = Turns(["a", "b"]), list[str]()
+
+    def go(name: str, steps: int) -> None:
+        for _ in range(steps):
+            with turns.turn(name):
+                taken.append(name)
+        turns.leave(name)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(go, ("b", "a"), (2, 4)))
+    assert "".join(taken) == "abab" + "aa"
 
 
 @pytest.mark.parametrize("wrong", [{"rounds": 0}, {"requests": 0}, {"searches": -1}, {"seconds": 1.0}])
