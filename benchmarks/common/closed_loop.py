@@ -38,7 +38,7 @@ def closed_loop_per_s(
         watched: A context manager that is open while answers are counted.
 
     Raises:
-        BenchmarkError: A request fails for another reason than a busy server.
+        BenchmarkError: The server cannot be reached, or fails a request for another reason than being busy.
     """
     timeout_s = 30.0
 

@@ -132,6 +132,9 @@ def run(grpc_url: str, articles: Iterator[Article], arrivals: Arrivals) -> Run:
         grpc_url: Such as ``grpc://127.0.0.1:8001``.
         articles: One for each request.
         arrivals: How many, and when.
+
+    Raises:
+        BenchmarkError: The server cannot be reached.
     """
     requests = [
         Due(
@@ -144,7 +147,11 @@ def run(grpc_url: str, articles: Iterator[Article], arrivals: Arrivals) -> Run:
 
 
 def send(grpc_url: str, requests: Sequence[Due], arrivals: Arrivals) -> Run:
-    """Send ``requests``, each when it is due, and wait for what becomes of them; ``arrivals`` describes them."""
+    """Send ``requests``, each when it is due, and wait for what becomes of them; ``arrivals`` describes them.
+
+    Raises:
+        BenchmarkError: The server cannot be reached.
+    """
     return asyncio.run(_send(grpc_url, requests, arrivals))
 
 
@@ -154,9 +161,8 @@ async def _send(grpc_url: str, requests: Sequence[Due], arrivals: Arrivals) -> R
     reasons: Counter[str] = Counter()
     behind_ms: list[float] = []
     loop = asyncio.get_running_loop()
-    async with open_channel(grpc_url) as channel:
+    async with open_channel(grpc_url, timeout_s=max(10.0, arrivals.timeout_s)) as channel:
         infer = channel.unary_unary(METHOD)
-        await asyncio.wait_for(channel.channel_ready(), timeout=max(10.0, arrivals.timeout_s))
 
         async def one(request: Due, due_s: float) -> None:
             outcome = RequestOutcome.ANSWERED

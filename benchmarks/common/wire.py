@@ -7,8 +7,10 @@ against what the SDK raises for the same call.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Final
 
@@ -19,6 +21,8 @@ from tritonclient.utils import serialize_byte_tensor
 
 from infolens import Article
 from infolens.contract import CONTRACTS, INFO_LENS, TEXT, TITLE, SummarySetting, Task
+
+from .server import BenchmarkError
 
 METHOD: Final = "/inference.GRPCInferenceService/ModelInfer"
 NO_PROXY: Final = (("grpc.enable_http_proxy", 0),)
@@ -93,13 +97,43 @@ def encode(article: Article, *, kind: str, timeout_s: float, settings: Mapping[s
 
 
 def grpc_address(url: str) -> str:
-    """The address that gRPC takes, ``127.0.0.1:8001`` of ``grpc://127.0.0.1:8001``."""
-    return url.removeprefix("grpc://")
+    """The address that gRPC takes, ``127.0.0.1:8001`` of ``grpc://127.0.0.1:8001``.
+
+    Raises:
+        BenchmarkError: The URL is one of another protocol, or of a part of a server.
+    """
+    scheme, mark, address = url.rpartition("://")
+    address = address.removesuffix("/")
+    if (mark and scheme != "grpc") or not address or any(char in "/?#@ " for char in address):
+        raise BenchmarkError(f"what is measured is asked over gRPC, at grpc://HOST:PORT, not at {url!r}")
+    return address if ":" in address.rpartition("]")[2] else f"{address}:8001"
 
 
-def open_channel(grpc_url: str) -> grpc.aio.Channel:
-    """A channel for many requests at once to the server at ``grpc_url``, such as ``grpc://127.0.0.1:8001``."""
-    return grpc.aio.insecure_channel(grpc_address(grpc_url), options=NO_PROXY)
+@asynccontextmanager
+async def open_channel(grpc_url: str, *, timeout_s: float = 10.0) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel for many requests at once to the server at ``grpc_url``, such as ``grpc://127.0.0.1:8001``.
+
+    Raises:
+        BenchmarkError: Nobody listens there, or nobody answers within ``timeout_s``.
+    """
+    async with grpc.aio.insecure_channel(grpc_address(grpc_url), options=NO_PROXY) as channel:
+        try:
+            await asyncio.wait_for(_connected(channel), timeout_s)
+        except (TimeoutError, ConnectionError) as error:
+            reason = str(error) or f"no answer within {timeout_s:g} s"
+            raise BenchmarkError(
+                f"cannot reach {grpc_url} ({reason}); start the server, or name another with --server"
+            ) from error
+        yield channel
+
+
+async def _connected(channel: grpc.aio.Channel) -> None:
+    state = channel.get_state(try_to_connect=True)
+    while state is not grpc.ChannelConnectivity.READY:
+        if state in (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN):
+            raise ConnectionError("the connection was refused")
+        await channel.wait_for_state_change(state)
+        state = channel.get_state(try_to_connect=True)
 
 
 def outcome_of(error: grpc.RpcError) -> RequestOutcome:

@@ -44,9 +44,10 @@ examples:
 {_EXIT_CODES}"""
 
 _ANALYZE_EPILOG = f"""\
-A file is UTF-8 text. When its first line has at most {MAX_TITLE_CHARS} characters and a blank line follows, that line
-is the title; --title overrides it. With --json every article gives one line with the keys file, title, summary,
-category, veracity, truncated and readings, or file and error; with --partial also failed, where tasks failed.
+A file is UTF-8 text, or UTF-16 with its mark. A first line of at most {MAX_TITLE_CHARS} characters, without a full stop
+at its end and with a blank line below, is the title; with --title all is text. With --json every article gives one
+line with the keys file, title, summary, category, veracity, truncated and readings, or file and error; with --partial
+also failed, where tasks failed.
 
 examples:
   infolens analyze article.txt
@@ -266,7 +267,7 @@ def _names(options: argparse.Namespace) -> list[str]:
 
 def _load(name: str, options: argparse.Namespace) -> Article:
     if options.text is not None:
-        return Article(text=options.text, title=options.title) if options.title else parse_article(options.text)
+        return parse_article(options.text, options.title)
     return read_article(name, options.title)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from .tensors import ATTENTION_MASK, INPUT_IDS, SEQUENCES, TEXT, TITLE, TOKEN_TYPE_IDS, SummarySetting, Tensor
+from .tensors import ATTENTION_MASK, INPUT_IDS, SEQUENCES, TEXT, TITLE, TOKEN_TYPE_IDS, VERBATIM, SummarySetting, Tensor
 
 INFO_LENS: Final = "info_lens"
 """The model that answers all tasks, or several of them, at once."""
@@ -155,6 +155,11 @@ class TaskContract:
             ),
         }
         return (answer, *more[self.answers])
+
+    @property
+    def past_the_model(self) -> tuple[Tensor, ...]:
+        """What the tokenizer hands to the last model, past the ONNX model."""
+        return (VERBATIM,) if any(setting.name == "min_length" for setting in self.settings) else ()
 
     @property
     def names(self) -> frozenset[str]:

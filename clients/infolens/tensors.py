@@ -70,6 +70,9 @@ TOKENS: Final = Tensor(name="tokens", dtype="INT32", dims=(1,))
 """How many tokens the whole article has, special tokens included."""
 TRUNCATED_TOKENS: Final = Tensor(name="truncated_tokens", dtype="INT32", dims=(1,))
 """How many of them the model did not read; 0 when it read the whole article."""
+VERBATIM: Final = Tensor(name="verbatim", dtype="BYTES", dims=(1,), optional=True)
+"""From the tokenizer of a text's task to its last model: an article that is no longer than the least summary, which is
+its own; empty where the model writes one."""
 FAILED: Final = Tensor(name="failed", dtype="BYTES", dims=(1,))
 """Output of the model of all tasks, in a request with the parameter ``partial``: a JSON object from the name of each
 task that failed to the reason, the same for every article of the request; ``{}`` when none failed."""

@@ -32,6 +32,9 @@ __all__ = [
 ]
 
 
+_FILLERS: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0\ufffc")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Article:
     """A news article.
@@ -77,7 +80,8 @@ def _utf8_bytes(name: str, value: object) -> int:
 
 
 def _is_blank(text: str) -> bool:
-    return all(char.isspace() or unicodedata.category(char) == "Cc" for char in text)
+    # As the server's tokenizer has it: letters, numbers, punctuation and symbols show something, but for these.
+    return not any(unicodedata.category(char)[0] in "LNPS" and char not in _FILLERS for char in text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +96,7 @@ class SummaryOptions:
     """
 
     min_length: int | None = None
-    """Minimum tokens of the summary; by default no more than ``max_length``."""
+    """Minimum tokens of the summary; by default no more than ``max_length``. A text that has no more is its own."""
     max_length: int | None = None
     """Maximum tokens of the summary; it also bounds the time that the summary takes. A summary that would go on is cut
     after its last whole sentence, and may then have fewer than ``min_length``."""

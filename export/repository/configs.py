@@ -115,12 +115,15 @@ def _tokenizer(
         "pad_type_id": str(artefact.pad_type_id),
         "max_article_bytes": str(MAX_ARTICLE_BYTES),
     }
+    if deployment.model(contract.task).other_scripts:
+        parameters["scripts"] = "any"
     for setting in contract.settings:
         facts = asdict(setting)
         parameters[f"setting.{setting.name}"] = json.dumps(
             {key: facts[key] for key in ("minimum", "maximum", "default", "steps_per_unit")}
         )
-    outputs = (*contract.model_inputs(token_types=artefact.token_types), TOKENS, TRUNCATED_TOKENS)
+    inputs = contract.model_inputs(token_types=artefact.token_types)
+    outputs = (*inputs, TOKENS, TRUNCATED_TOKENS, *contract.past_the_model)
     return _text_model(models.tokenizer, "tokenizer", contract.inputs, outputs, deployment, parameters)
 
 
@@ -132,7 +135,8 @@ def _postprocessor(
         AnswerKind.LABELS: ("labels", {}),
     }[contract.answers]
     labels = len(artefact.labels)
-    inputs, outputs = contract.model_outputs(labels), contract.outputs(labels)
+    inputs = (*contract.model_outputs(labels), *contract.past_the_model)
+    outputs = contract.outputs(labels)
     config = _text_model(models.postprocessor, backend, inputs, outputs, deployment, parameters)
     for output in config.output:
         if labels and list(output.dims) == [labels] and output.data_type == pb.TYPE_FP32:
@@ -265,10 +269,11 @@ def _steps(chosen: _Chosen) -> list[pb.ModelEnsembling.Step]:
     between = {tensor.name: f"{models.name}.{tensor.name}" for tensor in model_inputs}
     counts = {TOKENS.name: contract.tokens_output, TRUNCATED_TOKENS.name: contract.truncated_output}
     raw = {tensor.name: f"{models.name}.{tensor.name}" for tensor in contract.model_outputs()}
+    past = {tensor.name: f"{models.name}.{tensor.name}" for tensor in contract.past_the_model}
     return [
-        _step(models.tokenizer, {tensor.name: tensor.name for tensor in contract.inputs}, {**between, **counts}),
+        _step(models.tokenizer, {one.name: one.name for one in contract.inputs}, {**between, **counts, **past}),
         _step(models.name, between, raw),
-        _step(models.postprocessor, raw, {tensor.name: tensor.name for tensor in contract.outputs()}),
+        _step(models.postprocessor, {**raw, **past}, {tensor.name: tensor.name for tensor in contract.outputs()}),
     ]
 
 

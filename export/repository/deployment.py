@@ -30,6 +30,9 @@ class ModelDeployment:
     """Copies of the model that run side by side."""
     threads: int = 1
     """Threads of one execution."""
+    other_scripts: bool = False
+    """Whether articles are read most of whose letters are not of the Latin alphabet, as a model of another language
+    wants it; others are refused."""
 
 
 @dataclass(frozen=True, kw_only=True)

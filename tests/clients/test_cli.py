@@ -77,13 +77,19 @@ def test_a_file_with_a_title_on_top(run: Any, fake: FakeTransport, tmp_path: Pat
         assert words in out
 
 
-def test_title_option_overrides_the_files(run: Any, fake: FakeTransport, tmp_path: Path) -> None:
+def test_with_the_title_option_the_whole_file_is_text(run: Any, fake: FakeTransport, tmp_path: Path) -> None:
     (file,) = write(tmp_path, a="The title\n\nThe body.")
     assert run("analyze", file, "--title", "Another")[0] == 0
-    assert fake.articles == [Article(text="The body.", title="Another")]
+    assert run("analyze", file, "--title", "The title")[0] == 0
+    assert fake.articles == [
+        Article(text="The title\n\nThe body.", title="Another"),
+        Article(text="The body.", title="The title"),
+    ]
 
 
-@pytest.mark.parametrize("text", ["One line\nand another", "x" * 201 + "\n\nThe body.", "Only a title\n\n"])
+@pytest.mark.parametrize(
+    "text", ["One line\nand another", "x" * 201 + "\n\nThe body.", "Only a title\n\n", "A sentence.\n\nAnother."]
+)
 def test_what_does_not_look_like_a_title_is_text(run: Any, fake: FakeTransport, tmp_path: Path, text: str) -> None:
     assert run("analyze", *write(tmp_path, a=text))[0] == 0
     assert fake.articles == [Article(text=text)]

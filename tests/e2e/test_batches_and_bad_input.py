@@ -50,7 +50,7 @@ def test_requests_meet_in_batches(triton: Started) -> None:
     assert all(isinstance(result, Report) for result in results)
     for model in models:
         inferences, executions = (after - was for after, was in zip(counts(triton, model), before[model], strict=True))
-        assert inferences == 96
+        assert inferences >= 96  # and a probe of the supervisor, if it came just then
         assert executions < inferences, f"{model} never batched"
 
 
@@ -129,7 +129,7 @@ def test_input_that_is_no_article_gets_a_clear_error(triton: Started, text: byte
     "text",
     [
         b"One word\x00 and a NUL inside. " * 20,
-        "\u202e\u200b\ufeff emoji \U0001f600 \u4e2d\u6587 \u0645\u0631\u062d\u0628\u0627 ".encode() * 30,
+        "\u202e\u200b\ufeff emoji and scripts \U0001f600 \u4e2d\u6587 \u0645\u0631\u062d\u0628\u0627 ".encode() * 30,
         b"</s><s>[SEP][CLS]<cls><pad> " * 50,
         b"a" * 200_000,
         b"Short.",

@@ -82,7 +82,8 @@ def add_tracking_options(parser: argparse.ArgumentParser, *, ray: bool = True) -
         "--tracking-uri",
         default="",
         metavar="URI",
-        help="MLflow server or database (default: the file mlruns/mlflow.db); 'none' records nothing",
+        help="MLflow server or database (default: MLFLOW_TRACKING_URI, else the file mlruns/mlflow.db); 'none' records "
+        "nothing",
     )
     parser.add_argument(
         "--experiment", default="infolens", metavar="NAME", help="MLflow experiment (default: infolens)"
@@ -92,13 +93,14 @@ def add_tracking_options(parser: argparse.ArgumentParser, *, ray: bool = True) -
             "--ray-address",
             default="",
             metavar="ADDRESS",
-            help="train on this Ray cluster, such as ray://head:10001 or auto (default: Ray on this machine)",
+            help="train on this Ray cluster, such as ray://head:10001 or auto (default: RAY_ADDRESS, else Ray on this "
+            "machine, which 'local' means too)",
         )
 
 
 def tracking_from(options: argparse.Namespace) -> Tracking:
     """Where the runs of a command are recorded."""
-    return Tracking(uri=options.tracking_uri, experiment=options.experiment)
+    return Tracking.named(options.tracking_uri, experiment=options.experiment)
 
 
 def schema_help() -> str:

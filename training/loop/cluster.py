@@ -1,7 +1,7 @@
 """Run a prepared job on Ray: workers, checkpoints, and going on when a worker dies.
 
-Ray is started inside this process (``ray.init()``), or joined with ``--ray-address``. The training itself is
-`worker.train`; this module gives it processes and a place, and brings back the best checkpoint.
+Ray is started inside this process (``ray.init()``), or joined (``--ray-address``, ``RAY_ADDRESS``). The training itself
+is `worker.train`; this module gives it processes and a place, and brings back the best checkpoint.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from infolens.contract import Task
 from training.errors import RunError, SettingError, TrainingError
@@ -25,6 +26,11 @@ from .prepared import Prepared
 from .worker import STEPS_FOLDER, learning_of, train, train_in_ray
 
 logger = logging.getLogger(__name__)
+
+VARIABLE: Final = "RAY_ADDRESS"
+"""Ray's own variable, which counts where no option names a cluster."""
+LOCAL: Final = "local"
+"""As an address: Ray on this machine, whatever the variable says."""
 
 
 def run(
@@ -142,9 +148,13 @@ def _gpus(recipe: Recipe) -> float:
 
 
 def start_ray(address: str = "", *, cpus: int = 0) -> None:
-    """Join the Ray cluster at ``address``, or start Ray on this machine with room for ``cpus`` cores' worth of work.
+    """Join a Ray cluster, or start Ray on this machine with room for ``cpus`` cores' worth of work.
 
     A Ray that this process has started or joined already is kept.
+
+    Args:
+        address: Of the cluster; empty for that of the variable RAY_ADDRESS, if it is set. ``local`` starts Ray here.
+        cpus: Cores that the work takes.
 
     Raises:
         SettingError: No cluster answers at the address.
@@ -156,8 +166,12 @@ def start_ray(address: str = "", *, cpus: int = 0) -> None:
 
     if ray.is_initialized():
         return
-    if not address:
+    named_by = "--ray-address"
+    if not address and (address := os.environ.get(VARIABLE, "")):
+        named_by = VARIABLE
+    if address in ("", LOCAL):
         ray.init(
+            address=LOCAL,
             num_cpus=max(cpus, os.cpu_count() or 1),
             include_dashboard=False,
             configure_logging=False,
@@ -173,9 +187,10 @@ def start_ray(address: str = "", *, cpus: int = 0) -> None:
             configure_logging=False,
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise SettingError(
-            f"--ray-address {address}: no Ray cluster answers there ({str(error).splitlines()[0]}). Start one with "
-            "'ray start --head', or leave the option out to train on this machine"
+            f"{named_by} {address}: no Ray cluster answers there ({reason}). Start one with 'ray start --head', or say "
+            f"--ray-address {LOCAL} to train on this machine"
         ) from error
 
 

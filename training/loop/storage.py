@@ -52,10 +52,10 @@ def check_writable(place: str) -> None:
             stream.write(b"infolens")
         filesystem.delete_file(probe)
     except OSError as error:
-        raise StorageError(
-            f"{place}: cannot be written to: {error}. For S3 set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, unless "
-            "it is Amazon's, AWS_ENDPOINT_URL"
-        ) from error
+        way_out = "name another folder with storage=, or make this one writable"
+        if is_url(place):
+            way_out = "for S3 set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, unless it is Amazon's, AWS_ENDPOINT_URL"
+        raise StorageError(f"{place}: cannot be written to: {error}; {way_out}") from error
 
 
 def upload(folder: Path, place: str) -> None:

@@ -22,6 +22,7 @@ from infolens.contract import CONTRACTS, AnswerKind, Task
 from training.data.policy import RowPolicy
 from training.data.tables import load_splits, unlabelled_pairs
 from training.errors import TrackingError, TrainingError
+from training.loop import storage
 from training.loop.cluster import run
 from training.loop.failures import explained, is_disk_full
 from training.loop.jobs import Outcome
@@ -125,6 +126,8 @@ def fit(
             does not answer; the run broke off.
     """
     work = work_folder(out)  # Refused before the data is read.
+    if recipe.storage:
+        storage.check_writable(recipe.storage)
     client = open_client(tracking) if tracking.enabled else None
     data = data or load_data(task, recipe)
     work.mkdir(parents=True, exist_ok=True)
@@ -153,7 +156,7 @@ def fit(
         except TrackingError as error:
             raise TrackingError(
                 f"the checkpoint is whole, in {out}, but MLflow did not take it: {error}. Send it later: "
-                f"python -m training record {out}" + (f" --tracking-uri {tracking.uri}" if tracking.uri else "")
+                f"python -m training record {out}" + (f" --tracking-uri {tracking.resolved}" if tracking.uri else "")
             ) from error
     return metrics
 

@@ -3,10 +3,37 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from training.errors import SettingError, TrainingError
+from training.errors import SettingError, StorageError, TrainingError
+
+
+def check_place(folder: Path, option: str = "--out") -> None:
+    """See whether a folder can be made and written to, before hours of work depend on it; leaves nothing behind.
+
+    Raises:
+        StorageError: It cannot.
+    """
+    made: list[Path] = []
+    try:
+        for part in (*reversed(folder.parents), folder):
+            if not part.exists():
+                part.mkdir()
+                made.append(part)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StorageError(
+            f"{folder}: cannot be written to ({error.strerror or error}); name another place with {option}, or make "
+            "this one writable"
+        ) from error
+    finally:
+        for part in reversed(made):
+            with suppress(OSError):  # it is no longer empty: somebody else uses it by now
+                part.rmdir()
 
 
 def work_folder(out: Path) -> Path:
@@ -14,10 +41,17 @@ def work_folder(out: Path) -> Path:
 
     Raises:
         TrainingError: ``out`` is there already.
+        StorageError: Nothing can be written there.
     """
-    if out.exists():
+    try:
+        taken = out.exists()
+    except OSError as error:
+        raise StorageError(f"{out}: cannot be looked at ({error.strerror}); name another folder with --out") from error
+    if taken:
         raise TrainingError(f"{out}: is there already; name another folder with --out, or move it away")
-    return out.with_name(out.name + ".partial")
+    work = out.with_name(out.name + ".partial")
+    check_place(work)
+    return work
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -37,7 +71,9 @@ def remember(file: Path, settings: Any, holds: str) -> None:
 
     Raises:
         SettingError: The folder's settings are others.
+        StorageError: The folder cannot be written to.
     """
+    check_place(file.parent)
     wanted = json.loads(json.dumps(settings))
     if file.exists() and json.loads(file.read_text(encoding="utf-8")) != wanted:
         raise SettingError(f"{file.parent}: holds {holds}; name another folder with --out")

@@ -1,15 +1,17 @@
 """MLflow: where runs are recorded, how a run is opened, and what is written to it.
 
-Without ``--tracking-uri`` a SQLite file in ``mlruns/`` holds the runs, and their files lie beside it. A server that
-stops answering does not stop a run: what it missed is sent at the end, or later with ``python -m training record``.
+Where neither ``--tracking-uri`` nor ``MLFLOW_TRACKING_URI`` names a store, a SQLite file in ``mlruns/`` holds the runs,
+and their files lie beside it. A server that stops answering does not stop a run: what it missed is sent at the end, or
+later with ``python -m training record``.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +21,10 @@ from training.errors import TrackingError
 logger = logging.getLogger(__name__)
 
 NONE: Final = "none"
+VARIABLE: Final = "MLFLOW_TRACKING_URI"
+"""MLflow's own variable, which counts where no option names a store."""
 _FOLDER: Final = "mlruns"
+_SQLITE: Final = "sqlite:///"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +34,14 @@ class Tracking:
     uri: str = ""
     """URI of an MLflow server or database; empty: ``mlruns/mlflow.db`` in the current folder; ``none``: nowhere."""
     experiment: str = "infolens"
+    named_by: str = "--tracking-uri"
+    """What named the URI, for messages: the option or `VARIABLE`."""
+
+    @classmethod
+    def named(cls, option: str, *, experiment: str) -> Tracking:
+        """What a command line says: the option, or else `VARIABLE`, or else neither."""
+        variable = "" if option else os.environ.get(VARIABLE, "")
+        return cls(uri=option or variable, experiment=experiment, named_by=VARIABLE if variable else "--tracking-uri")
 
     @property
     def enabled(self) -> bool:
@@ -37,8 +50,11 @@ class Tracking:
 
     @property
     def resolved(self) -> str:
-        """The URI for MLflow."""
-        return self.uri or f"sqlite:///{Path(_FOLDER).resolve() / 'mlflow.db'}"
+        """The URI for MLflow, which means the same in every folder."""
+        if not self.uri:
+            return f"{_SQLITE}{Path(_FOLDER).resolve() / 'mlflow.db'}"
+        path = self.uri.removeprefix(_SQLITE)
+        return self.uri if path in (self.uri, "", ":memory:") else f"{_SQLITE}{Path(path).resolve()}"
 
     @property
     def anywhere(self) -> Tracking:
@@ -59,20 +75,55 @@ def open_client(tracking: Tracking) -> Any:
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.ERROR)
-    if not tracking.uri:
-        Path(_FOLDER).mkdir(exist_ok=True)
-    mlflow.set_tracking_uri(tracking.resolved)
-    client = mlflow.MlflowClient(tracking.resolved)
     try:
+        if not tracking.uri:
+            Path(_FOLDER).mkdir(exist_ok=True)
+        check_file(tracking.resolved)
+        mlflow.set_tracking_uri(tracking.resolved)
+        client = mlflow.MlflowClient(tracking.resolved)
         if client.get_experiment_by_name(tracking.experiment) is None:
             place = None if tracking.uri else (Path(_FOLDER) / "artifacts").resolve().as_uri()
             client.create_experiment(tracking.experiment, artifact_location=place)
     except Exception as error:  # MLflow raises what its transports and databases raise
-        raise TrackingError(
-            f"--tracking-uri {tracking.resolved}: no MLflow server answers there ({first_line(error)}). Start one with "
-            "'mlflow server', leave the option out to record in mlruns/, or say --tracking-uri none"
-        ) from error
+        raise TrackingError(_refusal(tracking, error)) from error
     return client
+
+
+def check_file(uri: str) -> None:
+    """Open a SQLite file for writing: where that fails, MLflow would try again for a hundred seconds.
+
+    Raises:
+        OSError: Its folder cannot be made.
+        sqlite3.Error: It cannot be written, or is no database.
+    """
+    path = uri.removeprefix(_SQLITE).partition("?")[0]
+    if not uri.startswith(_SQLITE) or path in ("", ":memory:"):
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path, timeout=20.0, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        database.execute("ROLLBACK")
+
+
+def _refusal(tracking: Tracking, error: Exception) -> str:
+    """Why a store cannot be opened, and what to do."""
+    where, reason = f"{tracking.named_by} {tracking.resolved}", first_line(error)
+    out = "unset it" if tracking.named_by == VARIABLE else "leave it out"
+    out += " to record in mlruns/, or say --tracking-uri none"
+    path = tracking.uri.removeprefix("file://")
+    if not tracking.uri:
+        return (
+            f"{Path(_FOLDER).resolve()}: runs are recorded there, but it cannot be opened ({reason}). Start where it "
+            "can be written, name another store with --tracking-uri, or say --tracking-uri none"
+        )
+    if "://" not in path:
+        return (
+            f"{where}: MLflow keeps runs on a server or in a database, no more in a folder of files. Say "
+            f"--tracking-uri {_SQLITE}{Path(path).resolve() / 'mlflow.db'}, {out}"
+        )
+    if tracking.uri.startswith("sqlite:"):
+        return f"{where}: the database cannot be opened ({reason}). Name a file that can be written, {out}"
+    return f"{where}: no MLflow server answers there ({reason}). Start one with 'mlflow server', {out}"
 
 
 def open_run(client: Any, tracking: Tracking, name: str, *, tags: Mapping[str, str], run_id: str = "") -> str:

@@ -1,6 +1,7 @@
 """Triton backend ``detokenizer``: token ids in, text out, with a Hugging Face ``tokenizer.json``.
 
-The configuration has one integer input [n, L] and one BYTES output [n, 1]. Special tokens are skipped.
+The configuration has one integer input [n, L] and one BYTES output [n, 1]. Special tokens are skipped. A BYTES input
+``verbatim`` [n, 1], where there is one, has texts that are answers already: what is not empty there comes out as it is.
 
 Parameters of ``config.pbtxt`` (``string_value`` each):
 
@@ -24,6 +25,7 @@ import numpy.typing as npt
 import triton_python_backend_utils as pb_utils
 from tokenizers import Tokenizer
 
+VERBATIM = "verbatim"
 _SENTENCE_END = re.compile(r"""[.!?\u2026]["'\u201d\u2019)\]]*(?=\s+["'\u201c\u2018(\[]*[A-Z0-9]|$)""")
 _SHORT_FORM = re.compile(
     r"(?:\b[A-Za-z]|\b(?:mr|mrs|ms|dr|prof|gov|sen|rep|gen|col|lt|sgt|capt|st|sr|jr|no|vs|inc|co|corp|ltd))$",
@@ -56,8 +58,16 @@ class Detokenizer:
         self._tokenizer: Tokenizer = Tokenizer.from_file(str(path))
         self._size = self._tokenizer.get_vocab_size()
 
-    def __call__(self, requests: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[np.object_] | BadInputError]:
+    def __call__(
+        self,
+        requests: Sequence[npt.NDArray[Any]],
+        verbatim: Sequence[npt.NDArray[np.object_] | None] = (),
+    ) -> list[npt.NDArray[np.object_] | BadInputError]:
         """Decode a batch of requests of ids [n, L].
+
+        Args:
+            requests: The ids of each request.
+            verbatim: For each request the texts [n, 1] that stand for its own, where they are not empty; or nothing.
 
         Returns:
             For each request, in order, its texts [n, 1] in UTF-8 or the error that it gets.
@@ -82,7 +92,8 @@ class Detokenizer:
                 if text and self._pad is not None and ids[row, -1] != self._pad:
                     text = cut_unfinished(text)
                 answer[row, 0] = text.encode()
-            answers.append(answer)
+            given = verbatim[index] if verbatim else None
+            answers.append(answer if given is None else np.where(given != b"", given, answer))
         return answers
 
 
@@ -110,9 +121,13 @@ class TritonPythonModel:
         if int(np.__version__.split(".")[0]) >= 2:
             raise RuntimeError(f"numpy {np.__version__} empties every output; the runtime needs numpy below 2")
         config = json.loads(args["model_config"])
-        if len(config["input"]) != 1 or len(config["output"]) != 1:
-            raise ValueError("the detokenizer backend has one input (token ids) and one output (text)")
-        self._input = config["input"][0]["name"]
+        inputs = [tensor["name"] for tensor in config["input"] if tensor["name"] != VERBATIM]
+        if len(inputs) != 1 or len(config["output"]) != 1:
+            raise ValueError(
+                f"the detokenizer backend has one input (token ids), perhaps {VERBATIM}, and one output (text)"
+            )
+        self._input = inputs[0]
+        self._has_verbatim = len(config["input"]) > 1
         self._output = config["output"][0]["name"]
         parameters = {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
         path = Path(args["model_repository"], args["model_version"], parameters.get("tokenizer_file", "tokenizer.json"))
@@ -121,7 +136,9 @@ class TritonPythonModel:
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer a batch of requests, each with its texts or its own error."""
         ids = [pb_utils.get_input_tensor_by_name(request, self._input).as_numpy() for request in requests]
-        return [self._response(answer) for answer in self._detokenizer(ids)]
+        given = [pb_utils.get_input_tensor_by_name(request, VERBATIM) for request in requests if self._has_verbatim]
+        verbatim = [None if tensor is None else tensor.as_numpy() for tensor in given]
+        return [self._response(answer) for answer in self._detokenizer(ids, verbatim)]
 
     def _response(self, answer: npt.NDArray[np.object_] | BadInputError) -> Any:
         if isinstance(answer, BadInputError):

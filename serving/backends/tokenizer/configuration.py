@@ -11,6 +11,8 @@ import numpy as np
 
 INTEGERS: dict[str, type[np.generic]] = {"TYPE_INT32": np.int32, "TYPE_INT64": np.int64}
 TOKEN_OUTPUTS = ("input_ids", "attention_mask", "token_type_ids")
+VERBATIM = "verbatim"
+SCRIPTS = {"latin": True, "any": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,11 @@ class Options:
     pad_id: int
     pad_type_id: int
     pad_left: bool
+    latin_only: bool
+    """Whether articles in other alphabets are refused."""
     settings: tuple[Setting, ...]
+    verbatim: bool
+    """Whether articles that are their own summaries are answered in an output of their own."""
     outputs: Mapping[str, type[np.generic]]
     """The integer outputs of the configuration with their types; the settings are not among them."""
 
@@ -62,7 +68,7 @@ def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -
     """
     parameters = {key: value["string_value"].strip() for key, value in config.get("parameters", {}).items()}
     known = {"reads", "max_tokens", "buckets", "tokenizer_file", "max_article_bytes"}
-    known |= {"padding_side", "pad_id", "pad_type_id"}
+    known |= {"padding_side", "pad_id", "pad_type_id", "scripts"}
     if unknown := sorted(key for key in parameters if key not in known and not key.startswith("setting.")):
         raise ValueError(f"unknown parameters {unknown}; known are {sorted(known)} and setting.<name>")
     inputs = {tensor["name"]: tensor for tensor in config["input"]}
@@ -81,6 +87,10 @@ def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -
     if "pad_id" not in parameters and "pad_id" not in padding:
         raise ValueError("tokenizer.json has no padding block: give the parameter pad_id")
 
+    scripts = parameters.get("scripts", "latin")
+    if scripts not in SCRIPTS:
+        raise ValueError(f"parameter scripts is one of {list(SCRIPTS)}, not {scripts!r}")
+
     settings = tuple(
         Setting(name=key.removeprefix("setting."), **json.loads(value))
         for key, value in parameters.items()
@@ -90,6 +100,9 @@ def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -
     for setting in settings:
         if setting.name not in inputs or outputs.pop(setting.name, None) != "TYPE_UINT8":
             raise ValueError(f"setting {setting.name} needs an input and a TYPE_UINT8 output of that name")
+    own_summaries = outputs.pop(VERBATIM, None)
+    if own_summaries and (own_summaries != "TYPE_STRING" or all(one.name != "min_length" for one in settings)):
+        raise ValueError(f"output {VERBATIM} is TYPE_STRING, and needs the setting min_length")
     for name, data_type in outputs.items():
         if name not in {*TOKEN_OUTPUTS, "tokens", "truncated_tokens"} or data_type not in INTEGERS:
             raise ValueError(f"output {name} {data_type} is not an output of the tokenizer backend or no integer")
@@ -102,7 +115,9 @@ def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -
         pad_id=int(parameters.get("pad_id", padding.get("pad_id", 0))),
         pad_type_id=int(parameters.get("pad_type_id", padding.get("pad_type_id", 0))),
         pad_left=side == "left",
+        latin_only=SCRIPTS[scripts],
         settings=settings,
+        verbatim=own_summaries is not None,
         outputs={name: INTEGERS[data_type] for name, data_type in outputs.items()},
     )
 

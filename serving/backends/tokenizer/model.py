@@ -10,13 +10,17 @@ Parameters of ``config.pbtxt`` (``string_value`` each):
 * ``buckets``: ascending lengths to pad to, such as ``64,128,256``; the last is ``max_tokens``. Default: ``max_tokens``.
 * ``tokenizer_file``: beside the version's artefacts. Default: ``tokenizer.json``.
 * ``max_article_bytes``: a larger article is refused. Default: 262144.
+* ``scripts``: ``latin`` (default) refuses an article most of whose letters are not of the Latin alphabet; ``any`` reads
+  it, for models of other languages.
 * ``padding_side``, ``pad_id``, ``pad_type_id``: default to the ``padding`` block of ``tokenizer.json``.
 * ``setting.<name>``: JSON ``{"minimum", "maximum", "default", "steps_per_unit"}`` of a setting of the next model. The
   input ``<name>`` carries its value; the output ``<name>`` is a ``UINT8`` tensor of ``(value - minimum) *
   steps_per_unit + 1`` elements, since the dynamic batcher never mixes requests of unequal shape.
 
 Outputs, those of them that the configuration lists: ``input_ids``, ``attention_mask``, ``token_type_ids`` [n, L],
-``tokens``, ``truncated_tokens`` [n, 1], and the settings [n, length].
+``tokens``, ``truncated_tokens`` [n, 1], the settings [n, length], and ``verbatim`` [n, 1]: an article that is no longer
+than ``min_length`` is its own summary, and the others are empty. It takes ``min_length`` down to its own length, since
+a model that must go on past its text makes words up.
 """
 
 from __future__ import annotations
@@ -33,9 +37,10 @@ import triton_python_backend_utils as pb_utils
 from tokenizers import Encoding, Tokenizer
 
 if __package__:
-    from . import configuration
+    from . import configuration, reading
 else:  # Triton imports this file as the module "model", with its folder on the path
     import configuration  # type: ignore[import-not-found, no-redef]
+    import reading  # type: ignore[import-not-found, no-redef]
 
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff]")
 
@@ -48,7 +53,7 @@ def join_article(parts: Mapping[str, bytes | None], options: configuration.Optio
     """The text that is tokenized: the parts that are not blank, joined with a line break.
 
     Raises:
-        BadInputError: Too large, not UTF-8, or a required part is blank.
+        BadInputError: Too large, not UTF-8, or a required part is blank or cannot be read.
     """
     size_bytes = sum(len(part) for part in parts.values() if part is not None)
     if size_bytes > options.max_article_bytes:
@@ -63,10 +68,12 @@ def join_article(parts: Mapping[str, bytes | None], options: configuration.Optio
             text = "" if part is None else CONTROL.sub(" ", part.decode("utf-8")).strip()
         except UnicodeDecodeError as error:
             raise BadInputError(f"{name} is not UTF-8: byte {error.start} cannot be decoded; send UTF-8 text") from None
-        if text:
+        if not reading.is_blank(text):
             kept.append(text)
         elif name in options.required:
             raise BadInputError(f"{name} is blank: send the article's text, at least one visible character")
+        if options.latin_only and name in options.required and (reason := reading.why_unreadable(text)):
+            raise BadInputError(f"{name} {reason}; send the article's text in English")
     return "\n".join(kept)
 
 
@@ -107,6 +114,12 @@ def choose_settings(
     return chosen
 
 
+def cut_tokens(encoding: Encoding, special_tokens: int) -> int:
+    """How many tokens of an article are past ``max_tokens``."""
+    # Each overflowing piece carries the special tokens of its own.
+    return sum(len(piece.ids) - special_tokens for piece in encoding.overflowing)
+
+
 def to_arrays(
     encodings: Sequence[Encoding], options: configuration.Options, special_tokens: int
 ) -> dict[str, npt.NDArray[Any]]:
@@ -126,11 +139,25 @@ def to_arrays(
         arrays["input_ids"][row, columns] = encoding.ids
         arrays["attention_mask"][row, columns] = 1
         arrays["token_type_ids"][row, columns] = encoding.type_ids
-        # Each overflowing piece carries the special tokens of its own.
-        cut = sum(len(piece.ids) - special_tokens for piece in encoding.overflowing)
+        cut = cut_tokens(encoding, special_tokens)
         arrays["tokens"][row] = kept + cut
         arrays["truncated_tokens"][row] = cut
     return {name: arrays[name] for name in options.outputs}
+
+
+def follow_down(settings: Mapping[str, float], tokens: Sequence[int]) -> dict[str, float]:
+    """The settings of a request whose articles have so many tokens: none must be summarized at more than its length."""
+    if "min_length" not in settings:
+        return dict(settings)
+    return {**settings, "min_length": min(settings["min_length"], max(tokens))}
+
+
+def verbatim(texts: Sequence[str], tokens: Sequence[int], min_length: float) -> npt.NDArray[np.object_]:
+    """The articles that are their own summaries, on one line each; the others are empty."""
+    answers = np.empty((len(texts), 1), np.object_)
+    for row, (text, count) in enumerate(zip(texts, tokens, strict=True)):
+        answers[row, 0] = " ".join(text.split()).encode() if count <= min_length else b""
+    return answers
 
 
 class ArticleTokenizer:
@@ -186,8 +213,12 @@ class ArticleTokenizer:
                 continue
             mine = [next(encodings) for _ in item[0]]
             outputs = to_arrays(mine, options, self._special_tokens)
+            tokens = [len(one.ids) + cut_tokens(one, self._special_tokens) for one in mine]
+            settings = follow_down(item[1], tokens)
             for setting in options.settings:
-                outputs[setting.name] = np.zeros((len(mine), setting.encode(item[1][setting.name])), np.uint8)
+                outputs[setting.name] = np.zeros((len(mine), setting.encode(settings[setting.name])), np.uint8)
+            if options.verbatim:
+                outputs[configuration.VERBATIM] = verbatim(item[0], tokens, item[1]["min_length"])
             answers.append(outputs)
         return answers
 

@@ -12,6 +12,7 @@ from export.cli import main
 from export.errors import RepositoryError
 from export.repository.configs import all_configs, from_text, to_text
 from export.repository.contents import read_artefacts
+from export.repository.deployment import parse_deployment
 from export.repository.generated_files import check_generated
 from export.repository.publish import publish
 from infolens.contract import CONTRACTS, INFO_LENS, SUMMARY_SETTINGS, Task
@@ -34,6 +35,14 @@ def test_every_config_batches_and_no_ensemble_asks_for_more_than_its_models_take
         assert config.max_batch_size > 0
         for step in config.ensemble_scheduling.step:
             assert config.max_batch_size <= generated[step.model_name].max_batch_size
+
+
+def test_a_model_of_another_language_reads_other_scripts() -> None:
+    models = {task: artefact(task) for task in Task}
+    other = parse_deployment("[category]\nother_scripts = true", "x")
+    generated = all_configs({CONTRACTS[task].model: one for task, one in models.items()}, other)
+    assert generated["distilbert_tokenizer"].parameters["scripts"].string_value == "any"
+    assert "scripts" not in generated["xlnet_tokenizer"].parameters
 
 
 def test_ensembles_connect_tensors_of_equal_type() -> None:

@@ -70,6 +70,14 @@ def test_special_tokens_are_skipped(detokenizer: Detokenizer) -> None:
     assert [answer.tolist() for answer in answers] == [[[b"a goal"]], [[b"won"], [b""]]]
 
 
+def test_what_is_an_answer_already_comes_out_as_it_is(detokenizer: Detokenizer) -> None:
+    ids = [np.array([[0, 4, 2], [0, 5, 2]]), np.array([[10]])]
+    given = np.array([[b""], ["zwölf Wörter".encode()]], np.object_)
+    answers: Any = detokenizer(ids, [given, None])
+    assert [answer.tolist() for answer in answers] == [[[b"a"], ["zwölf Wörter".encode()]], [[b"won"]]]
+    assert isinstance(detokenizer([np.array([[99]])], [np.array([[b"x"]], np.object_)])[0], Exception)
+
+
 @pytest.mark.parametrize("token", [-1, 12])
 def test_ids_outside_the_vocabulary_fail_alone(detokenizer: Detokenizer, token: int) -> None:
     answers: Any = detokenizer([np.array([[4]]), np.array([[token]]), np.array([[5]])])

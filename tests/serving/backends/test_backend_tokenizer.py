@@ -92,6 +92,54 @@ def test_title_and_text_are_joined_and_cleaned(tokenizer: ArticleTokenizer) -> N
     assert joined(b"a goal", b" \x07 ") == joined(b"a goal") == "a goal"
 
 
+def test_a_model_of_another_language_reads_other_scripts(tokenizer: ArticleTokenizer, path: Path) -> None:
+    text = "Мост открыт".encode()
+    (refused,) = tokenizer([{"text": column(text), "title": None}])
+    assert str(refused) == (
+        "text cannot be read: the models read English, but 100% of its letters are not of the Latin alphabet, most are "
+        "Cyrillic; send the article's text in English"
+    )
+    assert ask(ArticleTokenizer(path, config(scripts="any")), text)["tokens"].shape == (1, 1)
+
+
+def summarizing(path: Path) -> ArticleTokenizer:
+    """The tokenizer of a summarizer, with a least length of 6 tokens."""
+    setting = json.dumps({"minimum": 0, "maximum": 50, "default": 6})
+    written = config(reads="text", **{"setting.min_length": setting})
+    written["input"].append({"name": "min_length", "data_type": "TYPE_INT32", "optional": True})
+    written["output"] += [
+        {"name": "min_length", "data_type": "TYPE_UINT8"},
+        {"name": "verbatim", "data_type": "TYPE_STRING"},
+    ]
+    return ArticleTokenizer(path, written)
+
+
+@pytest.mark.parametrize(
+    ("texts", "least", "verbatim"),
+    [
+        ([b"a  goal"], 4, [b"a goal"]),  # with its beginning and its end
+        ([b"a goal won a"], 6, [b"a goal won a"]),
+        ([b"a goal won a goal"], 6, [b""]),
+        ([b"goal " * 99], 6, [b""]),
+        ([b"a goal", b"goal " * 9], 6, [b"a goal", b""]),  # the long one keeps its least length
+        ([b"a goal", b"a"], 4, [b"a goal", b"a"]),
+    ],
+)
+def test_the_least_length_follows_a_short_text_down(
+    path: Path, texts: list[bytes], least: int, verbatim: list[bytes]
+) -> None:
+    (answer,) = summarizing(path)([{"text": column(*texts), "min_length": None}])
+    assert isinstance(answer, dict)
+    assert answer["min_length"].shape == (len(texts), 1 + least)
+    assert answer["verbatim"].tolist() == [[text] for text in verbatim]
+
+
+def test_no_text_is_its_own_summary_where_none_is_asked_for(path: Path) -> None:
+    (answer,) = summarizing(path)([{"text": column(b"a goal"), "min_length": np.array([[0]])}])
+    assert isinstance(answer, dict)
+    assert (answer["min_length"].shape, answer["verbatim"].tolist()) == ((1, 1), [[b""]])
+
+
 def test_a_special_token_in_an_article_is_text(tokenizer: ArticleTokenizer) -> None:
     ids = ask(tokenizer, b"a </s> goal")["input_ids"][0].tolist()
     assert ids.count(2) == 1
@@ -138,12 +186,20 @@ def test_configuration_overrides_the_padding_of_the_file(path: Path) -> None:
         ({"buckets": "8,12"}, "must ascend and end with max_tokens"),
         ({"padding_side": "top"}, "left or right"),
         ({"max_token": "4"}, "unknown parameters"),
+        ({"scripts": "greek"}, r"scripts is one of \['latin', 'any'\], not 'greek'"),
         ({"setting.num_beams": json.dumps({"minimum": 1, "maximum": 8, "default": 4})}, "setting num_beams needs"),
     ],
 )
 def test_a_wrong_configuration_is_told(changes: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read_options(config(**changes), PADDING)
+
+
+def test_own_summaries_need_a_least_length() -> None:
+    written = config()
+    written["output"].append({"name": "verbatim", "data_type": "TYPE_STRING"})
+    with pytest.raises(ValueError, match="needs the setting min_length"):
+        read_options(written, PADDING)
 
 
 def test_pad_id_must_be_known() -> None:
@@ -153,7 +209,7 @@ def test_pad_id_must_be_known() -> None:
 
 def test_size_limit_counts_title_and_text() -> None:
     options = read_options(config(max_article_bytes="10"), PADDING)
-    assert join_article({"title": b"12345", "text": b"12345"}, options) == "12345\n12345"
+    assert join_article({"title": b"12345", "text": b"abcde"}, options) == "12345\nabcde"
     with pytest.raises(BadInputError, match="11 bytes of UTF-8, the limit is 10"):
         join_article({"title": b"12345", "text": b"123456"}, options)
 

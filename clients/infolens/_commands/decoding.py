@@ -1,0 +1,81 @@
+"""Text of a file whose encoding nobody has told: UTF-8, what a byte order mark says, or words that help."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import Final
+
+from infolens.errors import InvalidArticleError
+
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is its beginning
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_NO_WORDS: Final = re.compile(
+    "[a-z\u00df-\u00ff][\u00c0-\u00de\u0160\u0178\u017d]|\\w[\u201a\u201e\u2026\u2021\u02c6\u2030\u201d\u2022\u2039]\\w"
+)
+"""What no text has that is read as Windows-1252 and is: capitals and quotation marks within words."""
+_MOST_ACCENTS: Final = 0.25
+"""In a text in a Western encoding, at most so many of the letters are no ASCII; in other encodings most are not."""
+
+
+def decode(data: bytes) -> str:
+    """The text of a file.
+
+    Raises:
+        InvalidArticleError: It is neither UTF-8 nor begins with the mark of UTF-16 or UTF-32; the message says what it
+            is, where that can be told.
+    """
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    if encoding == "utf-8" and (found := _unmarked(data)) is not None:
+        raise InvalidArticleError(
+            f"an article must be UTF-8, but this is {found.upper()} without a byte order mark; {_convert(found)}"
+        )
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        what = f"byte {error.start} ({error.object[error.start]:#04x}) is not"
+        if encoding != "utf-8":
+            name = encoding.removesuffix("-sig").upper()
+            raise InvalidArticleError(
+                f"an article that begins with the mark of {name} must be {name}, but {what}; write the file anew"
+            ) from error
+        raise InvalidArticleError(f"an article must be UTF-8, but {what}; {_advice(data)}") from error
+
+
+def _unmarked(data: bytes) -> str | None:
+    """UTF-16 or UTF-32 without a mark, told by the zeros of a text in Latin letters."""
+    pairs = len(data) // 2
+    if pairs < 2:
+        return None
+    zeros = {"utf-16le": data[1::2].count(0) / pairs, "utf-16be": data[0::2].count(0) / pairs}
+    encoding = max(zeros, key=lambda name: zeros[name])
+    if 0.4 < min(zeros.values()) < 0.8:
+        return encoding.replace("16", "32")
+    return encoding if zeros[encoding] > 0.6 and min(zeros.values()) < 0.1 else None
+
+
+def _advice(data: bytes) -> str:
+    """What to do about a file that is not UTF-8."""
+    loose = data.decode("utf-8", errors="replace")
+    whole = sum(char > "\x7f" and char != "\ufffd" for char in loose)
+    if 0 < loose.count("\ufffd") <= whole and "\0" not in loose:
+        return "most of it is, so it is damaged; iconv -c -f utf-8 -t utf-8 leaves out what is broken"
+    accents = sum(byte > 0x7F for byte in data)
+    letters = accents + sum(chr(byte).isalpha() for byte in data if byte <= 0x7F)
+    text = data.decode("cp1252", errors="replace")
+    odd = "\0" in text or "\ufffd" in text or _NO_WORDS.search(text)
+    if not odd and accents <= _MOST_ACCENTS * letters:
+        return f"it looks like Windows-1252 (Latin-1 is a part of it); {_convert('cp1252')}"
+    return (
+        "it is in another encoding, or no text at all: find out with `file -i FILE`, and convert it with iconv -f ... "
+        "-t utf-8"
+    )
+
+
+def _convert(encoding: str) -> str:
+    return f"convert it with iconv -f {encoding} -t utf-8"
