@@ -24,8 +24,9 @@ MAY_IMPORT = {
     "infolens": set(),
     "operators": set(),
     "engine": set(),
-    "export": {"infolens", "operators", "engine"},
-    "training": {"infolens"},
+    "inspection": {"infolens"},
+    "export": {"infolens", "inspection", "operators", "engine"},
+    "training": {"infolens", "inspection"},
     "serving": {"infolens", "operators", "engine"},
     "serving.backends": set(),
     "benchmarks": {"infolens", "operators", "engine"},
@@ -33,6 +34,7 @@ MAY_IMPORT = {
 """What each room may import of the others; `serving.backends` runs inside Triton, without the rest of its room."""
 FLOORS = {
     "engine": "settings, search weights, model, torch_executor",
+    "inspection": "errors, hub weights heads vocabulary, configuration generation",
     "training": "errors, data, recipes, models, metrics, tracking, loop, tasks, runs, commands, cli, __main__",
     "export": "errors progress, graph, architectures, checkpoint repository, parity optimum, exporter, cli, __main__",
     "benchmarks": "common, peers gpu load capacity latency fixtures, cli, __main__",

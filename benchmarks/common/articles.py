@@ -95,7 +95,7 @@ def read_article(path: Path) -> Article:
         BenchmarkError: the file cannot be read.
     """
     try:
-        content = path.read_text(encoding="utf-8")
+        content = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BenchmarkError(
             f"cannot read the article {path}: {error}; give a UTF-8 text file with --article"
@@ -111,10 +111,13 @@ def read_articles(path: Path) -> list[Article]:
         BenchmarkError: The file cannot be read, or holds no article.
     """
     readers = {".jsonl": _read_json_lines, ".csv": _read_table, ".parquet": _read_table}
-    if path.suffix not in readers:
+    ending = path.suffix.lower()
+    if ending not in readers:
         raise BenchmarkError(f"articles come as {', '.join(readers)}, not as {path.name!r}")
     try:
-        rows = readers[path.suffix](path)
+        rows = readers[ending](path)
+    except UnicodeDecodeError as error:
+        raise BenchmarkError(f"cannot read the articles {path}: {error}; give them in UTF-8 with --articles") from error
     except (OSError, ValueError) as error:
         raise BenchmarkError(f"cannot read the articles {path}: {error}") from error
     found = []
@@ -129,13 +132,18 @@ def read_articles(path: Path) -> list[Article]:
 
 
 def _read_json_lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    # Lines end in line feeds only: a text may hold the other signs that end a line.
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise ValueError(f'row {number} is no object; each line is one, as {{"text": "..."}}')
+    return rows
 
 
 def _read_table(path: Path) -> list[dict[str, Any]]:
     import pandas as pd
 
-    table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    table = pd.read_csv(path, dtype=str) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
     rows: list[dict[str, Any]] = table.to_dict("records")
     return rows
 

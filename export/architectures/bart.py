@@ -27,6 +27,7 @@ from export.graph.graph import ACTIVATIONS, DOMAIN, Graph, Layout, model_of, val
 from export.graph.initializers import Initializers
 from export.graph.precision import Precision
 from infolens.contract import ATTENTION_MASK, INPUT_IDS, SEQUENCES, SUMMARY_SETTINGS, AnswerKind
+from inspection.generation import Search, searched
 
 from .record import Architecture, SpecialToken, Trained, known_values
 
@@ -47,7 +48,7 @@ def prepare(model: Any, tokenizer: Any) -> None:
     """
     import torch
 
-    generation = model.generation_config
+    generation = model.generation_config = searched(model.generation_config)
     generation.early_stopping = True
     generation.no_repeat_ngram_size = generation.no_repeat_ngram_size or DEFAULT_NGRAM
     with torch.no_grad():
@@ -58,8 +59,8 @@ def write(trained: Trained, precision: Precision, initializers: Initializers) ->
     """Write the graph.
 
     Args:
-        trained: The configuration, the generation configuration (start, end, padding and forced tokens, n-gram size)
-            and the weights of ``BartForConditionalGeneration``.
+        trained: The configuration, the generation configuration (what `Search` has of it) and the weights of
+            ``BartForConditionalGeneration``.
         precision: Number format of the weights; int8 has one scale per output column.
         initializers: Where the weights are stored; empty at first.
 
@@ -206,12 +207,17 @@ class _Bart:
         """The beam search: INT32 (batch, max_length)."""
         graph, generation = self.outer, self.generation
         minimum, maximum, beams, penalty = (self.setting(i) for i in range(len(SUMMARY_SETTINGS)))
+        found = Search.of(generation, self.vocabulary)
         rules = Rules(
-            start_token=generation.decoder_start_token_id,
-            end_token=generation.eos_token_id,
-            pad_token=generation.pad_token_id,
-            first_token=generation.forced_bos_token_id,
-            no_repeat_ngram_size=generation.no_repeat_ngram_size or 0,
+            start_token=found.start_token,
+            end_tokens=found.end_tokens,
+            last_token=found.last_token,
+            pad_token=found.pad_token,
+            first_token=found.first_token,
+            no_repeat_ngram_size=found.no_repeat_ngram_size,
+            repetition_penalty=found.repetition_penalty,
+            never=found.never,
+            never_first=found.never_first,
             early_stopping=generation.early_stopping,
         )
         settings = Settings(min_length=minimum, max_length=maximum, num_beams=beams, length_penalty=penalty)
@@ -239,7 +245,10 @@ def _unsupported(config: Any) -> list[str]:
     longest = max(int(s.maximum) for s in SUMMARY_SETTINGS if s.name == "max_length")
     positions = config.max_position_embeddings
     few = f"max_position_embeddings={positions} (known: {longest} and more, the longest summary of a request)"
-    return known_values(config, activation_function=ACTIVATIONS) + ([few] if positions < longest else [])
+    known = known_values(
+        config, activation_function=ACTIVATIONS, tie_word_embeddings=(True,), is_encoder_decoder=(True,)
+    )
+    return known + ([few] if positions < longest else [])
 
 
 ARCHITECTURE: Final = Architecture(

@@ -63,13 +63,16 @@ def bert_like(trained: Trained, name: str, head: tuple[Dense, ...], *, first_pos
 
 def unsupported(config: Any) -> list[str]:
     """The fields of a BERT's or RoBERTa's configuration that the graph cannot express."""
-    return known_values(
+    types = config.type_vocab_size
+    few = [] if types else [f"type_vocab_size={types} (known: 1 and more, for every token has a type)"]
+    known = known_values(
         config,
         hidden_act=ACTIVATIONS,
         position_embedding_type=("absolute",),
         is_decoder=(False,),
         add_cross_attention=(False,),
     )
+    return known + few
 
 
 ARCHITECTURE: Final = Architecture(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Final
 
 import transformers
-from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import cached_file
@@ -17,8 +18,16 @@ from export.architectures import Architecture, Trained, architecture_of, example
 from export.errors import CheckpointError
 from export.graph.checkpoint_weights import CheckpointWeights
 from infolens.contract import CONTRACTS, AnswerKind, Task
+from inspection.configuration import plain, require_buildable
+from inspection.errors import Unfit, first_line
+from inspection.generation import Search, left_to_requests, require_served_settings
+from inspection.hub import is_path, require_reached
+from inspection.vocabulary import require_in_step, require_tokenizer
+from inspection.weights import require_complete, require_finite
 
 from .labels import Naming, labels_of
+
+logger = logging.getLogger(__name__)
 
 _DEFAULT_LIMIT: Final = 512
 """Tokens that a model without a limit of its own (XLNet) reads, unless the tokenizer or the user says otherwise."""
@@ -85,23 +94,31 @@ def load_checkpoint(
     architecture = architecture_of(config.model_type, answers)
     _check_config(task, config, architecture, own_graph=own_graph)
     labels = labels_of(config, source, naming) if answers is AnswerKind.LABELS else ()
-    tokenizer = _load_tokenizer(source)  # Before the weights, because it is fast and may be missing.
-    model = _load_model(source, config, architecture)
-    limit = _limit(architecture.positions(config), tokenizer)
+    with _naming_checkpoint(source):
+        require_buildable(plain(config), architecture.model_class)
+        tokenizer = _load_tokenizer(source)  # Before the weights, because it is fast and may be missing.
+        require_in_step(tokenizer, config)
+        if answers is AnswerKind.TEXT:
+            require_served_settings(source)
+        model = _load_model(source, config, architecture)
+        if answers is AnswerKind.TEXT:
+            _check_search(source, model.generation_config, config, tokenizer)
+    bound = architecture.positions(config)
+    limit = _limit(bound, tokenizer)
+    minimum = 1 + len(architecture.before) + len(architecture.after)
+    reads = min(limit if max_tokens is None else minimum, minimum if bound is None else bound)
+    if reads < minimum:
+        raise CheckpointError(
+            f"{source!r}: it reads at most {reads} tokens (its config.json, or model_max_length of its tokenizer), and "
+            f"{minimum} are needed, one and the special ones: put back what was changed there"
+        )
     if max_tokens is not None:
-        bound = architecture.positions(config)
-        minimum = 1 + len(architecture.before) + len(architecture.after)
         if max_tokens < minimum or (bound and max_tokens > bound):
             raise CheckpointError(
                 f"--max-tokens must be between {minimum} (one token and the special ones) and the model's limit "
                 f"({bound or 'none'}), not {max_tokens}"
             )
         limit = max_tokens
-    if len(tokenizer) > config.vocab_size:
-        raise CheckpointError(
-            f"the tokenizer of {source!r} knows {len(tokenizer)} tokens, but the model embeds only "
-            f"{config.vocab_size}: they are not from the same training run"
-        )
     architecture.prepare(model, tokenizer)
     return Checkpoint(
         task=task,
@@ -114,27 +131,36 @@ def load_checkpoint(
     )
 
 
+@contextmanager
+def _naming_checkpoint(source: str) -> Iterator[None]:
+    """Name the checkpoint in what `inspection` says of it."""
+    try:
+        yield
+    except Unfit as fault:
+        raise CheckpointError(f"{source!r}: {fault}") from fault
+
+
 def _load_config(source: str, example: str) -> Any:
     folder = Path(source)
-    beside = folder.parent != Path() and folder.parent.is_dir()  # A local path, even if it looks like a hub id.
-    looks_local = source.startswith((".", "/", "~")) or source.count("/") > 1 or beside
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise CheckpointError(
                 f"{source!r} is no checkpoint: it has no config.json; give the folder that save_pretrained wrote"
             )
-    elif looks_local or folder.exists():
+    elif is_path(source):
         raise CheckpointError(f"there is no checkpoint folder {source!r}; check the path, or give a hub id")
     try:
         return AutoConfig.from_pretrained(source)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # It is JSON of any shape, which the library's checks were not made for.
         if folder.is_dir():
             raise CheckpointError(
-                f"{folder / 'config.json'} cannot be read ({_first_line(error)}); copy or save the checkpoint again"
+                f"{folder / 'config.json'} cannot be read ({first_line(error)}); copy or save the checkpoint again"
             ) from error
+        with _naming_checkpoint(source):
+            require_reached(error)
         raise CheckpointError(
-            f"{source!r} is neither a folder nor a checkpoint that the hub gives out (or the hub cannot be reached): "
-            f"{_first_line(error)}. Give a folder written by save_pretrained, or an id such as {example}"
+            f"{source!r} is neither a folder nor a checkpoint that the hub gives out: {first_line(error)}. Give a "
+            f"folder written by save_pretrained, or an id such as {example}"
         ) from error
 
 
@@ -142,17 +168,26 @@ def _load_model(source: str, config: Any, architecture: Architecture) -> Any:
     kind = getattr(transformers, architecture.model_class)
     try:
         model, info = kind.from_pretrained(source, config=config, dtype="float32", output_loading_info=True)
-    except (OSError, ValueError, RuntimeError, EOFError, UnpicklingError, SafetensorError) as error:
+    except Exception as error:  # Each format of weights has errors of its own.
+        require_reached(error)
         raise CheckpointError(
-            f"the weights of {source!r} do not load ({_first_line(error)}): they are missing, cut off or damaged, as "
+            f"the weights of {source!r} do not load ({first_line(error)}): they are missing, cut off or damaged, as "
             "after a copy or a training run that was interrupted; copy or save the checkpoint again"
         ) from error
-    if missing := sorted(info["missing_keys"]):
-        raise CheckpointError(
-            f"the weights of {source!r} lack {len(missing)} tensors of {architecture.model_class}, {missing[0]} for "
-            "one, which would be random; save the whole fine-tuned model with save_pretrained"
-        )
+    require_complete(info)
+    require_finite(model.state_dict())
     return model.float().eval()
+
+
+def _check_search(source: str, generation: Any, config: Any, tokenizer: Any) -> None:
+    search = Search.of(generation, config.vocab_size)
+    if search.pad_token != tokenizer.pad_token_id:
+        raise Unfit(
+            f"pad_token_id of its generation_config.json must be the id of its tokenizer's padding token, "
+            f"{tokenizer.pad_token_id}, not {search.pad_token}"
+        )
+    if left := left_to_requests(generation):
+        logger.info("%s: %s yield to what each request says, or the server's defaults", source, ", ".join(left))
 
 
 def _check_config(task: Task, config: Any, architecture: Architecture, *, own_graph: bool) -> None:
@@ -175,19 +210,15 @@ def _check_config(task: Task, config: Any, architecture: Architecture, *, own_gr
 
 
 def _load_tokenizer(source: str) -> Any:
-    folder = Path(source)
-    files = ("tokenizer.json", "vocab.json", "vocab.txt", "spiece.model")
-    if folder.is_dir() and not any((folder / name).is_file() for name in files):
-        raise CheckpointError(
-            f"{source!r} has no tokenizer (none of {', '.join(files)}); save it there with tokenizer.save_pretrained"
-        )
+    require_tokenizer(source)
     try:
         named: Any = AutoTokenizer.from_pretrained(source)
         file = cached_file(source, "tokenizer.json", _raise_exceptions_for_missing_entries=False)
         backend = Tokenizer.from_file(str(file)) if file else getattr(named, "backend_tokenizer", None)
     except Exception as error:  # The tokenizers library raises plain exceptions.
+        require_reached(error)
         raise CheckpointError(
-            f"the tokenizer of {source!r} does not load ({_first_line(error)}); save it again with save_pretrained"
+            f"the tokenizer of {source!r} does not load ({first_line(error)}); save it again with save_pretrained"
         ) from error
     if backend is None:
         raise CheckpointError(f"the tokenizer of {source!r} has no fast form, and only fast tokenizers are served")
@@ -201,7 +232,3 @@ def _load_tokenizer(source: str) -> Any:
 def _limit(positions: int | None, tokenizer: Any) -> int:
     limits = [positions, tokenizer.model_max_length]
     return min((int(limit) for limit in limits if limit and 0 < limit < _NO_LIMIT), default=_DEFAULT_LIMIT)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from export.errors import CheckpointError
-from infolens.labels import SINGLE_LABEL, is_placeholder, label_fault
+from infolens.labels import is_placeholder, label_fault
+from inspection.errors import Unfit
+from inspection.heads import require_single_label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,17 +74,12 @@ def labels_of(config: Any, source: str, naming: Naming | None = None) -> tuple[s
     Raises:
         CheckpointError: It answers with several labels at once or with a number, or its labels cannot be told apart.
     """
-    if config.problem_type not in (None, SINGLE_LABEL):
-        raise CheckpointError(
-            f"{source!r} has problem_type {config.problem_type!r}, and only {SINGLE_LABEL!r} is served: one label "
-            "for each article, the probabilities of all adding up to 1. Fine-tune it as such: python -m training fit"
-        )
+    try:
+        require_single_label(config)
+    except Unfit as error:
+        raise CheckpointError(f"{source!r}: {error}") from error
     found = {int(index): str(label) for index, label in config.id2label.items()}
     labels = tuple(found[index] for index in sorted(found))
-    if sorted(found) != list(range(len(found))) or len(labels) < 2:
-        raise CheckpointError(
-            f"a classifier has at least two labels, numbered from 0, but id2label of {source!r} is {config.id2label}"
-        )
     theirs, labels = labels, _named(labels, source, naming or Naming())
     unnamed = [label for label in labels if is_placeholder(label)]
     if unnamed:

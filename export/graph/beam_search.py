@@ -6,21 +6,23 @@ the scores and the end of the search are the same. Two things are computed diffe
 * A beam is a path in a tree. The keys and values of every step stay where they were written, for all beams of an
   article together, and each beam has a mask of its ancestors. When a beam continues another one, that small mask is
   reordered, not the caches.
-* Only the best ``2 * beams`` tokens of each beam are compared across the beams of an article, so the whole vocabulary
+* Only the best candidates of each beam are compared across the beams of an article, so the whole vocabulary
   is read less often.
 
-Shapes: ``B`` articles, ``K`` beams, ``R = B * K`` rows, ``t`` tokens so far, ``V`` words.
+Shapes: ``B`` articles, ``K`` beams, ``R = B * K`` rows, ``C`` candidates, ``t`` tokens so far, ``V`` words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Final
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from .beam_scores import scores_of_words
 from .beam_state import Candidates, Decoder, Finished, Rules, Settings, Step
 from .graph import Graph, value
 
@@ -40,7 +42,7 @@ class BeamSearch:
         self.batch = batch
         initializers = outer.initializers
         self.never = initializers.constant(NEVER, np.float32)
-        self.end_token = initializers.constant(rules.end_token, np.int32)
+        self.last_token = initializers.constant(rules.last_token, np.int32)
         self.pad_token = initializers.constant(rules.pad_token, np.int32)
         self.early = rules.early_stopping is True
         self._prepare()
@@ -49,7 +51,8 @@ class BeamSearch:
         """Write the tensors that all steps share, into the outer graph."""
         graph = self.outer
         beams = self.settings.num_beams
-        self.candidates = graph.one("Mul", beams, graph.ints([2]))
+        # Each beam may end in as many ways as there are end tokens, and as many beams shall run on as there are.
+        self.candidates = graph.one("Mul", beams, graph.ints([1 + len(self.rules.end_tokens)]))
         self.by_beam = graph.one("Concat", self.batch, beams, graph.ints([-1]), axis=0)
         self.by_article = graph.one("Concat", self.batch, graph.ints([-1]), axis=0)
         self.merged = graph.one("Add", beams, self.candidates)
@@ -69,11 +72,11 @@ class BeamSearch:
         shape = graph.one("Concat", self.batch, square, axis=0)
         self.own = graph.one("Expand", own, shape)  # (B, K, K)
         order = graph.one("Range", zero, graph.one("Squeeze", self.candidates, graph.ints([0])), one)
-        self.within = graph.one("Less", order, beams)  # (2K,): the candidates that may finish.
+        self.within = graph.one("Less", order, beams)  # (C,): the candidates that may finish.
         # The scores of a forced token: log probability 0 for it, minus infinity for all others.
         lowest = graph.initializers.constant(-np.inf, np.float32)
         certain = graph.initializers.constant(0.0, np.float32)
-        self.forced = graph.one("Where", graph.one("Equal", order, zero), certain, lowest)  # (2K,)
+        self.forced = graph.one("Where", graph.one("Equal", order, zero), certain, lowest)  # (C,)
 
     # -- the outer graph ----------------------------------------------------------------------------------------
 
@@ -109,7 +112,7 @@ class BeamSearch:
     def forced_end(self, history: str, running: str, finished: Finished) -> str:
         """End every beam that still runs, and choose the best one as the summary: INT32 (B, max_length)."""
         graph = self.outer
-        end = graph.one("Expand", self.end_token, self.candidates)
+        end = graph.one("Expand", self.last_token, self.candidates)
         chosen = self.choose(graph, running, end, self.forced)
         best = self.finish(graph, history, chosen, finished)
         first = graph.one("Slice", best.sequences, graph.ints([0]), graph.ints([1]), graph.ints([1]))
@@ -128,8 +131,8 @@ class BeamSearch:
         bias = graph.one("Unsqueeze", seen, graph.ints([1]))
         step = Step(tokens=newest, position=position, caches=caches, ancestors=bias)
         logits, grown = decoder(graph, step)
-        probabilities = self.barred(graph.one("LogSoftmax", logits, axis=-1), position)
-        values, tokens = graph.add("TopK", [probabilities, self.candidates], outputs=2, axis=-1)
+        words = scores_of_words(graph, logits, position, rules, self.settings)
+        values, tokens = graph.add("TopK", [words, self.candidates], outputs=2, axis=-1)
         tokens = graph.one("Cast", tokens, to=TensorProto.INT32)
         if rules.first_token is not None:
             at_start = graph.one("Equal", position, graph.ints([0]))
@@ -175,49 +178,14 @@ class BeamSearch:
         ]
         return helper.make_graph(graph.nodes, "step", inputs, outputs)
 
-    def barred(self, probabilities: str, position: str) -> str:
-        """Log probabilities (R, V), minus infinity for the tokens that must not come next."""
-        graph = self.inner
-        lowest, zero = (graph.initializers.constant(x, np.float32) for x in (-np.inf, 0.0))
-        length = graph.one("Add", position, graph.ints([1]))
-        short = graph.one("Less", length, self.settings.min_length)
-        rows = graph.one("Concat", graph.dimension("history", 0), graph.ints([1]), axis=0)
-        tokens = [graph.one("Expand", self.end_token, rows)]
-        updates = [graph.one("Expand", graph.one("Where", short, lowest, zero), rows)]
-        size = self.rules.no_repeat_ngram_size
-        if size:
-            windows = graph.one("Max", graph.one("Sub", length, graph.ints([size - 1])), graph.ints([0]))
-            repeats = ""
-            for i in range(size - 1):
-                window = self.columns(graph.ints([i]), graph.one("Add", windows, graph.ints([i])))
-                newest = self.columns(graph.ints([i - size + 1]), graph.ints([i - size + 2 or _END]))
-                same = graph.one("Equal", window, newest)
-                repeats = graph.one("And", repeats, same) if repeats else same
-            ends = self.columns(graph.ints([size - 1]), graph.one("Add", windows, graph.ints([size - 1])))
-            tokens.append(ends)
-            bars = (
-                graph.one("Where", repeats, lowest, zero)
-                if repeats
-                else graph.one("Expand", lowest, graph.one("Shape", ends))
-            )
-            updates.append(bars)
-        index, update = (
-            graph.one("Concat", *parts, axis=1) if len(parts) > 1 else parts[0] for parts in (tokens, updates)
-        )
-        return graph.one("ScatterElements", probabilities, index, update, axis=1, reduction="add")
-
-    def columns(self, start: str, end: str) -> str:
-        """Tokens so far from one position to another: INT32 (R, end - start)."""
-        return self.inner.one("Slice", "history", start, end, self.inner.ints([1]))
-
     def choose(self, graph: Graph, running: str, tokens: str, values: str) -> Candidates:
-        """The best ``2 K`` continuations of every article.
+        """The best ``C`` continuations of every article.
 
         Args:
             graph: Where the nodes go.
             running: Scores of the beams, FLOAT (B, K).
-            tokens: The best tokens of every beam, INT32 (R, 2K) or (2K,).
-            values: Their log probabilities, FLOAT (R, 2K) or (2K,).
+            tokens: The best tokens of every beam, INT32 (R, C) or (C,).
+            values: Their log probabilities, FLOAT (R, C) or (C,).
         """
         shape = graph.one("Concat", self.batch, self.settings.num_beams, self.candidates, axis=0)
         if graph is self.inner:
@@ -229,8 +197,12 @@ class BeamSearch:
         scores, places = graph.add("TopK", [flat_totals, self.candidates], outputs=2, axis=-1)
         token = graph.one("GatherElements", flat_tokens, places, axis=1)
         rows = graph.one("Add", graph.one("Div", places, self.candidates), self.first_rows)
-        ends = graph.one("Equal", token, self.end_token)
-        return Candidates(scores, token, rows, ends)
+        return Candidates(scores, token, rows, self.is_end(graph, token))
+
+    def is_end(self, graph: Graph, token: str) -> str:
+        """Which tokens end a summary: BOOL, of the shape of ``token``."""
+        found = [graph.one("Equal", token, graph.initializers.constant(end, np.int32)) for end in self.rules.end_tokens]
+        return reduce(lambda one, other: graph.one("Or", one, other), found)
 
     def times_never(self, graph: Graph, flags: str) -> str:
         """`NEVER` where a flag is set, else 0."""
@@ -246,7 +218,7 @@ class BeamSearch:
             scores = graph.one("Add", scores, self.times_never(graph, self.all(graph, before.finished)))
         scores = graph.one("Add", scores, self.times_never(graph, graph.one("Not", before.improvable)))
         scores = graph.one("Add", scores, self.times_never(graph, graph.one("Not", just)))
-        # The candidates' tokens, padded: (B, 2K, max_length).
+        # The candidates' tokens, padded: (B, C, max_length).
         past = graph.one("Gather", history, graph.reshape(chosen.rows, [-1]))
         padded = graph.one("Concat", past, graph.reshape(chosen.tokens, [-1, 1]), axis=1)
         missing = graph.one("Sub", graph.one("Sub", self.settings.max_length, length), graph.ints([1]))

@@ -1,6 +1,7 @@
 """The settings of a beam search and the tensors of its steps; fields are names of tensors, or constants.
 
-Shapes: ``B`` articles, ``K`` beams, ``R = B * K`` rows, ``t`` tokens so far, ``V`` words.
+Shapes: ``B`` articles, ``K`` beams, ``R = B * K`` rows, ``C`` candidates (twice as many as beams, and as many more as
+there are further end tokens), ``t`` tokens so far, ``V`` words.
 """
 
 from __future__ import annotations
@@ -16,12 +17,21 @@ class Rules:
     """The tokens and rules that a checkpoint's generation configuration fixes."""
 
     start_token: int
-    end_token: int
+    end_tokens: tuple[int, ...]
+    """A summary ends at the first of any of these."""
+    last_token: int
+    """One of ``end_tokens``: what a summary of the greatest length ends with."""
     pad_token: int
     first_token: int | None
     """The token that every summary must have after ``start_token``; None for any."""
     no_repeat_ngram_size: int
     """No sequence of so many tokens occurs twice; 0 allows all."""
+    repetition_penalty: float = 1.0
+    """The score of a token that is there already is divided by it, or multiplied where it is below 0."""
+    never: tuple[int, ...] = ()
+    """Tokens that no summary has."""
+    never_first: tuple[int, ...] = ()
+    """Tokens that no summary begins with, after ``start_token`` and ``first_token``."""
     early_stopping: bool | str
     """When an article's search ends, as in ``transformers``. True: at ``K`` finished beams. False: when no running beam
     is likely to become better than a finished one. ``"never"``: when none can become better."""
@@ -60,7 +70,7 @@ Decoder = Callable[[Graph, Step], tuple[str, list[str]]]
 
 @dataclass(frozen=True)
 class Candidates:
-    """Names of tensors (B, 2K): the best continuations of each article, best first."""
+    """Names of tensors (B, C): the best continuations of each article, best first."""
 
     scores: str
     tokens: str

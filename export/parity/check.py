@@ -18,9 +18,10 @@ import onnxruntime as ort
 
 from export.checkpoint.checkpoint import Checkpoint
 from export.checkpoint.tokenization import Batch, Padding, encode
-from export.errors import ParityError
+from export.errors import CheckpointError, ParityError
 from export.graph.precision import Precision
 from infolens.contract import AnswerKind
+from inspection.errors import first_line
 
 from .articles import ARTICLES
 from .classifiers import ClassifierReference
@@ -49,13 +50,20 @@ def reference_of(
 
     Raises:
         ParityError: The served tokenizer and the checkpoint's own differ.
+        CheckpointError: The checkpoint gives no answers.
     """
     _require_same_ids(checkpoint, tokenizer_json, padding, articles)
 
     def served(texts: Sequence[str]) -> Batch:
         return encode(tokenizer_json, texts, padding, max_tokens=checkpoint.max_tokens)
 
-    return _REFERENCES[checkpoint.architecture.answers](checkpoint, served, articles)
+    try:
+        return _REFERENCES[checkpoint.architecture.answers](checkpoint, served, articles)
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{checkpoint.source!r}: transformers itself gets no answer of it ({type(error).__name__}: "
+            f"{first_line(error)}); if its config.json was changed, put that back, or save the model again"
+        ) from error
 
 
 def check_graph(

@@ -36,17 +36,17 @@ class ClassifierReference:
 
     def compare(self, report: ParityReport, precision: Precision, name: str, run: Run, limits: Tolerances) -> None:
         """Record the differences of the probabilities, and the share of equal labels."""
-        worst, together = 0.0, self.expected
+        differences, together = [0.0], self.expected
         for batch in self.batches:
             together = run({**batch})
-            worst = max(worst, float(np.abs(together - self.expected[: len(together)]).max()))
+            differences.append(float(np.abs(together - self.expected[: len(together)]).max()))
         last = self.batches[-1]
         alone = np.concatenate(
             [run({key: array[i : i + 1] for key, array in last.items()}) for i in range(len(self.expected))]
         )
         allowed = precision.number_format
         agreement = allowed.agreement if limits.agreement is None else limits.agreement
-        report.at_most(f"{name}_largest_difference", worst, allowed.probability)
+        report.at_most(f"{name}_largest_difference", np.max(differences), allowed.probability)
         report.at_most(f"{name}_alone_or_in_a_batch", np.abs(alone - together).max(), allowed.alone)
         if allowed.agreement:
             ordered = np.sort(self.expected, axis=1)

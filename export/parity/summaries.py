@@ -16,6 +16,7 @@ from export.checkpoint.tokenization import Batch
 from export.graph.precision import Precision
 from export.progress import step
 from infolens.contract import ATTENTION_MASK, INPUT_IDS, SUMMARY_SETTINGS
+from inspection.generation import Search
 
 from .reference import Encode, Feeds, Run
 from .report import ParityReport
@@ -93,6 +94,7 @@ def _summaries(checkpoint: Checkpoint, batch: Batch, values: dict[str, float]) -
     kinds: dict[str, type] = {"INT32": int, "FP32": float}
     settings = {setting.name: kinds[setting.dtype](values[setting.name]) for setting in SUMMARY_SETTINGS}
     generation = checkpoint.model.generation_config
+    search = Search.of(generation, checkpoint.config.vocab_size)
     settings["early_stopping"] = generation.early_stopping and settings["num_beams"] > 1
     if settings["num_beams"] == 1:  # Without beams both are meaningless, and transformers warns.
         settings["length_penalty"] = 1.0
@@ -105,10 +107,10 @@ def _summaries(checkpoint: Checkpoint, batch: Batch, values: dict[str, float]) -
                 attention_mask=torch.ones_like(tokens),
                 **settings,
                 do_sample=False,
-                forced_eos_token_id=generation.eos_token_id,
+                forced_eos_token_id=search.last_token,
                 no_repeat_ngram_size=generation.no_repeat_ngram_size,
             )
-            summaries.append(_tokens(row[0].numpy(), generation.pad_token_id))
+            summaries.append(_tokens(row[0].numpy(), search.pad_token))
     return summaries
 
 

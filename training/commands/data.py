@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from infolens.contract import Task
+from training.data.files.opening import encoding_fault
 from training.data.policy import RowPolicy
+from training.errors import SettingError
 from training.recipes.settings import parse_columns, parse_list
 from training.runs.output import check_place, write_whole
 
-from .options import LABELS_HELP, schema_help
+from .options import DATA_HELP, ENCODING_HELP, LABELS_HELP, schema_help
 
 _EXAMPLES: Final = """\
 examples:
@@ -46,7 +48,7 @@ def add(commands: Any) -> None:
         "--out", required=True, type=Path, metavar="FILE", help="a .parquet file that is not there yet"
     )
     prepare.add_argument(
-        "--validation", type=float, default=0.1, metavar="F", help="share without a split column (0.1)"
+        "--validation", type=float, default=0.1, metavar="F", help="share where no row has that split (0.1)"
     )
     prepare.add_argument("--test", type=float, default=0.1, metavar="F", help="likewise (0.1)")
     prepare.add_argument("--no-cleaning", action="store_true", help="keep source markers, bylines and links")
@@ -69,9 +71,8 @@ def _parser(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("task", choices=[task.value for task in Task], help="whose schema it must fit")
-    parser.add_argument(
-        "--data", required=True, metavar="PATH", help=".parquet, .csv, .jsonl or .json file, or a folder of them"
-    )
+    parser.add_argument("--data", required=True, metavar="PATH", help=DATA_HELP)
+    parser.add_argument("--encoding", default="", metavar="NAME", help=ENCODING_HELP)
     parser.add_argument("--columns", default="", metavar="OURS=THEIRS,...", help="where columns have other names")
     parser.add_argument("--labels", default="", metavar="NAME,...", help=LABELS_HELP)
     return parser
@@ -96,8 +97,15 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _policy(options: argparse.Namespace) -> RowPolicy:
-    """What the options that both commands have say of the rows."""
+    """What the options that both commands have say of the rows.
+
+    Raises:
+        SettingError: One does not fit.
+    """
+    if fault := encoding_fault(options.encoding):
+        raise SettingError(fault)
     return RowPolicy(
+        encoding=options.encoding,
         columns=parse_columns(options.columns),
         labels=parse_list(options.labels),
         near_copies=not options.keep_near_duplicates,

@@ -15,8 +15,10 @@ from training.recipes.recipe import Recipe
 from training.recipes.settings import apply_settings, read_toml, replace_fields
 from training.tracking.client import Tracking
 
-_SHORTCUTS = ("data", "columns", "labels", "unlabelled", "hold_out")
+_SHORTCUTS = ("data", "encoding", "columns", "labels", "unlabelled", "hold_out")
 
+DATA_HELP = ".parquet, .csv, .tsv, .jsonl or .json file (also .gz), or a folder of them"
+ENCODING_HELP = "how text files are written, such as cp1252 (default: what their first bytes say, else UTF-8)"
 LABELS_HELP = (
     "the labels, in the order of their ids, or THEIRS=NAME where the data writes others, such as 0=real,1=fake "
     "(default: every label that the data has)"
@@ -30,8 +32,9 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         metavar="PATH",
-        help=".parquet, .csv, .jsonl or .json file, a folder of them (train.csv, test.csv...), or a hub data set id",
+        help=f"{DATA_HELP} (train.csv, test.csv...), or a hub data set id",
     )
+    parser.add_argument("--encoding", metavar="NAME", help=ENCODING_HELP)
     parser.add_argument("--base", metavar="MODEL", help="hub id or checkpoint folder, or 'starter' (default)")
     parser.add_argument(
         "--columns",
@@ -106,7 +109,8 @@ def tracking_from(options: argparse.Namespace) -> Tracking:
 def schema_help() -> str:
     """Which columns each task reads."""
     lines = [
-        "columns that each task reads (and 'split': train, validation, test; without it a hash of the text decides):"
+        "columns that each task reads (and 'split': train, validation, test; a hash of the text decides where it lacks "
+        "one):"
     ]
     for task in Task:
         schema, usual = schema_of(task), CONTRACTS[task].default_labels

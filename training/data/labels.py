@@ -14,12 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
 from infolens.contract import CONTRACTS, Task
 from infolens.labels import label_fault
 from training.errors import DataError, SettingError
+
+from .files.cells import label_text, shortened, shown_value, text_fault
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +47,8 @@ class LabelRule:
 
         Numbers and booleans are read as text: ``0``, ``true``.
         """
-        text = _text(value)
-        if not text:
+        text = label_text(value)
+        if not text or (isinstance(value, str) and text_fault(value)):
             return None
         if not self.fixed:
             return text
@@ -55,12 +56,14 @@ class LabelRule:
 
     def objection(self, value: Any) -> str:
         """Why a cell says no label: the rule, the value and, where one is near, the label that was meant."""
-        text = _text(value)
+        text = label_text(value)
         if not text:
-            return f"must be text that is not blank, not {value!r}"
+            return f"must be text that is not blank, not {shown_value(value)}"
+        if isinstance(value, str) and (fault := text_fault(value)):
+            return fault
         near = difflib.get_close_matches(text, self.written, n=1)
         meant = f" (is {self.written[near[0]]!r} meant?)" if near else ""
-        return f"{text!r} is not one of: {shown(self.names)}{meant}"
+        return f"{shown_value(text)} is not one of: {shown(self.names)}{meant}"
 
 
 ANY_LABEL: Final = LabelRule()
@@ -112,15 +115,18 @@ def label_problem(task: Task, counts: Mapping[str, Counter[str]], rule: LabelRul
     if not rule.fixed and _are_no_names(labels):
         usual = CONTRACTS[task].default_labels
         names = [*usual[: len(labels)], *(f"NAME{i}" for i in range(len(usual), len(labels)))]
-        example = ",".join(f"{label}={name}" for label, name in zip(labels, names, strict=True))
+        some = [shortened(label) for label in labels[:_SHOWN]]
+        rest = ",..." if len(labels) > len(some) else ""
+        example = ",".join(f"{label}={name}" for label, name in zip(some, names, strict=False)) + rest
         expected = f" ({task.value} usually has {shown(usual)})" if usual else ""
         return (
             f"the labels are {shown(labels)}; labels are names{expected}. Say which stands for which with "
-            f"--labels {example}, or take them as they are with --labels {','.join(labels)}"
+            f"--labels {example}, or take them as they are with --labels {','.join(some)}{rest}"
         )
     for label in labels:
         if fault := label_fault(label):
-            return f"{fault}, not {label!r}: write it otherwise in the data, or rename it with --labels THEIRS=NAME,..."
+            way = "write it otherwise in the data, or rename it with --labels THEIRS=NAME,..."
+            return f"{fault}, not {shown_value(label)}: {way}"
     if len(labels) < 2:
         return (
             f"there is no label but {shown(labels) or 'none'}, and a classifier tells at least two: give articles with "
@@ -129,7 +135,8 @@ def label_problem(task: Task, counts: Mapping[str, Counter[str]], rule: LabelRul
     missing = [label for label in labels if not counts.get("train", Counter())[label]]
     if missing:
         spread = {
-            label: ", ".join(f"{c[label]} {split}" for split, c in counts.items() if c[label]) for label in missing
+            shortened(label): ", ".join(f"{c[label]} {split}" for split, c in counts.items() if c[label])
+            for label in missing
         }
         told = "; ".join(f"{label!r} ({where or 'nowhere'})" for label, where in spread.items())
         way = "leave it out of --labels" if rule.fixed else "leave those rows out, or name them like another label"
@@ -185,7 +192,7 @@ def class_ids(labels: Sequence[str], frame: pd.DataFrame, *, column: str = "labe
 def shown(labels: Sequence[str]) -> str:
     """Labels in words; of very many the first ones."""
     more = len(labels) - _SHOWN
-    return ", ".join(labels[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(map(shortened, labels[:_SHOWN])) + (f" and {more} more" if more > 0 else "")
 
 
 def _are_no_names(labels: Sequence[str]) -> bool:
@@ -201,12 +208,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _text(value: Any) -> str:
-    """A cell as text without blanks at its ends; empty where nothing is there."""
-    if isinstance(value, bool | np.bool_):
-        return str(bool(value)).lower()
-    if isinstance(value, float | np.floating):
-        return "" if np.isnan(value) else str(int(value) if float(value).is_integer() else value)
-    return str(value).strip() if isinstance(value, str | int | np.integer) else ""

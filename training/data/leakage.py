@@ -14,6 +14,7 @@ from typing import Final
 
 import pandas as pd
 
+from .files.cells import column_texts
 from .schema import Schema
 
 _WORD: Final = re.compile(r"\w[\w'’-]*")
@@ -74,10 +75,10 @@ class LeakageCounter:
         taken = {self.schema.body, self.schema.answer, "title", "split"}
         for name in (str(column) for column in frame.columns if column not in taken):
             seen = self.columns.setdefault(name, defaultdict(Counter))
-            for value, label in zip(frame[name].fillna("").astype(str), labels, strict=True):
+            for value, label in zip(column_texts(frame[name]), labels, strict=True):
                 if value:
                     seen[value][label] += 1
-        titles = frame["title"].fillna("").astype(str).tolist() if "title" in frame else [""] * len(labels)
+        titles = column_texts(frame["title"]) if "title" in frame else [""] * len(labels)
         for title, text, label in zip(titles, frame[self.schema.body], labels, strict=True):
             for word in _words(title, text):
                 self.words[word][label] += 1

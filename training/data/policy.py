@@ -1,8 +1,8 @@
 """What becomes of the rows of a table: the one policy by which ``fit``, ``data check`` and ``data prepare`` go.
 
 1. A row that does not fit the task's schema is no article (`schema.problems`): refused, counted, or left out.
-2. Labels are read by the run's rule; the split is the row's own, else it follows from a hash of its text; sources that
-   are held out form a split of their own.
+2. Labels are read by the run's rule; the split is the row's own, else it follows from a hash of its text, and so does
+   a split that no row says (`settled`); sources that are held out form a split of their own.
 3. The text is cleaned of what leaks the label. What is blank then is left out.
 4. An article stands in one split only, so that the test split measures what a model reads and not what it remembers:
    `SPLIT_RANK` says which split keeps it. Within that split it stands once, or once with each of its summaries.
@@ -11,8 +11,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import repeat
 from typing import Final
 
 import pandas as pd
@@ -21,10 +23,22 @@ from infolens.contract import Task
 from training.errors import DataError
 
 from .cleaning import clean_text, clean_title, fingerprint, split_of
+from .files.cells import column_texts
 from .labels import LabelRule, label_rule
 from .near_duplicates import NearDuplicates
-from .reading import read_parts
-from .schema import OUT_OF_DOMAIN, SPLIT_NAMES, Problem, Schema, check_columns, problems, schema_of
+from .reading import read_parts, warn_of_others
+from .schema import (
+    OUT_OF_DOMAIN,
+    SPLITS,
+    Problem,
+    Schema,
+    check_columns,
+    problems,
+    schema_of,
+    split_named,
+)
+
+logger = logging.getLogger(__name__)
 
 SPLIT_RANK: Final = {OUT_OF_DOMAIN: 0, "test": 1, "validation": 2, "train": 3}
 """Precedence of the splits that have the same article: the one with the lowest rank keeps it."""
@@ -38,16 +52,25 @@ class RowPolicy:
     """Our column name -> the source's, where they differ."""
     labels: tuple[str, ...] = ()
     """What a label may be, and how the source writes it (see `labels.label_rule`); empty takes any."""
+    encoding: str = ""
+    """How text files are written; empty: what their first bytes say, else UTF-8."""
     validation: float = 0.1
-    """Share of the articles for validation where the source has no column ``split``."""
+    """Share of the articles for validation where no row of the source says that split."""
     test: float = 0.1
     """The same for the test split."""
+    cut: tuple[str, ...] = ()
+    """Splits that are cut from the training rows, since the source's column ``split`` lacks them (see `settled`)."""
     hold_out: tuple[str, ...] = ()
     """Values of ``source`` whose rows all go to the split `schema.OUT_OF_DOMAIN`."""
     clean: bool = True
     """Strip markers that leak the label."""
     near_copies: bool = False
     """An article leaves a split also where another split has nearly the same one."""
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Split -> the share of the articles that it gets where no row says it."""
+        return {"validation": self.validation, "test": self.test}
 
     @property
     def rule(self) -> LabelRule:
@@ -83,6 +106,36 @@ class Part:
         return self.fitting.drop(index=list(self.blank))
 
 
+def settled(source: str, policy: RowPolicy) -> RowPolicy:
+    """The policy with what the source leaves open decided, once for all passes over it; says so in the log.
+
+    Splits for validation and test that no row says are cut from the training rows. Files of a folder that are not read
+    are named.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    said: set[str] = set()
+    for part in read_parts(source, policy.columns, policy.encoding):
+        if "split" not in part:
+            said.update(SPLITS)
+        else:
+            said.update(filter(None, map(split_named, part["split"])))
+        if said.issuperset(SPLITS):
+            break
+    warn_of_others(source)
+    missing = {name: share for name, share in policy.shares.items() if name not in said and share}
+    if not missing or "train" not in said:
+        return policy
+    for name, share in missing.items():
+        logger.warning(
+            "%s: no row has the split %r, so %g %% of the training rows become it, chosen by a hash of their text; "
+            "the setting %r is that share",
+            source, name, 100 * share, name,
+        )  # fmt: skip
+    return replace(policy, cut=tuple(missing))
+
+
 def read_rows(source: str, task: Task, policy: RowPolicy) -> Iterator[Part]:
     """Read a table part by part, and say of every row whether it fits, its split and its cleaned text.
 
@@ -91,7 +144,7 @@ def read_rows(source: str, task: Task, policy: RowPolicy) -> Iterator[Part]:
         SettingError: The policy's labels do not fit together.
     """
     schema, rule = schema_of(task), policy.rule
-    for raw in read_parts(source, policy.columns):
+    for raw in read_parts(source, policy.columns, policy.encoding):
         check_columns(raw, task, source)
         found = tuple(problems(raw, task, rule, first_row=int(raw.index[0]) + 1)) if len(raw) else ()
         frame = raw.drop(index=list({problem.row - 1 for problem in found}))
@@ -110,20 +163,22 @@ def _filled(frame: pd.DataFrame, schema: Schema, rule: LabelRule) -> pd.DataFram
     if schema.labelled:
         frame[schema.answer] = [rule.read(value) for value in frame[schema.answer]]
     for name in schema.optional:
-        if name not in frame:
-            frame[name] = ""
-        frame[name] = frame[name].fillna("").astype(str)
+        frame[name] = column_texts(frame[name]) if name in frame else ""
     return frame
 
 
 def _splits(frame: pd.DataFrame, schema: Schema, source: str, policy: RowPolicy) -> list[str]:
-    if "split" in frame:
-        splits = [SPLIT_NAMES[str(value).lower()] for value in frame["split"]]
-    else:
-        try:
-            splits = [split_of(text, validation=policy.validation, test=policy.test) for text in frame[schema.body]]
-        except ValueError as error:
-            raise DataError(f"{source}: {error}") from error
+    said: Iterator[str | None] = map(split_named, frame["split"]) if "split" in frame else repeat(None)
+    # Where rows say their split, those of training give some to the splits that are missing; the others keep theirs.
+    given_away = ("train",) if policy.cut else ()
+    shares = {name: share if not policy.cut or name in policy.cut else 0.0 for name, share in policy.shares.items()}
+    try:
+        splits = [
+            split_of(text, **shares) if split is None or split in given_away else split
+            for text, split in zip(frame[schema.body], said, strict=False)
+        ]
+    except ValueError as error:
+        raise DataError(f"{source}: {error}") from error
     held_out = frozenset(policy.hold_out)
     return [
         OUT_OF_DOMAIN if origin in held_out else split for origin, split in zip(frame["source"], splits, strict=True)

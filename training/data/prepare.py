@@ -18,7 +18,7 @@ from infolens.contract import Task
 from training.errors import DataError, StorageError
 
 from .labels import label_problem
-from .policy import Copy, CopyFilter, RowPolicy, read_rows
+from .policy import Copy, CopyFilter, RowPolicy, read_rows, settled
 from .schema import schema_of
 
 
@@ -43,6 +43,7 @@ def prepare_table(
         raise StorageError(f"--out is a .parquet file, not {out}")
     if out.exists():
         raise StorageError(f"{out}: is there already; name another file with --out, or move it away")
+    policy = settled(source, policy)
     copies = CopyFilter(schema_of(task), near=policy.near_copies)
     for part in read_rows(source, task, policy):
         if part.problems and not skip_bad_rows:

@@ -9,6 +9,7 @@ from typing import Any
 from infolens.contract import Task
 
 from .drift import Drift
+from .files.cells import shortened
 from .statistics import TableStatistics, quantiles
 
 
@@ -87,7 +88,7 @@ def _problems(found: TableStatistics) -> list[str]:
 
 def _counts(counts: Counter[str]) -> str:
     total = max(1, counts.total())
-    shown = [f"{name or '(none)'} {count:,} ({count / total:.0%})" for name, count in counts.most_common(12)]
+    shown = [f"{shortened(name) or '(none)'} {count:,} ({count / total:.0%})" for name, count in counts.most_common(12)]
     more = len(counts) - 12
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 

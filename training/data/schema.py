@@ -11,6 +11,7 @@ import pandas as pd
 from infolens.contract import CONTRACTS, AnswerKind, Task
 from training.errors import DataError
 
+from .files.cells import remark_fault, shown_columns, shown_value, text_fault
 from .labels import ANY_LABEL, LabelRule
 
 SPLITS: Final = ("train", "validation", "test")
@@ -26,6 +27,11 @@ SPLIT_NAMES: Final = {
     "dev": "validation",
     "test": "test",
 }
+
+
+def split_named(value: object) -> str | None:
+    """The split that a cell of the column ``split`` says, or None where it says none."""
+    return SPLIT_NAMES.get(str(value).strip().lower())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +82,7 @@ def check_columns(frame: pd.DataFrame, task: Task, source: str) -> None:
     for name in (schema.body, schema.answer):
         if name not in frame:
             raise DataError(
-                f"{source}: column {name!r} is missing; it has: {', '.join(map(str, frame))}. "
+                f"{source}: column {name!r} is missing; it has: {shown_columns(frame)}. "
                 f"Name the right one with --columns {name}=ITS_NAME"
             )
 
@@ -96,9 +102,13 @@ def problems(frame: pd.DataFrame, task: Task, rule: LabelRule = ANY_LABEL, *, fi
             if name == schema.answer and schema.labelled:
                 if rule.read(value) is None:
                     yield Problem(column=name, row=row, text=rule.objection(value))
-            elif not (isinstance(value, str) and value.strip()):
-                yield Problem(column=name, row=row, text=f"must be text that is not blank, not {value!r}")
+            elif fault := text_fault(value):
+                yield Problem(column=name, row=row, text=fault)
+    for name in (column for column in schema.optional if column in frame):
+        for row, value in enumerate(frame[name], start=first_row):
+            if fault := remark_fault(value):
+                yield Problem(column=name, row=row, text=fault)
     if "split" in frame:
         for row, value in enumerate(frame["split"], start=first_row):
-            if str(value).lower() not in SPLIT_NAMES:
-                yield Problem(column="split", row=row, text=f"{value!r} is not one of: {', '.join(SPLITS)}")
+            if split_named(value) is None:
+                yield Problem(column="split", row=row, text=f"{shown_value(value)} is not one of: {', '.join(SPLITS)}")

@@ -10,9 +10,10 @@ from typing import Final
 
 from infolens.contract import Task
 
+from .files.cells import column_texts
 from .labels import label_problem
 from .leakage import LeakageCounter
-from .policy import CopyFilter, Part, RowPolicy, read_rows
+from .policy import CopyFilter, Part, RowPolicy, read_rows, settled
 from .schema import Problem, Schema, schema_of
 
 _WORD: Final = re.compile(r"\w+")
@@ -64,6 +65,7 @@ def gather(source: str, task: Task, policy: RowPolicy) -> TableStatistics:
     schema = schema_of(task)
     found = TableStatistics(leakage=LeakageCounter(schema) if schema.labelled else None)
     copies = CopyFilter(schema, near=policy.near_copies)
+    policy = settled(source, policy)
     for part in read_rows(source, task, policy):
         found.rows += len(part.raw)
         found.problems += len(part.problems)
@@ -86,7 +88,7 @@ def _count(found: TableStatistics, part: Part, schema: Schema) -> None:
     else:
         found.answer_lengths.update(len(text.split()) for text in answers)
     if "source" in raw:
-        found.sources.update(raw["source"].fillna("").astype(str))
+        found.sources.update(column_texts(raw["source"]))
     found.splits.update(splits)
     for text, split, answer in zip(raw[schema.body], splits, answers, strict=True):
         words = _WORD.findall(text.lower())

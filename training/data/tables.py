@@ -7,6 +7,7 @@ summaries; other columns are kept as they are. What does not fit is refused with
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 import pandas as pd
 
@@ -14,13 +15,21 @@ from infolens.contract import Task
 from training.errors import DataError
 
 from .cleaning import clean_text, clean_title
-from .policy import CopyFilter, RowPolicy, read_rows
-from .reading import read_table
-from .schema import OUT_OF_DOMAIN, SPLITS, schema_of
+from .files.cells import column_texts, remark_fault, shown_columns, text_fault
+from .policy import CopyFilter, RowPolicy, read_rows, settled
+from .reading import read_table, warn_of_others
+from .schema import OUT_OF_DOMAIN, SPLITS, schema_of, split_named
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_POLICY = RowPolicy()
+_WAYS: Final = {
+    "train": "give rows whose split is train, or leave the column 'split' out",
+    "validation": "give more data, or a larger share with --set validation=0.2",
+    "test": "give more data, or a larger share with --set test=0.2",
+    OUT_OF_DOMAIN: "every article of the sources that are held out is blank: hold out another",
+}
+"""Split -> what gives it rows."""
 
 
 def load_splits(source: str, task: Task, policy: RowPolicy = DEFAULT_POLICY) -> dict[str, pd.DataFrame]:
@@ -39,6 +48,7 @@ def load_splits(source: str, task: Task, policy: RowPolicy = DEFAULT_POLICY) -> 
         DataError: The source cannot be read or does not fit; the message names the file, the column and the row.
         SettingError: The policy's labels do not fit together.
     """
+    policy = settled(source, policy)
     copies = CopyFilter(schema_of(task), near=policy.near_copies)
     parts, sources = [], set()
     for part in read_rows(source, task, policy):
@@ -60,23 +70,34 @@ def load_splits(source: str, task: Task, policy: RowPolicy = DEFAULT_POLICY) -> 
     result = {split: frame[frame["split"] == split].reset_index(drop=True) for split in names}
     for split, table in result.items():
         if table.empty:
-            raise DataError(f"{source}: the {split} split has no rows; give more data or other --validation and --test")
+            raise DataError(f"{source}: the {split} split has no rows; {_WAYS[split]}")
     logger.info("%s: %s", source, ", ".join(f"{len(table):,} {split}" for split, table in result.items()))
     return result
 
 
-def unlabelled_pairs(source: str) -> list[tuple[str, str]]:
+def unlabelled_pairs(source: str, encoding: str = "") -> list[tuple[str, str]]:
     """Articles without labels: ``(text, title)`` of a source's train split, cleaned; the title may be empty.
+
+    Rows without text are left out, and counted in the log.
 
     Raises:
         DataError: The source cannot be read, or has neither a ``text`` nor an ``article`` column.
     """
-    frame = read_table(source)
+    frame = read_table(source, encoding=encoding)
+    warn_of_others(source)
     body = next((name for name in ("text", "article") if name in frame), None)
     if body is None:
-        raise DataError(f"{source}: no column 'text' or 'article'; it has: {', '.join(map(str, frame))}")
+        raise DataError(f"{source}: no column 'text' or 'article'; it has: {shown_columns(frame)}")
     if "split" in frame:
-        frame = frame[frame["split"] == "train"]
-    frame = frame.drop_duplicates(body)
-    titles = frame["title"].fillna("") if "title" in frame else [""] * len(frame)
-    return [(clean_text(str(text)), clean_title(str(title))) for text, title in zip(frame[body], titles, strict=True)]
+        frame = frame[[split_named(value) == "train" for value in frame["split"]]]
+    titles = column_texts(frame["title"]) if "title" in frame else [""] * len(frame)
+    titled: dict[str, str] = {}
+    skipped = 0
+    for text, title in zip(frame[body], titles, strict=True):
+        if text_fault(text) or remark_fault(title):
+            skipped += 1
+        else:
+            titled.setdefault(text, title)
+    if skipped:
+        logger.warning("%s: rows that are left out, since column %r is no text there: %d", source, body, skipped)
+    return [(clean_text(text), clean_title(title)) for text, title in titled.items()]

@@ -21,7 +21,11 @@ def fit_baseline(texts: Sequence[str], labels: Sequence[int], *, strength: float
         texts: Articles of the training split.
         labels: Their class ids.
         strength: Inverse of the regularisation (``C``).
+
+    Where no word can be counted, as in texts without any of two letters, the baseline always answers with the shares
+    of the labels.
     """
+    from sklearn.dummy import DummyClassifier
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -35,7 +39,11 @@ def fit_baseline(texts: Sequence[str], labels: Sequence[int], *, strength: float
         max_features=300_000,
         dtype=np.float32,
     )
-    return make_pipeline(vectorizer, LogisticRegression(C=strength, max_iter=150, tol=1e-3)).fit(texts, labels)
+    try:
+        counted = vectorizer.fit_transform(texts)
+    except ValueError:  # no word is left to count
+        return DummyClassifier(strategy="prior").fit(texts, labels)
+    return make_pipeline(vectorizer, LogisticRegression(C=strength, max_iter=150, tol=1e-3).fit(counted, labels))
 
 
 def out_of_fold(
@@ -51,7 +59,8 @@ def out_of_fold(
         seed: Of the assignment to folds.
 
     Returns:
-        An array (articles, classes), in the order of ``texts``; a class that never occurs has probability 0.
+        An array (articles, classes), in the order of ``texts``; a class that never occurs has probability 0. Where no
+        class has two articles, nothing can be judged by the others: all classes are as probable.
     """
     from sklearn.model_selection import StratifiedKFold
 
@@ -59,6 +68,9 @@ def out_of_fold(
     with warnings.catch_warnings():
         # A label with fewer articles than folds is no fault: a fold without it gives it probability 0.
         warnings.filterwarnings("ignore", message="The least populated class")
+        folds = min(folds, int(np.bincount(labels).max()))
+        if folds < 2:
+            return np.full_like(result, 1 / classes)
         parts = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels))
     for inside, outside in parts:
         if len(only := np.unique(labels[inside])) == 1:

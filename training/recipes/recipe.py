@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from training.data.files.opening import encoding_fault
+
 STARTER: Final = "starter"
 """The base that means: the architecture of the task's contract, small, from scratch."""
 PRECISIONS: Final = ("fp32", "bf16", "fp16")
@@ -24,7 +26,9 @@ class Recipe:
     base: str = STARTER
     """Hub id or checkpoint folder of any architecture that answers the task, or 'starter': small, from scratch."""
     data: str = ""
-    """A .parquet, .csv, .jsonl or .json file, a folder of them, or a hub data set id."""
+    """A .parquet, .csv, .tsv, .jsonl or .json file (also .gz), a folder of them, or a hub data set id."""
+    encoding: str = ""
+    """How its text files are written, such as cp1252; empty: what their first bytes say, else UTF-8."""
     columns: str = ""
     """Where the data's columns have other names: OURS=THEIRS,... such as text=body,label=section."""
     unlabelled: tuple[str, ...] = ()
@@ -32,7 +36,7 @@ class Recipe:
     hold_out: tuple[str, ...] = ()
     """Sources (column 'source') that are kept out of training and measured apart, as out_of_domain."""
     validation: float = 0.1
-    """Share of the articles for validation where the data has no column 'split'."""
+    """Share of the articles for validation where no row has that split."""
     test: float = 0.1
     """Share of the articles for testing, likewise."""
     clean: bool = True
@@ -105,6 +109,8 @@ class Recipe:
     """Folder for TensorBoard's event files; empty for none."""
 
     def __post_init__(self) -> None:
+        if fault := encoding_fault(self.encoding):
+            raise ValueError(fault)
         for name, allowed in (
             ("precision", PRECISIONS),
             ("strategy", STRATEGIES),

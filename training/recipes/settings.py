@@ -89,13 +89,15 @@ def parse_columns(text: str) -> dict[str, str]:
     """Read ``"text=body,label=section"``: our column name -> the source's.
 
     Raises:
-        SettingError: A part is not ``OURS=THEIRS``.
+        SettingError: A part is not ``OURS=THEIRS``, or a column is named twice.
     """
-    result = {}
+    result: dict[str, str] = {}
     for part in filter(None, text.split(",")):
         ours, equals, theirs = part.partition("=")
         if not (equals and ours.strip() and theirs.strip()):
             raise SettingError(f"--columns is OURS=THEIRS,..., such as text=body,label=section, not {part!r}")
+        if ours.strip() in result or theirs.strip() in result.values():
+            raise SettingError(f"--columns names each column of ours and of the data once, not twice as in {text!r}")
         result[ours.strip()] = theirs.strip()
     return result
 

@@ -6,6 +6,7 @@ command goes on. What cannot be recorded in MLflow is kept in the folder, for ``
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import shutil
@@ -62,6 +63,7 @@ def load_data(task: Task, recipe: Recipe) -> Data:
         DataError: It cannot be read or does not fit the task.
     """
     policy = RowPolicy(
+        encoding=recipe.encoding,
         columns=parse_columns(recipe.columns),
         labels=recipe.labels if isinstance(recipe, ClassifierRecipe) else (),
         validation=recipe.validation,
@@ -70,7 +72,10 @@ def load_data(task: Task, recipe: Recipe) -> Data:
         clean=recipe.clean,
     )
     splits = load_splits(recipe.data, task, policy)
-    return Data(splits=splits, more=tuple(pair for place in recipe.unlabelled for pair in unlabelled_pairs(place)))
+    return Data(
+        splits=splits,
+        more=tuple(pair for place in recipe.unlabelled for pair in unlabelled_pairs(place, recipe.encoding)),
+    )
 
 
 def prepare(task: Task, recipe: Recipe, data: Data, work: Path) -> Prepared:
@@ -142,6 +147,8 @@ def fit(
             )  # fmt: skip
         metrics = _finish(task, recipe, data, prepared, outcome, work, minutes=(time.monotonic() - began) / 60)
     except Exception as error:
+        with contextlib.suppress(OSError):
+            work.rmdir()  # refused before anything was made: there is nothing to go on from
         if isinstance(error, TrainingError) or not is_disk_full(error):
             raise
         raise explained(error, recipe, work) from error

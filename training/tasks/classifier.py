@@ -86,19 +86,13 @@ def prepare(
         logger.info("tokens, targets and first weights: from %s", folder)
         return known
     torch.manual_seed(recipe.seed)
+    base = None if recipe.starter else _load_base(task, recipe, labels)  # first: what is wrong with it is said at once
     teacher = teacher_probabilities(texts["train"], classes["train"], labels, recipe)
-    if recipe.starter:
+    if base is None:
         model, tokenizer = prepare_starter(task, texts["train"], more_text, recipe, work, labels=len(labels))
         name_labels(model, labels)
     else:
-        model, tokenizer = load_base(
-            task,
-            recipe.base,
-            labels=labels,
-            dropout=recipe.dropout,
-            keep_layers=recipe.keep_layers,
-            convert_to=recipe.convert_to,
-        )
+        model, tokenizer = base
     require_length(model, recipe.base, max_tokens=recipe.max_tokens, train_tokens=recipe.train_tokens)
     tokenizer.model_max_length = recipe.max_tokens
     targets = {split: smooth_targets(classes[split], len(labels), 0.0) for split in ("train", "validation")}
@@ -115,6 +109,17 @@ def prepare(
         for split in targets
     }
     return write_prepared(folder, model=model, tokenizer=tokenizer, tables=tables, key=key)
+
+
+def _load_base(task: Task, recipe: ClassifierRecipe, labels: Sequence[str]) -> tuple[Any, Any]:
+    return load_base(
+        task,
+        recipe.base,
+        labels=labels,
+        dropout=recipe.dropout,
+        keep_layers=recipe.keep_layers,
+        convert_to=recipe.convert_to,
+    )
 
 
 def measure(splits: Frames, recipe: ClassifierRecipe, work: Path, model: Any, tokenizer: Any) -> dict[str, Any]:

@@ -21,9 +21,9 @@ from training.data.curriculum import SelectionConfig, collapse, faithful_pairs, 
 from training.errors import BaseModelError, DataError
 from training.loop.prepared import Prepared, read_prepared, write_prepared
 from training.metrics.summarization import evaluate, generate_settings
-from training.models.architectures import answering, architecture_of, require_length
+from training.models.architectures import answering, architecture_of, load_writer, read_config, require_length
 from training.models.copying import write_copying_weights
-from training.models.tokenization import load_tokenizer, train_byte_bpe
+from training.models.tokenization import train_byte_bpe
 from training.recipes.kinds import SummarizerRecipe
 from training.recipes.recipe import STARTER
 
@@ -85,25 +85,19 @@ def load_base(base: str) -> tuple[Any, Any]:
     """A trained model that writes texts, in fp32, and its tokenizer, from a local folder or a hub id.
 
     Raises:
-        BaseModelError: It cannot be found, or is of no architecture that writes texts.
+        BaseModelError: It cannot be found, is of no architecture that writes texts, or something of it is missing,
+            broken or not in step.
     """
-    import transformers
-
     kinds = answering(AnswerKind.TEXT)
     hint = f"try {kinds[0].example} or {STARTER}"
-    try:
-        kind = transformers.AutoConfig.from_pretrained(base).model_type
-        record = next((record for record in kinds if record.model_type == kind), None)
-        if record is None:
-            wanted = " or ".join(record.model_type for record in kinds)
-            raise BaseModelError(f"a summary needs a model of type {wanted}, and {base} is of type {kind!r}: {hint}")
-        model = getattr(transformers, record.model_class).from_pretrained(base, dtype="float32")
-        return model, load_tokenizer(base)
-    except (OSError, ValueError) as error:
+    config = read_config(base, hint)
+    record = next((record for record in kinds if record.model_type == config.model_type), None)
+    if record is None:
+        wanted = " or ".join(record.model_type for record in kinds)
         raise BaseModelError(
-            f"cannot load the base {base!r}: it must be a checkpoint folder with its tokenizer, a hub id that can be "
-            f"reached, or the preset {STARTER!r} ({str(error).splitlines()[0]})"
-        ) from error
+            f"a summary needs a model of type {wanted}, and {base} is of type {config.model_type!r}: {hint}"
+        )
+    return load_writer(base, config, record)
 
 
 def _stages(train: pd.DataFrame, extra: Sequence[Pair], recipe: SummarizerRecipe, *, starter: bool) -> list[Stage]:
@@ -172,15 +166,16 @@ def prepare(frames: Frames, recipe: SummarizerRecipe, work: Path, *, extra: Sequ
     if known is not None and known.key == key:
         logger.info("pairs, tokens and first weights: from %s", folder)
         return known
+    base = None if recipe.starter else load_base(recipe.base)  # first: what is wrong with it is said at once
     logger.info("preparing the pairs")
     stages = _stages(frames["train"], extra, recipe, starter=recipe.starter)
     if not stages:
         raise DataError("no article of the training split gives a pair to learn from: check its columns and lengths")
-    if recipe.starter:
+    if base is None:
         texts = [collapse(text) for text in (*frames["train"]["article"], *frames["train"]["summary"])]
         model, tokenizer = new_starter(texts, recipe)
     else:
-        model, tokenizer = load_base(recipe.base)
+        model, tokenizer = base
         require_length(model, recipe.base, max_tokens=recipe.max_tokens)
         for name in architecture_of(model.config.model_type).dropout_fields:
             setattr(model.config, name, recipe.dropout)

@@ -14,8 +14,14 @@ from training.errors import BaseModelError
 from training.loop.batches import encode
 from training.loop.prediction import predict
 from training.metrics.baseline import out_of_fold
-from training.models.architectures import architecture_of, labels_of
-from training.models.tokenization import load_tokenizer
+from training.models.architectures import (
+    architecture_of,
+    labels_of,
+    load_whole,
+    naming_base,
+    read_config,
+    read_tokenizer,
+)
 from training.recipes.kinds import ClassifierRecipe
 
 logger = logging.getLogger(__name__)
@@ -46,14 +52,13 @@ def teacher_probabilities(
     from transformers import AutoModelForSequenceClassification
 
     logger.info("teacher: %s", recipe.teacher_model)
-    try:
-        model = AutoModelForSequenceClassification.from_pretrained(recipe.teacher_model, dtype="float32")
-        tokenizer = load_tokenizer(recipe.teacher_model)
-    except (OSError, ValueError) as error:
-        raise BaseModelError(
-            f"teacher_model {recipe.teacher_model}: cannot be loaded: {str(error).splitlines()[0]}; give a "
-            "classifier's checkpoint folder, or leave it out for the TF-IDF baseline"
-        ) from error
+    base = f"teacher_model {recipe.teacher_model}"
+    config = read_config(
+        recipe.teacher_model, "give teacher_model a classifier's checkpoint, or leave it out for the TF-IDF baseline"
+    )
+    with naming_base(base):
+        tokenizer = read_tokenizer(recipe.teacher_model, config)
+        model = load_whole(AutoModelForSequenceClassification, recipe.teacher_model)
     kind = model.config.problem_type or SINGLE_LABEL
     if kind != SINGLE_LABEL:
         raise BaseModelError(

@@ -41,10 +41,18 @@ def test_own_articles_are_read_or_refused_with_a_reason(tmp_path: Path) -> None:
     table = tmp_path / "mine.csv"
     table.write_text("title,text\nT,one\n,two\n")
     assert read_articles(table) == [Article(title="T", text="one"), Article(text="two")]
+    (tmp_path / "M.CSV").write_bytes(b"\xef\xbb\xbf" + table.read_bytes().replace(b"one", b"1"))
+    assert read_articles(tmp_path / "M.CSV") == [Article(title="T", text="1"), Article(text="two")]
+    path.write_text('\ufeff{"text": "one\u2028and"}\n', "utf-8")
+    assert read_articles(path) == [Article(text="one\u2028and")]
+    path.write_bytes(b'{"text": "caf\xe9"}')
+    with pytest.raises(BenchmarkError, match="give them in UTF-8 with --articles"):
+        read_articles(path)
     for name, content, message in (
         ("x.txt", "", "come as .jsonl, .csv, .parquet"),
         ("x.jsonl", "{", "cannot read the articles"),
         ("y.jsonl", '{"body": "x"}', "holds no article"),
+        ("z.jsonl", '{"text": "x"}\n["y"]', "row 2 is no object; each line is one"),
     ):
         (tmp_path / name).write_text(content)
         with pytest.raises(BenchmarkError, match=message):

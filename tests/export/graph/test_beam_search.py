@@ -91,7 +91,9 @@ def session_of(graph: onnx.ModelProto, native: Path | None = None) -> ort.Infere
     return ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-DEFAULTS = {"no_repeat_ngram_size": 3, "forced_bos_token_id": 0, "early_stopping": True}
+DEFAULTS = {"no_repeat_ngram_size": 3, "forced_bos_token_id": 0, "early_stopping": True, "eos_token_id": END}
+UNSET = dict.fromkeys(("repetition_penalty", "suppress_tokens", "begin_suppress_tokens", "bad_words_ids"))
+ENDS = [END, 25, 59]  # words that the model likes
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,48 @@ DEFAULTS = {"no_repeat_ngram_size": 3, "forced_bos_token_id": 0, "early_stopping
     ids=str,
 )
 def test_the_same_summaries(model: Any, rules: dict[str, Any]) -> None:
-    model.generation_config.update(**(DEFAULTS | rules), forced_eos_token_id=END)
+    model.generation_config.update(**(UNSET | DEFAULTS | rules), forced_eos_token_id=END)
+    lengths = same_summaries(model, (2, 5), (-1.5, 0.0, 1.0, 3.0))
+    if rules.get("no_repeat_ngram_size") != 1:  # The start token is the end token, and may then not come again.
+        assert len(lengths) > 3, "the summaries are too much alike to show anything"
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"repetition_penalty": 1.4},
+        {"repetition_penalty": 0.8, "no_repeat_ngram_size": 0},
+        {"eos_token_id": ENDS},
+        {"eos_token_id": ENDS, "early_stopping": False},
+        {"suppress_tokens": [25, 48], "bad_words_ids": [[59], [31], [END]]},
+        {"begin_suppress_tokens": [0, 25, 59]},
+        {"begin_suppress_tokens": [0, 25, 59], "forced_bos_token_id": None},
+        {
+            "repetition_penalty": 1.2,
+            "eos_token_id": ENDS,
+            "suppress_tokens": [48],
+            "begin_suppress_tokens": [0],
+            "bad_words_ids": [[36]],
+            "no_repeat_ngram_size": 2,
+        },
+    ],
+    ids=str,
+)
+def test_the_same_summaries_with_more_rules(model: Any, rules: dict[str, Any]) -> None:
+    model.generation_config.update(**(UNSET | DEFAULTS), forced_eos_token_id=END)
+    plain = expected_of(model, batch(), VALUES | {"num_beams": 3})
+    model.generation_config.update(**rules)
+    beams = (1, 2, 4) if rules.get("early_stopping", True) is True else (2, 4)  # One beam ends early in any case.
+    lengths = same_summaries(model, beams, (0.0, 1.0))
+    assert len(lengths) > 3, "the summaries are too much alike to show anything"
+    assert expected_of(model, batch(), VALUES | {"num_beams": 3}) != plain, "the rules change nothing here"
+
+
+VALUES = {"num_beams": 1, "min_length": 0, "max_length": 20, "length_penalty": 1.0}
+
+
+def same_summaries(model: Any, several: tuple[int, ...], penalties: tuple[float, ...]) -> set[int]:
+    """Compare the graph with ``generate``; returns the lengths of the summaries."""
     initializers = Initializers()
     graph = write(trained(model), Precision.FP32, initializers)
     sessions = [session_of(graph)]
@@ -116,21 +159,20 @@ def test_the_same_summaries(model: Any, rules: dict[str, Any]) -> None:
         sessions.append(session_of(graph, native))
     inputs = batch()
     lengths = set()
-    for beams in (2, 5):
-        for penalty in (-1.5, 0.0, 1.0, 3.0):
-            values = {"num_beams": beams, "min_length": 0, "max_length": 20, "length_penalty": penalty}
+    for beams in several:
+        for penalty in penalties:
+            values = VALUES | {"num_beams": beams, "length_penalty": penalty}
             values["min_length"] = 8 if penalty == 1.0 else 0
             expected = expected_of(model, inputs, values)
             lengths |= {len(row) for row in expected}
             for session in sessions:
                 found = session.run(None, with_settings(inputs, values))[0]
                 assert [without_padding(row) for row in found.tolist()] == expected, values
-    if rules.get("no_repeat_ngram_size") != 1:  # The start token is the end token, and may then not come again.
-        assert len(lengths) > 3, "the summaries are too much alike to show anything"
+    return lengths
 
 
 def test_the_shortest_summary(model: Any) -> None:
-    model.generation_config.update(**DEFAULTS, forced_eos_token_id=END)
+    model.generation_config.update(**UNSET, **DEFAULTS, forced_eos_token_id=END)
     graph = write(trained(model), Precision.FP32, Initializers())
     session = session_of(graph)
     values = {"num_beams": 1, "min_length": 0, "max_length": 4, "length_penalty": 1.0}

@@ -182,12 +182,19 @@ def test_a_hub_data_set_says_the_names_of_its_classes() -> None:
     frame = with_class_names(Dataset.from_dict({"text": ["a", "b", "c"], "label": [1, 0, -1]}, features=features))
     assert frame["label"].tolist()[:2] == ["Sports", "World"]
     assert pd.isna(frame["label"][2])
+    frame = with_class_names(Dataset.from_dict({"text": ["a", "b"], "label": [1, None]}, features=features))
+    assert frame["label"][0] == "Sports"
+    assert pd.isna(frame["label"][1])
 
 
 def test_an_empty_split_is_refused(tmp_path: Path) -> None:
     frame = _rows()
     frame["split"] = "train"
-    with pytest.raises(DataError, match=r"the validation split has no rows"):
+    path = _write(frame, tmp_path / "data.csv")
+    with pytest.raises(DataError, match=r"the validation split has no rows; .* --set validation=0\.2"):
+        load_splits(path, Task.VERACITY, RowPolicy(validation=0.0))
+    frame["split"] = ["test", "validation"] * 30
+    with pytest.raises(DataError, match=r"the train split has no rows; give rows whose split is train"):
         load_splits(_write(frame, tmp_path / "data.csv"), Task.VERACITY)
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from infolens.contract import Task
 from training.cli import main
-from training.data import reading
 from training.data.drift import jensen_shannon, kolmogorov_smirnov, measure_drift, total_variation
+from training.data.files import formats
 from training.data.leakage import LeakageCounter
 from training.data.policy import CopyFilter, RowPolicy
 from training.data.reading import read_parts
@@ -41,7 +41,7 @@ def _rows(count: int = 60) -> list[dict[str, str]]:
 
 
 def test_a_table_in_parts_is_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "_ROWS", 7)
+    monkeypatch.setattr(formats, "PART_ROWS", 7)
     frame = pd.DataFrame(_rows())
     frame.loc[3, "text"] = 'a "quoted",\nbroken line'
     frame.to_csv(tmp_path / "t.csv", index=False)

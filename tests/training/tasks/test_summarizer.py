@@ -106,7 +106,7 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights(tmp_path: Path, monke
 def test_bad_bases_and_folders_are_explained(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="is there already"):
         fit(Task.SUMMARY, SMALL, tmp_path, data=articles())
-    with pytest.raises(BaseModelError, match="must be a checkpoint folder"):
+    with pytest.raises(BaseModelError, match="no such checkpoint folder; check the path, or try facebook/bart"):
         fit(Task.SUMMARY, _fine_tuning(str(tmp_path / "nothing")), tmp_path / "out", data=articles())
     fit(Task.SUMMARY, SMALL, tmp_path / "small", data=articles(2))
     with pytest.raises(SettingError, match="max_tokens is at most 128"):

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from infolens.contract import AnswerKind
 
 from .record import Architecture
+
+
+def _objection(config: Any) -> str:
+    if not config.tie_word_embeddings:
+        return "its tie_word_embeddings is false, and only a BART that reads and writes with one embedding is served"
+    return ""
+
 
 ARCHITECTURE: Final = Architecture(
     model_type="bart",
@@ -17,4 +24,5 @@ ARCHITECTURE: Final = Architecture(
     layer_classes=frozenset({"BartEncoderLayer", "BartDecoderLayer"}),
     lora_targets=("q_proj", "k_proj", "v_proj", "out_proj"),
     dropout_fields=("dropout",),
+    objection=_objection,
 )

@@ -9,8 +9,10 @@ from infolens.contract import AnswerKind
 from .record import Architecture
 
 
-def no_relative_positions(config: Any) -> str:
-    """`transformers` computes absolute positions whatever an older BERT's configuration says."""
+def bert_objection(config: Any) -> str:
+    """`transformers` computes absolute positions whatever an older configuration says, and every token has a type."""
+    if not config.type_vocab_size:
+        return f"its type_vocab_size is {config.type_vocab_size}, and every token has a type"
     kind = getattr(config, "position_embedding_type", None) or "absolute"
     return "" if kind == "absolute" else f"its position_embedding_type is {kind}, which transformers has no code for"
 
@@ -26,5 +28,5 @@ ARCHITECTURE: Final = Architecture(
     layer_classes=frozenset({"BertLayer"}),
     lora_targets=("query", "key", "value", "attention.output.dense"),
     dropout_fields=("hidden_dropout_prob", "classifier_dropout"),
-    objection=no_relative_positions,
+    objection=bert_objection,
 )

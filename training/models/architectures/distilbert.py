@@ -14,6 +14,7 @@ from infolens.contract import AnswerKind
 from training.errors import BaseModelError
 from training.models.tokenization import load_tokenizer, train_wordpiece
 
+from .inspected import load_whole
 from .record import Architecture, Starter
 
 _NAMES: Final = {
@@ -61,12 +62,12 @@ def from_bert(base: str, labels: int) -> tuple[Any, Any]:
         labels: How many labels the new head tells.
 
     Raises:
-        OSError: It cannot be loaded.
+        Unfit: It cannot be loaded.
         BaseModelError: It has what a DistilBERT cannot have.
     """
     from transformers import BertModel, DistilBertConfig, DistilBertForSequenceClassification
 
-    bert: Any = BertModel.from_pretrained(base, add_pooling_layer=False, dtype="float32")
+    bert = load_whole(BertModel, base, add_pooling_layer=False)
     shape = bert.config
     if shape.hidden_act not in {"gelu", "relu"}:
         raise BaseModelError(

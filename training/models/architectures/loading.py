@@ -12,10 +12,12 @@ from torch import nn
 
 from infolens.contract import CONTRACTS, Task
 from infolens.labels import SINGLE_LABEL, is_placeholder
+from inspection.configuration import require_buildable
 from training.errors import BaseModelError, SettingError
 from training.models.tokenization import load_tokenizer
 from training.recipes.recipe import STARTER
 
+from .inspected import load_whole, naming_base, read_config, read_tokenizer
 from .lookup import answering, architecture_of, architectures, usual_architecture
 from .record import Architecture
 
@@ -39,16 +41,12 @@ def load_base(
         convert_to: The architecture that the base becomes, where its record says how; empty keeps its own.
 
     Raises:
-        BaseModelError: It is not there, of no architecture that answers the task, or was trained for other labels.
+        BaseModelError: It is not there, of no architecture that answers the task, was trained for other labels, or
+            something of it is missing, broken or not in step.
         SettingError: It has fewer layers than ``keep_layers``, or cannot become what ``convert_to`` asks for.
     """
-    import transformers
-
     hint = f"for {task.value} give {_bases(task)}, or the preset {STARTER!r}"
-    try:
-        config = transformers.AutoConfig.from_pretrained(base)
-    except (OSError, ValueError) as error:
-        raise BaseModelError(f"{base}: neither a checkpoint folder nor a model that the hub gives; {hint}") from error
+    config = read_config(base, hint)
     record = architectures().get(config.model_type)
     if record is None or record.answers is not CONTRACTS[task].answers:
         raise BaseModelError(f"{base}: its architecture is {config.model_type}; {hint}")
@@ -57,17 +55,14 @@ def load_base(
         raise BaseModelError(f"{base}: {objection}; {hint}")
     if labels:
         _refuse_other_labels(base, config, labels, record)
-    try:
+    with naming_base(base):
+        require_buildable(config, record.model_class)
+        tokenizer = read_tokenizer(base, config)
         if convert_to and convert_to != record.model_type:
             record, model, tokenizer = _converted(base, record, convert_to, len(labels))
         else:
-            model = _load(
-                record, base, **({"num_labels": len(labels), "ignore_mismatched_sizes": True} if labels else {})
-            )
-            tokenizer = load_tokenizer(base)
+            model = _load_with_head(record, base, len(labels))
             _order_head(model, config, labels)
-    except (OSError, ValueError) as error:
-        raise BaseModelError(f"{base}: cannot be loaded: {error}; {hint}") from error
     if keep_layers:
         _keep_layers(model, record, keep_layers, base)
     for name in record.dropout_fields:
@@ -113,12 +108,18 @@ def _converted(base: str, record: Architecture, convert_to: str, labels: int) ->
     return target, *target.made_from[record.model_type](base, labels)
 
 
-def _load(record: Architecture, source: str | Path, **settings: Any) -> Any:
+def _load_with_head(record: Architecture, base: str, labels: int) -> Any:
+    """The model of a base, with a head for so many labels; 0 where it has none."""
+    import transformers
+
+    return load_whole(getattr(transformers, record.model_class), base, labels=labels, untrained=record.head)
+
+
+def _load(record: Architecture, folder: Path) -> Any:
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
-    kind = getattr(transformers, record.model_class)
-    return kind.from_pretrained(source, dtype="float32", **settings)
+    return getattr(transformers, record.model_class).from_pretrained(folder, dtype="float32")
 
 
 def last_layer_of(model: Any) -> nn.Linear:

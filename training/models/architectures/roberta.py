@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from infolens.contract import AnswerKind
 
-from .bert import no_relative_positions
+from .bert import bert_objection
 from .record import Architecture
 
 
@@ -26,5 +26,5 @@ ARCHITECTURE: Final = Architecture(
     lora_targets=("query", "key", "value", "attention.output.dense"),
     dropout_fields=("hidden_dropout_prob", "classifier_dropout"),
     reads=_reads,
-    objection=no_relative_positions,
+    objection=bert_objection,
 )
