@@ -53,7 +53,7 @@ class Article:
         size_bytes = _utf8_bytes("text", self.text)
         if self.title is not None:
             size_bytes += _utf8_bytes("title", self.title)
-        if _is_blank(self.text):
+        if is_blank(self.text):
             raise InvalidArticleError(
                 f"an article needs text, but this one has {len(self.text)} characters and all of them are blank; "
                 "pass the body of the article as its text"
@@ -79,7 +79,8 @@ def _utf8_bytes(name: str, value: object) -> int:
         ) from error
 
 
-def _is_blank(text: str) -> bool:
+def is_blank(text: str) -> bool:
+    """Whether a text shows nothing: white space, control and format characters, marks without a letter."""
     # As the server's tokenizer has it: letters, numbers, punctuation and symbols show something, but for these.
     return not any(unicodedata.category(char)[0] in "LNPS" and char not in _FILLERS for char in text)
 

@@ -20,7 +20,7 @@ from benchmarks.common.server import Started
 from infolens import Article, Client, InvalidArticleError, RequestRejectedError, SummaryOptions, Task
 from infolens._commands.articles import parse_article
 from infolens._commands.decoding import decode
-from infolens.types import _is_blank
+from infolens.types import is_blank as is_blank_to_the_client
 from serving.backends.tokenizer.reading import is_blank, why_unreadable
 
 TEXT = (
@@ -144,7 +144,7 @@ def test_what_shows_nothing_is_blank(text: str) -> None:
 
 def test_client_and_server_agree_on_what_shows_nothing() -> None:
     chars = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
-    assert [char for char in chars if is_blank(char) != _is_blank(char)] == []
+    assert [char for char in chars if is_blank(char) != is_blank_to_the_client(char)] == []
 
 
 @pytest.mark.server

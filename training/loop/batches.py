@@ -12,6 +12,8 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from infolens.types import is_blank
+
 Ids = NDArray[np.int32]
 
 
@@ -30,7 +32,7 @@ def join_article(parts: Iterable[str]) -> str:
     The server's tokenizer has the same rule in code of its own; a test holds the two together.
     """
     kept = (_CONTROL.sub(" ", part).strip() for part in parts)
-    return "\n".join(part for part in kept if part)
+    return "\n".join(part for part in kept if not is_blank(part))
 
 
 def encode(tokenizer: Any, texts: Sequence[str], *, limit: int = 4096) -> list[Ids]:

@@ -87,7 +87,9 @@ def test_a_dead_triton_is_started_again_and_leaves_nothing(running: Running, num
         until(lambda: not running.state["ready"])
         assert not any(told["ready"] for told in running.state["models"].values())
         until(lambda: running.state["ready"])
-        assert running.state["triton"]["restarts"] == before["triton"]["restarts"] + 1
+        # One, or two where the start itself ended: Triton 2.51 loses a lock in its shared memory now and then (exit
+        # code -6), under load most of all.
+        assert running.state["triton"]["restarts"] - before["triton"]["restarts"] in (1, 2)
         assert running.state["triton"]["pid"] == running.triton_pid != pid
         assert members(pid) == []
         assert regions
