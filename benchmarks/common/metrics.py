@@ -13,6 +13,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from .server import BenchmarkError
 
 _TIMEOUT_S: Final = 10
+DOOR_COUNTERS: Final = {
+    "infolens_triton_restarts_total": "restarts",
+    "infolens_heals_total": "heals",
+    "infolens_waiting_room_refused_total": "turned away",
+}
+"""The door's counters that are watched, and what they are called here."""
 _COUNTERS: Final = {
     "nv_inference_request_success": "requests",
     "nv_inference_request_failure": "failures",
@@ -56,7 +62,22 @@ def read_counters(metrics_url: str) -> Counters:
     return parse_counters(_fetch(metrics_url))
 
 
-def read_totals(metrics_url: str) -> dict[str, float]:
+def read_door(metrics_url: str) -> dict[str, int]:
+    """The door's counters, by the names of `DOOR_COUNTERS`.
+
+    Raises:
+        BenchmarkError: They cannot be read, or are those of something else.
+    """
+    totals = _totals(metrics_url)
+    if missing := sorted(DOOR_COUNTERS.keys() - totals.keys()):
+        raise BenchmarkError(
+            f"the door's metrics have {', '.join(missing)}, those at {metrics_url} have not: give the address of its "
+            "/metrics with --metrics-url"
+        )
+    return {words: round(totals[name]) for name, words in DOOR_COUNTERS.items()}
+
+
+def _totals(metrics_url: str) -> dict[str, float]:
     """Every counter and gauge by its name, such as ``infolens_heals_total``, summed over its labels.
 
     Raises:

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.common.articles import Articles
 from benchmarks.common.closed_loop import closed_loop_per_s
-from benchmarks.common.metrics import Stage, read_counters, read_totals, stages
+from benchmarks.common.metrics import Stage, read_counters, read_door, stages
 from benchmarks.common.open_loop import Arrivals, Due, Run, Sent, poisson, send
 from benchmarks.common.processes import ProcessWatch
 from benchmarks.common.served import asked_together, serving_now
@@ -192,8 +192,8 @@ def measure_overload(target: Target, articles: Articles, config: OverloadConfig)
 def _healed(target: Target) -> int:
     if target.door_metrics_url is None:
         raise ValueError("an overload is measured on a server whose door tells what was healed")
-    totals = read_totals(target.door_metrics_url)
-    return round(sum(totals.get(f"infolens_{name}_total", 0.0) for name in ("triton_restarts", "heals")))
+    counted = read_door(target.door_metrics_url)
+    return counted["restarts"] + counted["heals"]
 
 
 def per_second(sent: Sequence[Sent], seconds: float, outcome: RequestOutcome) -> list[int]:

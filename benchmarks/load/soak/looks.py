@@ -12,17 +12,9 @@ from typing import Final
 
 import psutil
 
-from benchmarks.common.metrics import read_totals
 from benchmarks.common.processes import process_name
-from benchmarks.common.server import BenchmarkError
 
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - where Linux keeps shared memory
-COUNTERS: Final = {
-    "infolens_triton_restarts_total": "restarts",
-    "infolens_heals_total": "heals",
-    "infolens_waiting_room_refused_total": "turned away",
-}
-"""The door's counters that are watched, and what they are called here."""
 _BLOCK: Final = bytes(4 * 2**20)
 _SECTOR_BYTES: Final = 512
 """The unit in which Linux counts the blocks of a file."""
@@ -147,21 +139,6 @@ def _mapped(pid: int) -> set[Path]:
     """The files in ``/dev/shm`` that a process has mapped."""
     lines = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace").splitlines()
     return {Path(line.rpartition(" ")[2]) for line in lines if f" {SHARED_MEMORY}/" in line and "(deleted)" not in line}
-
-
-def read_door(metrics_url: str) -> dict[str, int]:
-    """The door's counters, by the names of `COUNTERS`.
-
-    Raises:
-        BenchmarkError: They cannot be read, or are those of something else.
-    """
-    totals = read_totals(metrics_url)
-    if missing := sorted(COUNTERS.keys() - totals.keys()):
-        raise BenchmarkError(
-            f"the door's metrics have {', '.join(missing)}, those at {metrics_url} have not: give the address of its "
-            "/metrics with --metrics-url"
-        )
-    return {words: round(totals[name]) for name, words in COUNTERS.items()}
 
 
 class MachineWatch:

@@ -9,11 +9,12 @@ from itertools import islice
 
 import psutil
 
+from benchmarks.common.metrics import read_door
 from benchmarks.common.server import BenchmarkError, Target
 from infolens import Article, Client
 
 from .asking import ONCE, Known, told
-from .looks import MachineWatch, ServerLook, ServerWatch, calibrate_ms, read_door
+from .looks import MachineWatch, ServerLook, ServerWatch, calibrate_ms
 from .mixture import mixture
 from .users import Counts, Users
 from .windows import Soak, SoakConfig, Window

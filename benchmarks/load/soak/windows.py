@@ -73,8 +73,8 @@ class Window:
     cpu_s: float | None = None
     """CPU time of the server in the window."""
     door: dict[str, int] | None = None
-    """The door's counters since the start of the load, by the names of `looks.COUNTERS`; None where they cannot be
-    read."""
+    """The door's counters since the start of the load, as `read_door` of `benchmarks.common.metrics` names them; None
+    where they cannot be read."""
     own_cpu_s: float = 0.0
     """CPU time of the load generator in the window."""
     steal_share: float = 0.0

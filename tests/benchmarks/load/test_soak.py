@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks.common.articles import Articles
 from benchmarks.common.machine import this_machine
+from benchmarks.common.metrics import read_door
 from benchmarks.common.server import BenchmarkError, Started, Target
 from benchmarks.load.soak.asking import (
     LOST,
@@ -25,7 +26,7 @@ from benchmarks.load.soak.asking import (
     check,
     result_of,
 )
-from benchmarks.load.soak.looks import ServerWatch, calibrate_ms, read_door
+from benchmarks.load.soak.looks import ServerWatch, calibrate_ms
 from benchmarks.load.soak.mixture import MANY, Question, mixture
 from benchmarks.load.soak.report import write_soak
 from benchmarks.load.soak.soak import learn, run_soak
