@@ -78,6 +78,11 @@ class WaitingRoom:
         self._closed = False
 
     @property
+    def closed(self) -> bool:
+        """Whether the server stops."""
+        return self._closed
+
+    @property
     def running(self) -> int:
         """Requests that have their places."""
         return self._running

@@ -113,6 +113,11 @@ class Catalogue:
         """Those that may be asked, by name, as they were last seen."""
         return {name: model for name, model in self._models.items() if self._is_open(model)}
 
+    @property
+    def models_by_name(self) -> Mapping[str, CatalogueModel]:
+        """All that are loaded, steps too: the same object until Triton was asked anew."""
+        return self._models
+
     def forget(self) -> None:
         """Have Triton asked anew before the next request: it was restarted, or loaded other models."""
         self._asked_s = None

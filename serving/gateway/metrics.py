@@ -27,7 +27,8 @@ from .verdict import VerdictFile
 
 BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 30, 60)
 """Upper ends of the latency histogram, in seconds."""
-_INFERENCES: Final = frozenset({"infer", "generate", "generate_stream"})
+INFERENCES: Final = frozenset({"infer", "generate", "generate_stream", "analyze", "analyze_batch"})
+"""Routes that ask models: counted as in flight, and logged when they are answered too."""
 # Words of the server about itself; all others may quote a request.
 _QUOTED: Final = frozenset({Refusal.BUSY, Refusal.AWAY})
 
@@ -87,6 +88,12 @@ class GatewayMetrics:
         )
         for reason in WaitingRoom.REASONS:
             self._room_refused.labels(reason)
+        self._rows = Counter(
+            "infolens_batch_rows",
+            "Rows of batches, by outcome: answered, or the kind of refusal.",
+            ["outcome"],
+            registry=registry,
+        )
         self._scraped_failures = Counter(
             "infolens_triton_metrics_failures", "Times that Triton's metrics could not be had.", registry=registry
         )
@@ -100,7 +107,7 @@ class GatewayMetrics:
         self._seconds.labels(access.door, access.route, access.model, access.code).observe(access.seconds)
         if refusal is not None:
             self._refused.labels(access.door, refusal.kind.value).inc()
-        elif not self._log_requests or access.route not in _INFERENCES:
+        elif not self._log_requests or access.route not in INFERENCES:
             return
         fields = {
             "request_id": access.request_id,
@@ -121,6 +128,10 @@ class GatewayMetrics:
     def refused_by_room(self, reason: str) -> None:
         """Count a request that the waiting room turned away."""
         self._room_refused.labels(reason).inc()
+
+    def row_answered(self, outcome: str) -> None:
+        """Count a row of a batch: ``answered``, or the kind of its refusal."""
+        self._rows.labels(outcome).inc()
 
     def triton_metrics_failed(self) -> None:
         """Count that Triton's metrics could not be had."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -71,6 +71,19 @@ CODES: Final[Mapping[Refusal, Codes]] = {
 """What HTTP and gRPC call each kind."""
 
 
+_MAX_FIELDS: Final = 20
+"""No more broken rules are told at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldError:
+    """What is wrong with one field of a JSON document."""
+
+    pointer: str
+    """Where it is: a JSON pointer (RFC 6901), empty for the document itself."""
+    words: str
+
+
 class RefusedError(Exception):
     """A request that gets no answer but this one.
 
@@ -78,13 +91,22 @@ class RefusedError(Exception):
         kind: Which rule of `CODES` it falls under.
         words: What the caller reads: the rule, the value and the way out.
         retry_after_s: When to try again, in seconds from now; None where nothing is known, or where it is no use.
+        fields: What is wrong with which fields, where that is known.
     """
 
-    def __init__(self, kind: Refusal, words: str, *, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        kind: Refusal,
+        words: str,
+        *,
+        retry_after_s: float | None = None,
+        fields: Sequence[FieldError] = (),
+    ) -> None:
         super().__init__(words)
         self.kind = kind
         self.words = words
         self.retry_after_s = retry_after_s
+        self.fields = tuple(fields)
 
     @property
     def http_status(self) -> int:
@@ -100,3 +122,10 @@ class RefusedError(Exception):
 def invalid(words: str) -> RefusedError:
     """The refusal of a request that breaks a rule."""
     return RefusedError(Refusal.INVALID, words)
+
+
+def invalid_fields(fields: Sequence[FieldError]) -> RefusedError:
+    """The refusal of a document whose fields break rules; at least one of them."""
+    words = "; ".join(f"{one.pointer or 'the document'}: {one.words}" for one in fields[:3])
+    more = f"; and {len(fields) - 3} more" if len(fields) > 3 else ""
+    return RefusedError(Refusal.INVALID, words + more, fields=fields[:_MAX_FIELDS])

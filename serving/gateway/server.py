@@ -18,12 +18,13 @@ from typing import Any, Final
 from aiohttp import web
 
 from .admission import WaitingRoom
+from .api import add_routes
 from .branches import Branches, read_room_limits
 from .calls import Inferences
 from .catalogue import Catalogue
 from .configuration import GatewayOptions
 from .grpc_door.door import ListenError, listen, make_server
-from .http import DoorRunner, make_app
+from .http import Bodies, DoorRunner, make_app
 from .logs import log_libraries, open_log
 from .memory.heap import giving_back
 from .metrics import GatewayMetrics
@@ -89,6 +90,14 @@ async def open_parts(options: GatewayOptions, log: Any) -> AsyncIterator[Parts]:
         await upstream.close()
 
 
+def make_whole_app(parts: Parts) -> web.Application:
+    """All that HTTP offers: KServe v2 and the JSON API."""
+    bodies = Bodies(parts.options.limits)
+    app = make_app(parts, bodies)
+    add_routes(app, parts, bodies)
+    return app
+
+
 @asynccontextmanager
 async def open_door(parts: Parts) -> AsyncIterator[dict[str, int]]:
     """Listen on all ports inside the block; yields them by name. At the end requests in flight may finish.
@@ -103,7 +112,7 @@ async def open_door(parts: Parts) -> AsyncIterator[dict[str, int]]:
         metrics_port = await _listen(metrics_runner, options.host, options.metrics_port, "metrics")
         server = make_server(parts)
         grpc_port = listen(server, options.host, options.grpc_port)
-        http_runner = DoorRunner(make_app(parts), options.limits, shutdown_timeout=grace_s)
+        http_runner = DoorRunner(make_whole_app(parts), options.limits, shutdown_timeout=grace_s)
         await http_runner.setup()
         try:
             http_port = await _listen(http_runner, options.host, options.http_port, "http")

@@ -50,6 +50,11 @@ _BROKEN: Final = re.compile(r"(?i)stub process|failed to connect|server (is )?(s
 _RETRY_AFTER_S: Final = 1.0
 
 
+def is_busy(words: str) -> bool:
+    """Whether Triton or a backend says that it has too much to do."""
+    return _BUSY.search(words) is not None
+
+
 class UpstreamError(RefusedError):
     """Triton did not answer, or answered with an error.
 

@@ -11,14 +11,21 @@ from serving.gateway.refusals import Refusal, RefusedError
 
 from .about import About
 from .around import Around, Handler
+from .body import Bodies
 from .inference import Inference
+from .protocol import leave_expect
 
 _BASES: Final = (("", "/v2/models/{model}"), ("-version", r"/v2/models/{model}/versions/{version:\d{1,18}}"))
 
 
-def make_app(parts: Parts) -> web.Application:
-    """The application; `DoorRunner` runs it."""
-    inference = Inference(parts.options, parts.catalogue, parts.inferences, parts.room, parts.branches.asked)
+def make_app(parts: Parts, bodies: Bodies) -> web.Application:
+    """The application; `DoorRunner` runs it.
+
+    Args:
+        parts: What the doors share.
+        bodies: Reads the bodies of all requests.
+    """
+    inference = Inference(bodies, parts.options, parts.catalogue, parts.inferences, parts.room, parts.branches.asked)
     about = About(parts.catalogue, parts.upstream, parts.verdicts.read)
     app = web.Application(middlewares=[Around(parts.options.limits, parts.metrics).handle])
 
@@ -35,8 +42,8 @@ def make_app(parts: Parts) -> web.Application:
         get(f"{base}/ready", f"model_ready{kind}", about.model_ready)
         get(f"{base}/config", f"model_config{kind}", about.config)
         get(f"{base}/stats", f"model_statistics{kind}", about.stats)
-        app.router.add_post(f"{base}/infer", inference.infer, name=f"infer{kind}", expect_handler=_expect)
-        app.router.add_post(f"{base}/generate", inference.generate, name=f"generate{kind}", expect_handler=_expect)
+        app.router.add_post(f"{base}/infer", inference.infer, name=f"infer{kind}", expect_handler=leave_expect)
+        app.router.add_post(f"{base}/generate", inference.generate, name=f"generate{kind}", expect_handler=leave_expect)
         app.router.add_route("*", f"{base}/generate_stream", _no_stream, name=f"generate_stream{kind}")
     return app
 
@@ -46,7 +53,3 @@ async def _no_stream(_: web.Request) -> web.StreamResponse:
         Refusal.UNIMPLEMENTED,
         "generate_stream is not offered: no model here answers piece by piece; ask /generate, which gives it all",
     )
-
-
-async def _expect(_: web.Request) -> None:
-    """Leave ``Expect: 100-continue`` to the handler, which asks for a body only if it is not too large."""

@@ -14,16 +14,19 @@ from aiohttp import web
 
 from serving.gateway.configuration import GatewayLimits
 from serving.gateway.logs import request_id
-from serving.gateway.metrics import Access, GatewayMetrics
+from serving.gateway.metrics import INFERENCES, Access, GatewayMetrics
 from serving.gateway.refusals import Refusal, RefusedError
 
 from .notes import NOTES, Notes
-from .protocol import abandon, named, refusal_response
+from .protocol import ID_HEADER, abandon, named, refusal_response
 
-ID_HEADER: Final = "X-Request-Id"
 _ENDING: Final = frozenset({Refusal.TOO_LARGE, Refusal.TOO_SLOW, Refusal.HEADERS})
 """After these a connection is closed."""
-_INFERENCES: Final = frozenset({"infer", "generate"})
+
+_NO_PATH: Final = (
+    "Not Found: this server offers a JSON API, which /openapi.json describes, and KServe v2 inference, health and "
+    "metadata under /v2"
+)
 
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -53,7 +56,7 @@ class Around:
         headers: dict[str, str] = {}
         try:
             _check_headers(request, self._limits)
-            with self._metrics.in_flight("http") if notes.route in _INFERENCES else nullcontext():
+            with self._metrics.in_flight("http") if notes.route in INFERENCES else nullcontext():
                 response = await handler(request)
         except asyncio.CancelledError:
             refused = RefusedError(Refusal.CANCELLED, "the caller has left")
@@ -69,15 +72,15 @@ class Around:
             log.error("unexpected %s at %s:%s", type(error).__name__, Path(place.filename).name, place.lineno)
             refused = RefusedError(Refusal.FAILED, "the server could not handle this request: try again")
         if refused is not None:
-            response = refusal_response(refused)
+            response = refusal_response(refused, request, notes.request_id)
             response.headers.update(headers)
         # The rest of a body that nobody reads, or a caller who sent too much.
         if not request.content.is_eof() or (refused is not None and refused.kind in _ENDING):
             response.force_close()
             abandon(request)
-        named(response)
-        response.headers[ID_HEADER] = notes.request_id
-        self._record(notes, response.status, response.content_length or 0, refused)
+        if not response.prepared:
+            named(response, notes.request_id)
+        self._record(notes, response.status, notes.bytes_out or response.content_length or 0, refused)
         return response
 
     def _record(self, notes: Notes, status: int, size: int, refused: RefusedError | None) -> None:
@@ -108,5 +111,5 @@ def _routing(error: web.HTTPException) -> RefusedError:
         allowed = ", ".join(sorted(error.allowed_methods))
         return RefusedError(Refusal.METHOD, f"Method Not Allowed: this path takes {allowed}")
     if error.status == 404:
-        return RefusedError(Refusal.NOT_FOUND, "Not Found: this server offers KServe v2 inference, health and metadata")
+        return RefusedError(Refusal.NOT_FOUND, _NO_PATH)
     return RefusedError(Refusal.INVALID, error.reason)

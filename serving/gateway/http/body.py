@@ -54,7 +54,7 @@ class Bodies:
             )
         if (request.content_length or 0) > limits.max_body_bytes:
             raise _too_large(limits.max_body_bytes)
-        await _expected(request)
+        await ask_for_body(request)
         body = await _read(request, limits, mine.add)
         if encoding in ("", "identity"):
             return body
@@ -91,7 +91,7 @@ class _Held:
         self.size_bytes += size_bytes
 
 
-async def _expected(request: web.Request) -> None:
+async def ask_for_body(request: web.Request) -> None:
     """Ask for the body of a caller who waits for that."""
     expected = request.headers.get("Expect", "").strip().lower()
     if expected not in ("", "100-continue"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol
@@ -23,12 +22,12 @@ from .asked import Asked, read_infer
 from .body import Bodies
 from .generate import read_generate, write_generate
 from .notes import NOTES
+from .protocol import encoded_response
 
 LENGTH_HEADER: Final = "Inference-Header-Content-Length"
 MAX_ANSWER_S: Final = 300.0
 """How long an answer may take whose caller names no time."""
-_MIN_COMPRESSED_BYTES: Final = 256
-"""Smaller answers are not compressed: it would make them larger, or hardly smaller."""
+_BINARY: Final = "application/octet-stream"
 
 
 class Room(Protocol):
@@ -43,6 +42,7 @@ class Inference:
     """The handlers of both routes.
 
     Args:
+        bodies: Reads the bodies of requests.
         options: How the door runs.
         catalogue: The models.
         inferences: What asks Triton.
@@ -52,13 +52,14 @@ class Inference:
 
     def __init__(
         self,
+        bodies: Bodies,
         options: GatewayOptions,
         catalogue: Catalogue,
         inferences: Inferences,
         room: Room,
         branches: Callable[[CatalogueModel, Collection[str]], Collection[str]],
     ) -> None:
-        self._bodies = Bodies(options.limits)
+        self._bodies = bodies
         self._limits = options.limits
         self._catalogue = catalogue
         self._inferences = inferences
@@ -73,7 +74,9 @@ class Inference:
             asked = read_infer(body, header_length, model, version, self._limits)
             content, length = write_infer(await self._ask(asked, model), asked)
         headers = {} if length is None else {LENGTH_HEADER: str(length)}
-        return _answer(request, content, headers, binary=length is not None)
+        return encoded_response(
+            request, content, headers=headers, content_type=_BINARY if length is not None else "application/json"
+        )
 
     async def generate(self, request: web.Request) -> web.Response:
         """``POST /v2/models/M/generate``."""
@@ -81,7 +84,7 @@ class Inference:
             model, version = await self._model(request, body)
             asked = read_generate(body, model, version, self._limits)
             content = write_generate(await self._ask(asked, model))
-        return _answer(request, content, {}, binary=False)
+        return encoded_response(request, content)
 
     async def _model(self, request: web.Request, body: bytes) -> tuple[CatalogueModel, str]:
         """The model that is asked, and its version."""
@@ -112,28 +115,3 @@ class Inference:
         if counts:
             put_in(response, counts, model.labels, batched=model.max_batch_size > 0)
         return response
-
-
-def _answer(request: web.Request, body: bytes, headers: dict[str, str], *, binary: bool) -> web.Response:
-    kind = "application/octet-stream" if binary else "application/json"
-    encoding = _encoding(request.headers.get("Accept-Encoding", ""))
-    if encoding and len(body) >= _MIN_COMPRESSED_BYTES:
-        # Level 1: half the time of the default, and text of this size hardly larger.
-        deflater = zlib.compressobj(1, wbits=31 if encoding == "gzip" else 15)
-        body = deflater.compress(body) + deflater.flush()
-        headers = headers | {"Content-Encoding": encoding, "Vary": "Accept-Encoding"}
-    return web.Response(body=body, headers=headers, content_type=kind)
-
-
-def _encoding(accepted: str) -> str:
-    """The encoding that a caller would like best of those that there are; empty for none."""
-    best, best_weight = "", 0.0
-    for one in accepted.lower().split(",")[:16]:
-        name, _, weight = one.strip().partition(";")
-        try:
-            value = float(weight.strip().removeprefix("q=")) if weight else 1.0
-        except ValueError:
-            continue
-        if name.strip() in ("gzip", "deflate") and value > best_weight:
-            best, best_weight = name.strip(), value
-    return best

@@ -20,6 +20,8 @@ class Notes:
     model: str = ""
     """A model of the catalogue, once it was found there."""
     bytes_in: int = 0
+    bytes_out: int = 0
+    """What was sent so far of an answer that goes out piece by piece."""
 
 
 NOTES: Final = web.RequestKey("notes", Notes)

@@ -9,6 +9,8 @@ import asyncio
 import logging
 import math
 import resource
+import zlib
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -18,6 +20,7 @@ from serving.gateway.configuration import GatewayLimits
 from serving.gateway.refusals import RefusedError
 
 from .documents import dump
+from .problems import MEDIA_TYPE, problem
 
 MAX_CONNECTIONS: Final = 1024
 """Connections at the same time; further ones are closed as they come."""
@@ -26,6 +29,10 @@ _BUFFER_BYTES: Final = 65_536
 """Bytes that a connection may have sent before its request reads them, twice over."""
 _IDLE_S: Final = 75.0
 """A connection without a whole request is closed after this time."""
+ID_HEADER: Final = "X-Request-Id"
+_KSERVE: Final = "/v2"
+_MIN_COMPRESSED_BYTES: Final = 256
+"""Smaller answers are not compressed: it would make them larger, or hardly smaller."""
 _LINGER_S: Final = 1.0
 """How long the rest of a refused body is read and thrown away, so that its sender sees why."""
 
@@ -38,12 +45,18 @@ log = logging.getLogger(__name__)
 class DoorProtocol(web.RequestHandler):
     """One connection."""
 
-    __slots__ = ("_abandoned", "_giving_up")
+    __slots__ = ("_abandoned", "_giving_up", "_progress", "_progress_then")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._abandoned = False
         self._giving_up: asyncio.TimerHandle | None = None
+        self._progress: Callable[[], int] | None = None
+        self._progress_then = 0
+
+    def keep_open(self, progress: Callable[[], int] | None) -> None:
+        """Wait longer for a caller who does not read, as long as a number that ``progress`` gives goes on growing."""
+        self._progress = progress
 
     def abandon(self) -> None:
         """Throw away whatever else comes on this connection, unread."""
@@ -57,6 +70,7 @@ class DoorProtocol(web.RequestHandler):
     def pause_writing(self) -> None:
         """Wait for a caller who does not read, but not for ever."""
         super().pause_writing()
+        self._progress_then = self._progress() if self._progress else 0
         self._giving_up = self._loop.call_later(_UNREAD_S, self._give_up)
 
     def resume_writing(self) -> None:
@@ -66,7 +80,10 @@ class DoorProtocol(web.RequestHandler):
             self._giving_up.cancel()
 
     def _give_up(self) -> None:
-        if self.transport is not None:
+        if self._progress is not None and (now := self._progress()) > self._progress_then:
+            self._progress_then = now
+            self._giving_up = self._loop.call_later(_UNREAD_S, self._give_up)
+        elif self.transport is not None:
             self.transport.abort()
 
     def handle_error(
@@ -90,7 +107,7 @@ class DoorProtocol(web.RequestHandler):
             status, words = 503, "the server could not handle this request: try again"
         response = web.Response(status=status, body=dump({"error": words}), content_type="application/json")
         response.force_close()
-        named(response)
+        named(response, "")
         return response
 
 
@@ -163,19 +180,69 @@ def abandon(request: web.Request) -> None:
         request.protocol.abandon()
 
 
-def refusal_response(refused: RefusedError) -> web.Response:
-    """A refusal as HTTP says it."""
-    document: dict[str, Any] = {"error": refused.words}
+def keep_open(request: web.Request, progress: Callable[[], int]) -> None:
+    """Wait for the caller of a request, who may read later, as long as ``progress`` grows."""
+    if isinstance(request.protocol, DoorProtocol):
+        request.protocol.keep_open(progress)
+
+
+async def leave_expect(_: web.Request) -> None:
+    """Leave ``Expect: 100-continue`` to the handler, which asks for a body only if it is not too large."""
+
+
+def refusal_response(refused: RefusedError, request: web.Request, request_id: str) -> web.Response:
+    """A refusal as HTTP says it: a problem document, but in KServe's paths a document with ``error``."""
     headers = {}
     if refused.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, math.ceil(refused.retry_after_s)))
-        document["expected_wait_ms"] = round(1e3 * refused.retry_after_s)
-    return json_response(dump(document), status=refused.http_status, headers=headers)
+    if request.path.startswith(_KSERVE):
+        document: dict[str, Any] = {"error": refused.words}
+        if refused.retry_after_s is not None:
+            document["expected_wait_ms"] = round(1e3 * refused.retry_after_s)
+        return json_response(dump(document), status=refused.http_status, headers=headers)
+    response = json_response(dump(problem(refused, request_id)), status=refused.http_status, headers=headers)
+    response.content_type = MEDIA_TYPE
+    return response
 
 
-def named(response: web.StreamResponse) -> None:
-    """Name the server without the versions of what it is made of."""
+def named(response: web.StreamResponse, request_id: str) -> None:
+    """Name the server, without the versions of what it is made of, and the request."""
     response.headers["Server"] = "infolens"
+    if request_id:
+        response.headers[ID_HEADER] = request_id
+
+
+def encoded_response(
+    request: web.Request,
+    body: bytes,
+    *,
+    headers: Mapping[str, str] | None = None,
+    content_type: str = "application/json",
+) -> web.Response:
+    """An answer, compressed where its caller likes that and it is worth it."""
+    headers = dict(headers or {})
+    encoding = _encoding(request.headers.get("Accept-Encoding", ""))
+    if encoding and len(body) >= _MIN_COMPRESSED_BYTES:
+        # Level 1: half the time of the default, and text of this size hardly larger.
+        deflater = zlib.compressobj(1, wbits=31 if encoding == "gzip" else 15)
+        body = deflater.compress(body) + deflater.flush()
+        headers |= {"Content-Encoding": encoding, "Vary": "Accept-Encoding"}
+    charset = "utf-8" if content_type.startswith("text/") else None
+    return web.Response(body=body, headers=headers, content_type=content_type, charset=charset)
+
+
+def _encoding(accepted: str) -> str:
+    """The encoding that a caller would like best of those that there are; empty for none."""
+    best, best_weight = "", 0.0
+    for one in accepted.lower().split(",")[:16]:
+        name, _, weight = one.strip().partition(";")
+        try:
+            value = float(weight.strip().removeprefix("q=")) if weight else 1.0
+        except ValueError:
+            continue
+        if name.strip() in ("gzip", "deflate") and value > best_weight:
+            best, best_weight = name.strip(), value
+    return best
 
 
 def json_response(body: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

@@ -24,13 +24,13 @@ from serving.gateway.branches import Branches
 from serving.gateway.calls import Inferences
 from serving.gateway.catalogue import Catalogue
 from serving.gateway.configuration import GatewayLimits, GatewayOptions
-from serving.gateway.http import DoorRunner, make_app
+from serving.gateway.http import DoorRunner
 from serving.gateway.kserve.datatypes import DATATYPES, join_strings
 from serving.gateway.logs import open_log
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.parts import Parts
 from serving.gateway.refusals import Refusal, RefusedError
-from serving.gateway.server import open_parts
+from serving.gateway.server import make_whole_app, open_parts
 from serving.gateway.verdict import VerdictFile
 from serving.runtime import ROOT
 from tests.serving.gateway.scripted import write_state
@@ -125,7 +125,8 @@ class Answer:
 
     @property
     def error(self) -> str:
-        return str(self.json["error"])
+        document = self.json  # KServe's, or a problem document
+        return str(document["error"] if "error" in document else document["detail"])
 
 
 def ask(
@@ -202,7 +203,7 @@ def running(opens: Callable[[Any], AbstractAsyncContextManager[Parts]]) -> Itera
     async def serve() -> None:
         stop = asyncio.Event()
         async with opens(open_log(door.log)) as parts:  # type: ignore[arg-type]
-            runner = DoorRunner(make_app(parts), parts.options.limits, shutdown_timeout=1.0)
+            runner = DoorRunner(make_whole_app(parts), parts.options.limits, shutdown_timeout=1.0)
             await runner.setup()
             try:
                 await web.TCPSite(runner, "127.0.0.1", 0).start()

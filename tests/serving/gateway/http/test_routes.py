@@ -36,7 +36,7 @@ from tests.serving.gateway.http.running import FakeTriton, RunningDoor, fake_doo
         ("GET", "/v2/models/classify/trace/setting", 404, "Not Found"),
         ("GET", "/v2/logging", 404, "Not Found"),
         ("GET", "/metrics", 404, "Not Found"),
-        ("GET", "/", 404, "Not Found"),
+        ("GET", "/v3", 404, "Not Found"),
         ("GET", "/v2/models/classify/infer", 405, "this path takes POST"),
         ("DELETE", "/v2/models/classify", 405, "this path takes GET, HEAD"),
         ("OPTIONS", "/v2/models/classify/infer", 405, "this path takes POST"),

@@ -1,0 +1,9 @@
+"""Articles as the tensors of a request, and the tensors of an answer as a report: for servers and gateways.
+
+Programs that ask a server use `Client`, which does this for them.
+"""
+
+from infolens._transports.base import InferRequest
+from infolens._transports.wire import default_tasks, pack, unpack
+
+__all__ = ["InferRequest", "default_tasks", "pack", "unpack"]

@@ -1,0 +1,147 @@
+"""Answers a question: through the waiting room to Triton, and back as the document of a report."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+
+from infolens import Report, UnexpectedResponseError
+from infolens.contract import FAILED, Task
+from infolens.wire import pack, unpack
+from serving.gateway.catalogue import CatalogueModel
+from serving.gateway.parts import Parts
+from serving.gateway.refusals import Refusal, RefusedError, invalid
+from serving.gateway.upstream import is_busy
+
+from .requests import MAX_DEADLINE_MS, Question
+from .served import Served, ServedTask
+from .tensors import to_arrays, to_message
+
+MAX_ANSWER_S: Final = MAX_DEADLINE_MS / 1e3
+"""How long an answer may take whose caller names no time."""
+PATIENCE_S: Final = 30.0
+"""How long a question that may wait waits for models that are away; they are mostly back within 5 s."""
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """A question as Triton is asked it."""
+
+    question: Question
+    model: CatalogueModel
+    message: bytes
+    branches: tuple[str, ...]
+
+
+@dataclass(kw_only=True)
+class _Clock:
+    """When a question came, until when it is of use, and where the time went."""
+
+    came_s: float
+    until_s: float
+    models_s: float = 0.0
+
+    @property
+    def left_s(self) -> float:
+        return self.until_s - time.monotonic()
+
+    def timings(self) -> dict[str, float]:
+        total_s = time.monotonic() - self.came_s
+        seconds = {"waiting_ms": total_s - self.models_s, "models_ms": self.models_s, "total_ms": total_s}
+        return {name: round(1e3 * max(0.0, value), 3) for name, value in seconds.items()}
+
+
+class Analysis:
+    """Answers questions.
+
+    Args:
+        parts: What the doors share.
+        served: The models of the tasks.
+    """
+
+    def __init__(self, parts: Parts, served: Served) -> None:
+        self._parts = parts
+        self._served = served
+
+    async def answer(self, question: Question, request_id: str, *, patient: bool = False) -> dict[str, Any]:
+        """The document that answers a question.
+
+        Args:
+            question: What is asked.
+            request_id: Under which the log has it.
+            patient: Whether it waits while the server is busy, or its models are away, where it would be refused.
+
+        Raises:
+            RefusedError: There is no answer.
+        """
+        came_s = time.monotonic()
+        clock = _Clock(came_s=came_s, until_s=came_s + (question.deadline_s or MAX_ANSWER_S))
+        served = await self._served.tasks()
+        asked = await self._asked(question, request_id, served)
+        report = await (self._patiently(asked, clock) if patient else self._once(asked, clock))
+        return {
+            "id": question.id or request_id,
+            **report.to_dict(),
+            "models": {str(task): served[task].named for task in report.answers},
+            "timings": clock.timings(),
+        }
+
+    async def _asked(self, question: Question, request_id: str, served: Mapping[Task, ServedTask]) -> _Asked:
+        if missing := [task for task in question.tasks if task not in served]:
+            raise invalid(
+                f"this server does not answer {', '.join(missing)}: it answers {', '.join(served) or 'nothing now'}"
+            )
+        request = pack(question.article, question.tasks, question.options, partial=question.partial)
+        model = await self._parts.catalogue.find(request.model)
+        outputs = [name for name in request.outputs if name != FAILED.name]
+        return _Asked(
+            question=question,
+            model=model,
+            message=to_message(request, request_id),
+            branches=self._parts.branches.asked(model, outputs),
+        )
+
+    async def _patiently(self, asked: _Asked, clock: _Clock) -> Report:
+        patient_until_s = clock.came_s + PATIENCE_S
+        while True:
+            try:
+                report = await self._once(asked, clock)
+            except RefusedError as error:
+                waits = error.kind is Refusal.BUSY
+                waits |= error.kind is Refusal.AWAY and time.monotonic() < patient_until_s
+                if not waits or self._parts.room.closed:
+                    raise
+                pause_s = error.retry_after_s or 0.0
+            else:
+                if not any(is_busy(reason) for reason in report.failed.values()):
+                    return report
+                pause_s = 0.0
+            pause_s = min(max(pause_s, _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S)
+            await asyncio.sleep(min(pause_s, max(0.0, clock.left_s)))
+
+    async def _once(self, asked: _Asked, clock: _Clock) -> Report:
+        parts = self._parts
+        allowed_s = clock.left_s if asked.question.deadline_s is not None else None
+        async with parts.room.enter(asked.branches, allowed_s):
+            left_s = clock.left_s
+            if left_s <= 0:
+                raise RefusedError(
+                    Refusal.LATE, "Request timeout expired before the request could run: allow more time"
+                )
+            started_s = time.monotonic()
+            try:
+                answer = await parts.inferences.infer(asked.message, asked.model.name, asked.branches, left_s)
+            finally:
+                clock.models_s += time.monotonic() - started_s
+        try:
+            return unpack(to_arrays(answer), asked.question.tasks)
+        except (UnexpectedResponseError, DecodeError, ValueError, KeyError) as error:
+            parts.log.error("unexpected answer", model=asked.model.name, error=type(error).__name__)
+            words = f"the model '{asked.model.name}' gave an answer that breaks its contract: its export is broken"
+            raise RefusedError(Refusal.FAILED, words) from None

@@ -1,0 +1,167 @@
+"""What is answered in JSON, as pydantic models.
+
+They describe the answers only: these are written from `Report` itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from infolens.contract import CONTRACTS, AnswerKind
+
+_OPEN: Final = ConfigDict(extra="allow")
+"""A later server may say more."""
+
+
+class TextAnswer(BaseModel):
+    """A text that a model wrote."""
+
+    text: str
+
+
+class LabelledAnswer(BaseModel):
+    """One of the labels that a model tells."""
+
+    label: str = Field(examples=["Politics"])
+    probability: float = Field(ge=0, le=1, description="Its probability.", examples=[0.93])
+    probabilities: dict[str, float] = Field(description="The probability of each label; they add up to 1.")
+
+
+class ReadingAnswer(BaseModel):
+    """How much of the article a model read."""
+
+    tokens: int = Field(ge=0, description="Tokens of the whole article.", examples=[812])
+    truncated_tokens: int = Field(ge=0, description="How many of them, at its end, were not read.", examples=[300])
+
+
+class ModelAnswer(BaseModel):
+    """Which model answered."""
+
+    model: str = Field(examples=["distilbert"])
+    version: str = Field(examples=["1"])
+    revision: str = Field(description="The first digits of the SHA-256 of its files.", examples=["9f86d081884c"])
+
+
+class Timings(BaseModel):
+    """Where the time went, in milliseconds."""
+
+    waiting_ms: float = Field(ge=0, description="Until it was the request's turn.")
+    models_ms: float = Field(ge=0, description="In the models.")
+    total_ms: float = Field(ge=0, description="From the last byte of the request to the answer.")
+
+
+_KINDS: Final[dict[AnswerKind, Any]] = {AnswerKind.TEXT: TextAnswer, AnswerKind.LABELS: LabelledAnswer}
+
+
+class _Answer(BaseModel):
+    """The answers for an article: one for each task that was asked for and did not fail."""
+
+    model_config = _OPEN
+
+    id: str = Field(description="The id of the article in the request, else the request's own.")
+    truncated: bool = Field(description="Whether a model did not read the whole article.")
+    readings: dict[str, ReadingAnswer] = Field(description="By task.")
+    failed: dict[str, str] | None = Field(default=None, description="By task, why it has no answer (`partial`).")
+    models: dict[str, ModelAnswer] = Field(description="By task.")
+    timings: Timings
+
+
+_TASKS: Final[dict[str, Any]] = {str(task): (_KINDS[one.answers] | None, None) for task, one in CONTRACTS.items()}
+AnalyzeAnswer: Final[type[BaseModel]] = create_model(
+    "AnalyzeAnswer", __base__=_Answer, __doc__=_Answer.__doc__, **_TASKS
+)
+
+
+class ProblemField(BaseModel):
+    """What is wrong with one field."""
+
+    pointer: str = Field(description="Where it is: a JSON pointer.", examples=["/text"])
+    detail: str
+
+
+class Problem(BaseModel):
+    """Why there is no answer (RFC 9457)."""
+
+    model_config = _OPEN
+
+    type: str = Field(
+        description="What kind of problem this is: a path of this server.", examples=["/v1/problems/busy"]
+    )
+    title: str
+    status: int = Field(examples=[429])
+    detail: str = Field(description="The rule, the value, and the way out.")
+    instance: str | None = Field(default=None, description="The id of the request, as in the server's log.")
+    errors: list[ProblemField] | None = None
+    retry_after_ms: int | None = Field(default=None, ge=0, description="When to try again.")
+
+
+class ProblemKind(BaseModel):
+    """What a kind of problem is."""
+
+    type: str
+    title: str
+    status: int
+    advice: str
+
+
+class ServedModelAnswer(BaseModel):
+    """A model that serves."""
+
+    task: str = Field(examples=["category"])
+    name: str = Field(description="Its name for Triton clients.", examples=["classify"])
+    model: str = Field(examples=["distilbert"])
+    version: str
+    revision: str
+    labels: list[str] | None = Field(description="What it tells; null for a model that writes.")
+    max_tokens: int | None = Field(description="How many tokens of an article it reads.")
+    is_: str = Field(alias="is", description="What its answers are.")
+    is_not: str = Field(description="What they are not.")
+    card: str | None = Field(description="Where its card is, relative to this document.")
+
+
+class SettingLimits(BaseModel):
+    """The range of a setting of the summary."""
+
+    name: str
+    minimum: float
+    maximum: float
+    default: float
+
+
+class Limits(BaseModel):
+    """What a request may be."""
+
+    max_article_bytes: int
+    max_body_bytes: int
+    max_deadline_ms: int
+    settings: list[SettingLimits]
+
+
+class ModelsAnswer(BaseModel):
+    """The models that serve, and the limits of requests."""
+
+    models: list[ServedModelAnswer]
+    limits: Limits
+
+
+class Alive(BaseModel):
+    """The process runs."""
+
+    status: str = Field(examples=["ok"])
+
+
+class PartReadiness(BaseModel):
+    """Whether one model answers."""
+
+    ready: bool
+    reason: str = Field(description="Why not; empty while it is ready.")
+
+
+class Readiness(BaseModel):
+    """Whether the server answers."""
+
+    ready: bool
+    reason: str = Field(description="Why not; empty while it is ready.")
+    models: dict[str, PartReadiness]

@@ -1,0 +1,127 @@
+"""Many questions in one request: read as they come, asked side by side, answered as they are done.
+
+Nothing here grows with the length of a batch. As many rows are asked at the same time as keep the models busy; how many
+may be begun, and how many answers may be unread, `Flow` says. So a caller who sends everything before reading can do so
+with a few thousand articles; one who reads meanwhile, with any number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from serving.gateway.configuration import GatewayLimits
+from serving.gateway.http.documents import dump, parse
+from serving.gateway.http.problems import problem
+from serving.gateway.logs import describe
+from serving.gateway.refusals import Refusal, RefusedError
+
+from .analysis import Analysis
+from .flow import Flow
+from .lines import LineTooLongError
+from .requests import MAX_ID_CHARACTERS, read_question
+
+MEDIA_TYPE: Final = "application/x-ndjson"
+_ASKED: Final = 20
+"""Rows that are asked at the same time: a few more than run, so that one is there when another ends."""
+_Line = bytes | LineTooLongError
+
+
+class Batch:
+    """One batch.
+
+    Args:
+        analysis: What answers a row.
+        limits: What a row may be.
+        request_id: The id of the request.
+        log: Where a fault of ours is told.
+        ordered: Whether answers come in the order of the rows.
+        on_row: Called with the outcome of each row: ``answered``, or the kind of its refusal.
+    """
+
+    def __init__(
+        self,
+        analysis: Analysis,
+        limits: GatewayLimits,
+        *,
+        request_id: str,
+        log: Any,
+        ordered: bool,
+        on_row: Callable[[str], None],
+    ) -> None:
+        self._analysis = analysis
+        self._limits = limits
+        self._request_id = request_id
+        self._log = log
+        self._on_row = on_row
+        self._flow = Flow(ordered=ordered)
+        self._asking = asyncio.Semaphore(_ASKED)
+
+    async def run(self, lines: AsyncIterator[_Line]) -> AsyncGenerator[bytes, None]:
+        """Yield the lines of the answer, several at once where there are several.
+
+        Whoever closes this generator, or cancels it, ends everything that it has begun.
+        """
+        working = asyncio.create_task(self._work(lines))
+        try:
+            async for answers in self._flow.read():
+                yield answers
+            await working
+        finally:
+            working.cancel()
+            with suppress(asyncio.CancelledError):
+                await working
+
+    async def _work(self, lines: AsyncIterator[_Line]) -> None:
+        last = b""
+        try:
+            async with asyncio.TaskGroup() as rows:
+                try:
+                    async for line in lines:
+                        size_bytes = 0 if isinstance(line, LineTooLongError) else len(line)
+                        if isinstance(line, bytes) and not line.strip():
+                            continue
+                        index = await self._flow.begin(size_bytes)
+                        rows.create_task(self._row(index, line))
+                except RefusedError as error:
+                    last = _written({"index": None, "error": problem(error, self._request_id)})
+        finally:
+            self._flow.end(last)
+
+    async def _row(self, index: int, line: _Line) -> None:
+        row_id = f"{self._request_id}.{index}"
+        try:
+            async with self._asking:
+                document = await self._answered(line, row_id)
+            self._on_row("answered")
+        except RefusedError as error:
+            document = self._refused(error, line, row_id)
+        except Exception as error:  # a fault of ours, which is this row's alone
+            self._log.error("failed", door="http", route="analyze_batch", request_id=row_id, **describe(error))
+            words = "the server failed on this row: its log says why"
+            document = self._refused(RefusedError(Refusal.FAILED, words), line, row_id)
+        self._flow.finish(index, _written({"index": index, **document}))
+
+    async def _answered(self, line: _Line, row_id: str) -> dict[str, Any]:
+        if isinstance(line, LineTooLongError):
+            raise RefusedError(
+                Refusal.TOO_LARGE, f"a line has at most {self._limits.max_body_bytes} bytes: shorten the article"
+            )
+        question = read_question(parse(line, max_depth=self._limits.max_json_depth))
+        return await self._analysis.answer(question, row_id, patient=True)
+
+    def _refused(self, refused: RefusedError, line: _Line, row_id: str) -> dict[str, Any]:
+        """The row of a refusal, with the caller's id where it can be read."""
+        self._on_row(refused.kind.value)
+        document: dict[str, Any] = {"error": problem(refused, row_id)}
+        with suppress(RefusedError):
+            given = {} if isinstance(line, LineTooLongError) else parse(line, max_depth=self._limits.max_json_depth)
+            if isinstance(given.get("id"), str):
+                document = {"id": given["id"][:MAX_ID_CHARACTERS], **document}
+        return document
+
+
+def _written(document: dict[str, Any]) -> bytes:
+    return dump(document) + b"\n"

@@ -1,0 +1,236 @@
+"""The OpenAPI document: the operations of the JSON API, with the schemas of what they take and give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from serving.gateway.http.problems import ADVICE, MEDIA_TYPE, TITLES
+from serving.gateway.refusals import CODES, Refusal
+
+from . import answers
+from .requests import AnalyzeRequest
+
+JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
+MARKDOWN: Final = "text/markdown"
+_REFERENCE: Final = "#/components/schemas/{model}"
+_DESCRIPTION: Final = """\
+A news article in, three answers out: a **summary**, a **category** and a **veracity**: whether the article is worded
+like the real or the fake news that the model learned from. That is not a fact check.
+
+```
+curl -s $SERVER/v1/analyze -H 'Content-Type: application/json' -d '{"text": "The old bridge over the harbour ..."}'
+```
+
+Errors are problem documents (RFC 9457). Every answer has the header `X-Request-Id`, under which the server's log has
+the request; one that a caller sends (letters, digits and `_.:/+=@-`, at most 64) is kept.
+"""
+# What may come of every request, whatever it asks.
+_ANY: Final = (Refusal.HEADERS,)
+_ASKING: Final = (
+    Refusal.INVALID,
+    Refusal.TOO_SLOW,
+    Refusal.TOO_LARGE,
+    Refusal.ENCODING,
+    Refusal.BUSY,
+    Refusal.AWAY,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One operation of the API."""
+
+    method: str
+    path: str
+    name: str
+    """What metrics and log call it too."""
+    summary: str
+    description: str
+    takes: type[BaseModel] | None = None
+    takes_media: str = JSON
+    gives: type[BaseModel] | None
+    """None: text."""
+    gives_media: str = JSON
+    otherwise: Mapping[int, type[BaseModel]] = field(default_factory=dict)
+    """Answers of other codes that are no problem documents."""
+    refusals: Sequence[Refusal] = ()
+    parameters: Sequence[Mapping[str, Any]] = ()
+
+
+_ORDER: Final = {
+    "name": "order",
+    "in": "query",
+    "description": "Whether rows are answered in their order, or as they are done.",
+    "schema": {"type": "string", "enum": ["input", "finished"], "default": "input"},
+}
+OPERATIONS: Final = (
+    Operation(
+        method="post",
+        path="/v1/analyze",
+        name="analyze",
+        summary="Ask for the answers of one article",
+        description="An answer takes tens of milliseconds. A server that is too busy for one in time says so at once.",
+        takes=AnalyzeRequest,
+        gives=answers.AnalyzeAnswer,
+        refusals=(*_ASKING, Refusal.LATE),
+    ),
+    Operation(
+        method="post",
+        path="/v1/analyze/batch",
+        name="analyze_batch",
+        summary="Ask for the answers of many articles",
+        description="One JSON object a line in, as `/v1/analyze` takes it; one a line out, as it gives it, with the "
+        '`index` of its row: `{"index": 0, "id": ..., "summary": ...}`. A refused row is `{"index": 0, "error": '
+        "{problem}}` and no more. Rows wait for a busy server. Lines are read and answers sent at the same time: read "
+        "while you send, or send a few thousand articles at most. A caller who leaves ends it. Whatever ends the whole "
+        'batch early is a last line `{"index": null, "error": {problem}}`.',
+        takes=AnalyzeRequest,
+        takes_media=NDJSON,
+        gives=answers.AnalyzeAnswer,
+        gives_media=NDJSON,
+        refusals=(Refusal.INVALID, Refusal.ENCODING, Refusal.BUSY, Refusal.AWAY),
+        parameters=(_ORDER,),
+    ),
+    Operation(
+        method="get",
+        path="/v1/models",
+        name="models",
+        summary="Which models serve, and what a request may be",
+        description="Labels, versions, revisions and limits; what each model's answers are and are not.",
+        gives=answers.ModelsAnswer,
+        refusals=(Refusal.AWAY,),
+    ),
+    Operation(
+        method="get",
+        path="/v1/models/{task}/card",
+        name="model_card",
+        summary="The card of a task's model",
+        description="How it was trained, on what, and how often it is right.",
+        gives=None,
+        gives_media=MARKDOWN,
+        refusals=(Refusal.NOT_FOUND, Refusal.AWAY),
+        parameters=(
+            {"name": "task", "in": "path", "required": True, "schema": {"type": "string"}, "example": "category"},
+        ),
+    ),
+    Operation(
+        method="get",
+        path="/v1/problems/{kind}",
+        name="problem",
+        summary="What a kind of problem is",
+        description="The `type` of a problem document is a path of this form.",
+        gives=answers.ProblemKind,
+        refusals=(Refusal.NOT_FOUND,),
+        parameters=(
+            {
+                "name": "kind",
+                "in": "path",
+                "required": True,
+                "schema": {"type": "string", "enum": [one.value for one in Refusal]},
+            },
+        ),
+    ),
+    Operation(
+        method="get",
+        path="/healthz",
+        name="healthz",
+        summary="Whether the process runs",
+        description="Nothing is asked of the models: for liveness probes of the front door alone.",
+        gives=answers.Alive,
+    ),
+    Operation(
+        method="get",
+        path="/readyz",
+        name="readyz",
+        summary="Whether the server answers",
+        description="The supervisor's verdict, and a small real question, which counts for two seconds. `models` names "
+        "what is not ready, and why.",
+        gives=answers.Readiness,
+        otherwise={503: answers.Readiness},
+    ),
+)
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI document, of version 3.1."""
+    models = {model for one in OPERATIONS for model in (one.takes, one.gives, *one.otherwise.values()) if model}
+    models.add(answers.Problem)
+    ordered = sorted(models, key=lambda model: model.__name__)
+    references, definitions = models_json_schema([(model, "validation") for model in ordered], ref_template=_REFERENCE)
+    schemas = {model: references[model, "validation"] for model in ordered}
+    paths: dict[str, Any] = {}
+    for one in OPERATIONS:
+        paths.setdefault(one.path, {})[one.method] = _operation(one, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Info Lens",
+            "version": _version(),
+            "description": _DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": ".", "description": "This server"}],
+        "paths": paths,
+        "components": {
+            "schemas": definitions["$defs"],
+            "responses": {one.value: _problem(one, schemas[answers.Problem]) for one in Refusal},
+            "headers": {"request_id": {"description": "The id of the request.", "schema": {"type": "string"}}},
+        },
+    }
+
+
+def _operation(one: Operation, schemas: Mapping[type[BaseModel], Mapping[str, Any]]) -> dict[str, Any]:
+    given = schemas[one.gives] if one.gives is not None else {"type": "string"}
+    found: dict[str, Any] = {
+        "operationId": one.name,
+        "summary": one.summary,
+        "description": one.description,
+        "responses": {"200": _response("The answer.", one.gives_media, given)},
+    }
+    for code, model in one.otherwise.items():
+        found["responses"][str(code)] = _response("Not now; why stands in it.", one.gives_media, schemas[model])
+    for refusal in (*one.refusals, *_ANY):
+        found["responses"][str(CODES[refusal].http)] = {"$ref": f"#/components/responses/{refusal.value}"}
+    if one.parameters:
+        found["parameters"] = list(one.parameters)
+    if one.takes is not None:
+        schema = schemas[one.takes]
+        needed = one.takes_media == JSON  # no lines are an empty batch
+        found["requestBody"] = {"required": needed, "content": {one.takes_media: _media(one.takes_media, schema)}}
+    return found
+
+
+def _response(words: str, media: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "description": words,
+        "headers": {"X-Request-Id": {"$ref": "#/components/headers/request_id"}},
+        "content": {media: _media(media, schema)},
+    }
+
+
+def _media(media: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    if media == NDJSON:  # a document of lines is described by one of them
+        return {"schema": {"description": "One object a line."}, "x-line-schema": schema}
+    return {"schema": schema}
+
+
+def _problem(refusal: Refusal, schema: Mapping[str, Any]) -> dict[str, Any]:
+    found = _response(f"{TITLES[refusal]}. {ADVICE[refusal]}", MEDIA_TYPE, schema)
+    if refusal in (Refusal.BUSY, Refusal.AWAY):
+        words = "Seconds until it is worth another attempt."
+        found["headers"]["Retry-After"] = {"description": words, "schema": {"type": "integer", "minimum": 1}}
+    return found
+
+
+def _version() -> str:
+    try:
+        return metadata.version("infolens")
+    except metadata.PackageNotFoundError:
+        return "unknown"

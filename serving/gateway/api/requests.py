@@ -1,0 +1,153 @@
+"""What is asked in JSON: the bodies of ``/v1``, as pydantic models, and how a body becomes one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from infolens import Article, InvalidArticleError, InvalidSettingError, SummaryOptions
+from infolens.contract import CONTRACTS, MAX_ARTICLE_BYTES, SUMMARY_SETTINGS, SummarySetting, Task
+from serving.gateway.refusals import FieldError, invalid_fields
+
+MAX_DEADLINE_MS: Final = 300_000
+MAX_ID_CHARACTERS: Final = 128
+_STRICT: Final = ConfigDict(strict=True, extra="forbid", frozen=True)
+_SETTINGS: Final[Mapping[str, SummarySetting]] = {setting.name: setting for setting in SUMMARY_SETTINGS}
+
+
+if TYPE_CHECKING:
+    TaskName = str
+else:
+    TaskName = Literal[tuple(str(task) for task in CONTRACTS)]
+
+
+def _setting(name: str) -> Any:
+    one = _SETTINGS[name]
+    number = int if one.dtype == "INT32" else float
+    return Field(
+        default=None,
+        ge=number(one.minimum),
+        le=number(one.maximum),
+        description=f"Left out: {one.default:g}.",
+        examples=[number(one.default)],
+    )
+
+
+class SummarySettings(BaseModel):
+    """How the summary is written. Lengths count tokens, of which a word has about 1.3."""
+
+    model_config = _STRICT
+
+    min_length: int | None = _setting("min_length")
+    max_length: int | None = _setting("max_length")
+    num_beams: int | None = _setting("num_beams")
+    length_penalty: Annotated[float, Field(allow_inf_nan=False)] | None = _setting("length_penalty")
+
+
+class AnalyzeRequest(BaseModel):
+    """An article, and what is asked of it."""
+
+    model_config = _STRICT
+
+    text: str = Field(
+        min_length=1,
+        description=f"The body of the article, in English. Title and text have at most {MAX_ARTICLE_BYTES:,} bytes of "
+        "UTF-8 together.",
+        examples=["The old bridge over the harbour will close for repairs in June, the city said on Monday."],
+    )
+    title: str | None = Field(
+        default=None,
+        description="The headline: category and veracity are better with it.",
+        examples=["Harbour bridge to close"],
+    )
+    id: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_ID_CHARACTERS,
+        description="A name of yours for this article, which its answer has too.",
+        examples=["desk-4711"],
+    )
+    tasks: list[TaskName] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=len(CONTRACTS),
+        description="What is asked. Left out: everything.",
+        examples=[["category", "summary"]],
+    )
+    summary: SummarySettings | None = Field(default=None, examples=[{"max_length": 48}])
+    deadline_ms: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_DEADLINE_MS,
+        description="How long the answer may take, in milliseconds. A server that cannot answer in this time says so "
+        "at once. Left out: as long as the server allows.",
+        examples=[2000],
+    )
+    partial: bool = Field(
+        default=False,
+        description="Whether the other answers are given when a task fails; `failed` says which did, and why.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A request that passed all checks."""
+
+    article: Article
+    tasks: tuple[Task, ...]
+    options: SummaryOptions | None
+    id: str | None
+    deadline_s: float | None
+    partial: bool
+
+
+def read_question(document: Mapping[str, Any]) -> Question:
+    """The question that a JSON object asks.
+
+    Raises:
+        RefusedError: It breaks a rule; ``fields`` says where.
+    """
+    try:
+        asked = AnalyzeRequest.model_validate(document)
+    except ValidationError as error:
+        raise invalid_fields([_field_error(one) for one in error.errors(include_url=False)]) from None
+    try:
+        article = Article(text=asked.text, title=asked.title)
+    except InvalidArticleError as error:
+        raise invalid_fields([FieldError(pointer="/text", words=str(error))]) from None
+    chosen = tuple(Task(name) for name in CONTRACTS if asked.tasks is None or name in asked.tasks)
+    return Question(
+        article=article,
+        tasks=tuple(task for task in chosen if asked.tasks is not None or CONTRACTS[task].by_default),
+        options=_options(asked.summary),
+        id=asked.id,
+        deadline_s=None if asked.deadline_ms is None else asked.deadline_ms / 1e3,
+        partial=asked.partial,
+    )
+
+
+def _options(settings: SummarySettings | None) -> SummaryOptions | None:
+    if settings is None:
+        return None
+    try:
+        return SummaryOptions(**settings.model_dump())
+    except InvalidSettingError as error:
+        raise invalid_fields([FieldError(pointer="/summary", words=str(error))]) from None
+
+
+def _field_error(error: Any) -> FieldError:
+    """What pydantic found, without the value, which may be an article."""
+    place = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')[:60]}" for part in error["loc"])
+    words = str(error["msg"])
+    if error["type"] == "extra_forbidden":
+        words = f"there is no such field: the fields are {', '.join(AnalyzeRequest.model_fields)}"
+        if place.startswith("/summary/"):
+            words = f"there is no such setting: the settings are {', '.join(SummarySettings.model_fields)}"
+    elif error["type"] == "missing":
+        words = "this field is needed"
+    elif error["type"].startswith("string_unicode"):
+        words = "a text has half a surrogate pair, which is no character"
+    return FieldError(pointer=place, words=words)

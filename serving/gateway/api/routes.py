@@ -1,0 +1,177 @@
+"""The routes of the JSON API, of health for probes, and of the page at ``/``."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+
+from infolens.contract import MAX_ARTICLE_BYTES, SUMMARY_SETTINGS
+from serving.gateway.http.body import Bodies
+from serving.gateway.http.documents import dump, parse
+from serving.gateway.http.notes import NOTES
+from serving.gateway.http.problems import explanation
+from serving.gateway.http.protocol import encoded_response, json_response, keep_open, leave_expect, named
+from serving.gateway.parts import Parts
+from serving.gateway.refusals import Refusal, RefusedError, invalid
+
+from .analysis import Analysis
+from .batch import MEDIA_TYPE, Batch
+from .lines import Lines
+from .openapi import OPERATIONS, document
+from .readiness import Readiness
+from .requests import MAX_DEADLINE_MS, read_question
+from .served import Served
+
+_MAX_BATCHES: Final = 16
+"""Batches at the same time: each may hold some 12 MiB."""
+_PAGE: Final = Path(__file__).with_name("index.html")
+_ORDERS: Final = {"input": True, "finished": False}
+
+
+class API:
+    """The handlers.
+
+    Args:
+        parts: What the doors share.
+        bodies: Reads the bodies of all requests.
+    """
+
+    def __init__(self, parts: Parts, bodies: Bodies) -> None:
+        self._parts = parts
+        self._limits = parts.options.limits
+        self._bodies = bodies
+        self._served = Served(parts.catalogue, parts.options.repository)
+        self._analysis = Analysis(parts, self._served)
+        self._readiness = Readiness(parts)
+        self._batches = 0
+        self._openapi = dump(document())
+        self._page = _PAGE.read_bytes()
+
+    async def analyze(self, request: web.Request) -> web.StreamResponse:
+        """``POST /v1/analyze``."""
+        async with self._bodies.read(request) as body:
+            notes = request[NOTES]
+            notes.bytes_in, notes.started_s = len(body), asyncio.get_running_loop().time()
+            question = read_question(parse(body, max_depth=self._limits.max_json_depth))
+            answer = await self._analysis.answer(question, notes.request_id)
+        return encoded_response(request, dump(answer))
+
+    async def analyze_batch(self, request: web.Request) -> web.StreamResponse:
+        """``POST /v1/analyze/batch``."""
+        order = request.query.get("order", "input")
+        if order not in _ORDERS or set(request.query) - {"order"}:
+            raise invalid(f"a batch has one setting in its address, order, input or finished, not '{order[:40]}'")
+        if self._batches >= _MAX_BATCHES:
+            words = f"the server is busy: {self._batches} batches run, and no more may; try again later"
+            raise RefusedError(Refusal.BUSY, words, retry_after_s=5.0)
+        lines, notes = Lines(request, self._limits), request[NOTES]
+        batch = Batch(
+            self._analysis,
+            self._limits,
+            request_id=notes.request_id,
+            log=self._parts.log,
+            ordered=_ORDERS[order],
+            on_row=self._parts.metrics.row_answered,
+        )
+        response = web.StreamResponse(headers={"X-Accel-Buffering": "no"})  # a proxy hands each line on as it comes
+        response.content_type = MEDIA_TYPE
+        named(response, notes.request_id)
+        self._batches += 1
+        keep_open(request, lambda: lines.size_bytes)
+        try:
+            async with aclosing(lines.read()) as read, aclosing(batch.run(read)) as answers:
+                async for some in answers:
+                    if not response.prepared:
+                        await response.prepare(request)
+                    await response.write(some)
+                    notes.bytes_out += len(some)
+                if not response.prepared:
+                    await response.prepare(request)
+                await response.write_eof()
+        except ConnectionError:  # nobody is there to read
+            raise asyncio.CancelledError from None
+        finally:
+            self._batches -= 1
+            notes.bytes_in = lines.size_bytes
+        return response
+
+    async def models(self, request: web.Request) -> web.StreamResponse:
+        """``GET /v1/models``."""
+        found = []
+        for one in (await self._served.tasks()).values():
+            is_, is_not = one.claims
+            found.append(
+                {
+                    "task": str(one.task),
+                    "name": one.ensemble,
+                    **one.named,
+                    "labels": list(one.labels) or None,
+                    "max_tokens": one.max_tokens,
+                    "is": is_,
+                    "is_not": is_not,
+                    "card": f"models/{one.task}/card" if one.card else None,
+                }
+            )
+        return encoded_response(request, dump({"models": found, "limits": self._request_limits()}))
+
+    def _request_limits(self) -> dict[str, Any]:
+        return {
+            "max_article_bytes": MAX_ARTICLE_BYTES,
+            "max_body_bytes": self._limits.max_body_bytes,
+            "max_deadline_ms": MAX_DEADLINE_MS,
+            "settings": [
+                {"name": one.name, "minimum": one.minimum, "maximum": one.maximum, "default": one.default}
+                for one in SUMMARY_SETTINGS
+            ],
+        }
+
+    async def model_card(self, request: web.Request) -> web.StreamResponse:
+        """``GET /v1/models/{task}/card``."""
+        tasks = {str(task): one for task, one in (await self._served.tasks()).items()}
+        found = tasks.get(request.match_info["task"])
+        if found is None or found.card is None:
+            known = ", ".join(name for name, one in tasks.items() if one.card is not None)
+            asked = request.match_info["task"][:40]
+            raise RefusedError(
+                Refusal.NOT_FOUND, f"there is no card for '{asked}': there are cards for {known or 'none'}"
+            )
+        body = await asyncio.to_thread(found.card.read_bytes)
+        return encoded_response(request, body, content_type="text/markdown")
+
+    async def problem(self, request: web.Request) -> web.StreamResponse:
+        """``GET /v1/problems/{kind}``."""
+        return json_response(dump(explanation(request.match_info["kind"])))
+
+    async def healthz(self, _: web.Request) -> web.StreamResponse:
+        """``GET /healthz``."""
+        return json_response(dump({"status": "ok"}))
+
+    async def readyz(self, _: web.Request) -> web.StreamResponse:
+        """``GET /readyz``."""
+        found = await self._readiness.read()
+        return json_response(dump(found), status=200 if found["ready"] else 503)
+
+    async def openapi(self, request: web.Request) -> web.StreamResponse:
+        """``GET /openapi.json``."""
+        return encoded_response(request, self._openapi)
+
+    async def page(self, request: web.Request) -> web.StreamResponse:
+        """``GET /``."""
+        return encoded_response(request, self._page, content_type="text/html")
+
+
+def add_routes(app: web.Application, parts: Parts, bodies: Bodies) -> None:
+    """Add all of them to the door's application."""
+    api = API(parts, bodies)
+    for one in OPERATIONS:
+        handler = getattr(api, one.name)
+        if one.takes is None:
+            app.router.add_get(one.path, handler, name=one.name)
+        else:
+            app.router.add_post(one.path, handler, name=one.name, expect_handler=leave_expect)
+    app.router.add_get("/openapi.json", api.openapi, name="openapi")
+    app.router.add_get("/", api.page, name="page")

@@ -1,0 +1,146 @@
+"""Which model answers a task, in which version and revision, and what its labels and limits are."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from infolens.contract import CONTRACTS, LABELS_PARAMETER, AnswerKind, Task
+from serving.gateway.catalogue import Catalogue, CatalogueModel
+
+_REVISION_DIGITS: Final = 12
+_IS: Final[Mapping[str, tuple[str, str]]] = {
+    Task.SUMMARY: (
+        "A few sentences that say what the article says, written by a model.",
+        "No guarantee: a sentence may join what the article does not. Read it beside the article.",
+    ),
+    Task.CATEGORY: (
+        "The label that fits the wording of the article best, of those that the model learned.",
+        "Not a topic in words of its own: an article that fits no label gets one all the same.",
+    ),
+    Task.VERACITY: (
+        "Whether the article is worded like the real or the fake articles that the model learned from.",
+        "Not a fact check: the model knows nothing of the world.",
+    ),
+}
+_OTHERWISE: Final[Mapping[AnswerKind, tuple[str, str]]] = {
+    AnswerKind.TEXT: ("A text that a model wrote.", "No guarantee of what it says."),
+    AnswerKind.LABELS: ("The label that fits the article best.", "No guarantee that it is right."),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedTask:
+    """The model that answers a task."""
+
+    task: Task
+    ensemble: str
+    """The name that Triton clients ask."""
+    model: str
+    version: str
+    revision: str
+    """The first digits of the SHA-256 of its files; empty where they cannot be read."""
+    labels: tuple[str, ...]
+    max_tokens: int | None
+    card: Path | None
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Model, version and revision, as answers have them."""
+        return {"model": self.model, "version": self.version, "revision": self.revision}
+
+    @property
+    def claims(self) -> tuple[str, str]:
+        """What its answers are, and what they are not."""
+        return _IS.get(self.task) or _OTHERWISE[CONTRACTS[self.task].answers]
+
+
+class Served:
+    """The models of all tasks, looked up anew when the catalogue has changed.
+
+    Args:
+        catalogue: The models that Triton has loaded.
+        repository: The folder that holds a folder for each model.
+    """
+
+    def __init__(self, catalogue: Catalogue, repository: Path) -> None:
+        self._catalogue = catalogue
+        self._repository = repository
+        self._seen: Mapping[str, CatalogueModel] = {}
+        self._tasks: Mapping[Task, ServedTask] = {}
+        self._revisions: dict[Path, tuple[object, str]] = {}
+
+    async def tasks(self) -> Mapping[Task, ServedTask]:
+        """The model of each task that is served.
+
+        Raises:
+            RefusedError: Triton cannot be asked now.
+        """
+        if not self._catalogue.models:
+            await self._catalogue.refresh()
+        models = self._catalogue.models_by_name
+        if models is not self._seen:
+            self._tasks = await asyncio.to_thread(self._read, models)
+            self._seen = models
+        return self._tasks
+
+    def _read(self, models: Mapping[str, CatalogueModel]) -> Mapping[Task, ServedTask]:
+        found = {}
+        for task, contract in CONTRACTS.items():
+            if contract.ensemble not in models:
+                continue
+            reached = self._catalogue.reached_from([contract.ensemble])
+            for name in sorted(reached):
+                if reached.issuperset(contract.served(name).chain):
+                    found[task] = self._served(task, models[contract.ensemble], models.get(name), name)
+        return found
+
+    def _served(self, task: Task, ensemble: CatalogueModel, model: CatalogueModel | None, name: str) -> ServedTask:
+        version = max(model.versions if model else ("",), key=lambda one: int(one or 0), default="")
+        folder = self._repository / name / version
+        card = self._repository / name / "README.md"
+        limit = _artefact(folder).get("max_tokens")
+        return ServedTask(
+            task=task,
+            ensemble=ensemble.name,
+            model=name,
+            version=version,
+            revision=self._revision(folder),
+            labels=tuple(json.loads(ensemble.parameters.get(LABELS_PARAMETER) or "[]")),
+            max_tokens=limit if isinstance(limit, int) else None,
+            card=card if card.is_file() else None,
+        )
+
+    def _revision(self, folder: Path) -> str:
+        """The revision of the files in a folder, computed once for each state of them."""
+        try:
+            paths = sorted(path for path in folder.iterdir() if path.is_file())
+            stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+            known = self._revisions.get(folder)
+            if known is None or known[0] != stamps:
+                known = self._revisions[folder] = (stamps, _digest(paths))
+        except OSError:
+            return ""
+        return known[1]
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:_REVISION_DIGITS]
+
+
+def _artefact(folder: Path) -> Mapping[str, Any]:
+    """What the export wrote beside the model; empty where it wrote nothing that can be read."""
+    try:
+        document = json.loads((folder / "artefact.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}

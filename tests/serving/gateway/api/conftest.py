@@ -1,0 +1,66 @@
+"""A door before a Triton that is made up, and one before the real one, asked in JSON."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infolens.contract import CATEGORIES, VERACITIES
+from serving.gateway.kserve.datatypes import join_strings
+from serving.launcher import TritonServer
+from tests.serving.gateway.http.running import FakeTriton, RunningDoor, fake_door, real_door
+
+
+def _labelled(task: str, labels: tuple[str, ...]) -> dict[str, bytes]:
+    """The outputs of a classifier that is sure of its first label."""
+    return {
+        task: join_strings([labels[0].encode()]),
+        f"{task}_labels": join_strings([label.encode() for label in labels]),
+        f"{task}_probability": struct.pack("<f", 1.0),
+        f"{task}_probabilities": struct.pack(f"<{len(labels)}f", 1.0, *[0.0] * (len(labels) - 1)),
+        f"{task}_tokens": struct.pack("<i", 12),
+    }
+
+
+def make_fake() -> FakeTriton:
+    """Summarises everything as "A summary." and is sure of the first labels."""
+    triton = FakeTriton()
+    triton.values = {
+        "summary": join_strings([b"A summary."]),
+        "summary_tokens": struct.pack("<i", 12),
+        "failed": join_strings([b"{}"]),
+        **_labelled("category", CATEGORIES),
+        **_labelled("veracity", VERACITIES),
+    }
+    return triton
+
+
+@pytest.fixture
+def fake() -> FakeTriton:
+    """See `make_fake`."""
+    return make_fake()
+
+
+@pytest.fixture
+def door(tmp_path: Path, fake: FakeTriton) -> Iterator[RunningDoor]:
+    """Before `fake`; at the end nothing may have gone wrong that no rule foresees."""
+    with fake_door(tmp_path, fake) as door:
+        yield door
+    assert [record.getMessage() for record in door.records] == []
+
+
+@pytest.fixture(scope="module")
+def front(triton: TritonServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDoor]:
+    """Before the real Triton."""
+    with real_door(tmp_path_factory.mktemp("door"), triton.grpc_url) as door:
+        yield door
+    assert [record.getMessage() for record in door.records] == []
+
+
+def lines(body: bytes) -> list[dict[str, object]]:
+    """The rows of an answer to a batch."""
+    return [json.loads(line) for line in body.splitlines()]
