@@ -18,12 +18,12 @@ from .comparing import DoorConfig, compare
 from .report import document, markdown, write_comparison
 
 EPILOG = """\
-A server is started, and asked through its door and past it, in turn: one client over gRPC and HTTP, a closed loop, and
-the search for the highest rate (open loop). Nothing else should run on the machine.
+A server is started, and asked through its door and past it, in turn: one client over gRPC, HTTP and in plain JSON; a
+closed loop; and an open loop that asks for more than can be answered. Nothing else should run on the machine.
 
 examples:
-  python -m benchmarks door                                 all of it (20 minutes)
-  python -m benchmarks door --searches 0 --rounds 4         without the search (3 minutes)
+  python -m benchmarks door                                 all of it (13 minutes)
+  python -m benchmarks door --open-turns 0 --rounds 4       without the open loop (3 minutes)
 """
 
 log = logging.getLogger(__name__)
@@ -36,9 +36,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     add = door.add_argument
     add("--rounds", type=int, default=defaults.rounds, help="turns (default: %(default)s)")
     add("--requests", type=int, default=defaults.requests, help="of one client in a turn (default: %(default)s)")
-    add("--searches", type=int, default=defaults.searches, help="of the highest rate, each way (default: %(default)s)")
-    add("--seconds", type=float, default=defaults.seconds, help="length of a step of a search (default: %(default)g)")
-    add("--p99-ms", type=float, default=defaults.p99_ms, help="the bound of the search (default: %(default)g)")
+    add("--open-turns", type=int, default=defaults.open_turns, help="of the open loop (default: %(default)s)")
+    add("--seconds", type=float, default=defaults.seconds, help="of a turn of the open loop (default: %(default)g)")
+    add("--bound-ms", type=float, default=defaults.bound_ms, help="later answers do not count (default: %(default)g)")
     add("--seed", type=int, default=defaults.seed, help="seed of articles and arrivals (default: %(default)s)")
     add("--serving", action="append", default=[], metavar="OPTION", help="an option for the server that is started")
     add("--out", type=Path, default=RESULTS / "door", metavar="DIR", help="gets the report (default: %(default)s)")
@@ -50,9 +50,9 @@ def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> in
         config = DoorConfig(
             rounds=args.rounds,
             requests=args.requests,
-            searches=args.searches,
+            open_turns=args.open_turns,
             seconds=args.seconds,
-            p99_ms=args.p99_ms,
+            bound_ms=args.bound_ms,
             seed=args.seed,
         )
     except ValueError as error:

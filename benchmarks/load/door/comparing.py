@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
@@ -16,18 +15,20 @@ import psutil
 
 from benchmarks.common.articles import Articles
 from benchmarks.common.closed_loop import closed_loop_per_s
-from benchmarks.common.open_loop import Arrivals
+from benchmarks.common.open_loop import Arrivals, run
 from benchmarks.common.processes import process_name
-from benchmarks.common.server import BenchmarkError, Started, Target
-from benchmarks.common.wire import tasks_of
-from benchmarks.load.open_loop.steps import Step, find_max, measure_step
+from benchmarks.common.server import BenchmarkError, Started
+from benchmarks.common.wire import RequestOutcome, tasks_of
 from infolens import Article, Client
 
-from .turns import Turns
+from .plain_json import JSONClient
 
 DIRECT: Final = "Triton, gRPC"
 DOOR: Final = "door, gRPC"
 DOOR_HTTP: Final = "door, HTTP"
+DOOR_JSON: Final = "door, /v1"
+OPEN_TIMES: Final = 1.2
+"""The open loop asks for so many times what the closed loop reached: more than can be answered in time."""
 
 log = logging.getLogger(__name__)
 
@@ -46,22 +47,22 @@ class DoorConfig:
     in_flight: int = 16
     closed_s: float = 8.0
     """Length of a turn of the closed loop."""
-    searches: int = 3
-    """Searches of the highest rate, for each way."""
+    open_turns: int = 10
+    """Turns of the open loop."""
     seconds: float = 15.0
-    """Length of a step of such a search."""
-    p99_ms: float = 500.0
-    """The bound that a rate must hold."""
+    """Length of such a turn."""
+    bound_ms: float = 500.0
+    """An answer that takes longer does not count in it."""
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name in ("rounds", "requests"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
-        if self.searches < 0:
-            raise ValueError(f"searches is a number from 0 on, not {self.searches}")
-        if self.seconds < 5:
-            raise ValueError(f"a search needs at least 5 s a rate, not {self.seconds:g}: raise --seconds")
+        if self.open_turns < 0:
+            raise ValueError(f"open_turns is a number from 0 on, not {self.open_turns}")
+        if self.seconds < 1:
+            raise ValueError(f"a turn of the open loop has at least 1 s, not {self.seconds:g}: raise --seconds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +90,7 @@ class Compared:
     closed_per_s: tuple[tuple[float, float], ...]
     """Requests a second of each turn of the closed loop: past the door, through it."""
     highest_per_s: tuple[tuple[float, float], ...]
-    """The highest rates that held the bound in each pair of searches: past the door, through it."""
+    """Answers a second within the bound in each turn of the open loop: past the door, through it."""
 
 
 def ratio(pairs: Sequence[tuple[float, float]]) -> float | None:
@@ -117,11 +118,12 @@ def compare(server: Started, article: Article, config: DoorConfig) -> Compared:
         rates = {way: _closed_loop(url, config) for way, url in _order(urls, turn)}
         closed.append((rates[DIRECT], rates[DOOR]))
         log.info("%d in flight: %.1f/s past the door, %.1f/s through it", config.in_flight, *closed[-1])
-    guess = median(direct for direct, _ in closed)
-    for turn in range(config.searches):
-        rates = _highest(dict(_order(urls, turn)), guess, config)
+    rate_per_s = OPEN_TIMES * median(direct for direct, _ in closed)
+    for turn in range(config.open_turns):
+        rates = {way: _open_loop(url, rate_per_s, config) for way, url in _order(urls, turn)}
         highest.append((rates[DIRECT], rates[DOOR]))
-        log.info("highest rate: %.1f/s past the door, %.1f/s through it", *highest[-1])
+        words = "%.1f a second asked for: %.1f/s within the bound past the door, %.1f/s through it"
+        log.info(words, rate_per_s, *highest[-1])
     return Compared(config=config, one_client=tuple(found), closed_per_s=tuple(closed), highest_per_s=tuple(highest))
 
 
@@ -132,12 +134,19 @@ def _order(urls: dict[str, str], turn: int) -> list[tuple[str, str]]:
 
 
 def _one_client(server: Started, article: Article, kind: str, config: DoorConfig) -> list[OneClient]:
-    urls = {DIRECT: server.triton_grpc_url, DOOR: server.grpc_url, DOOR_HTTP: server.http_url}
+    urls = {
+        DIRECT: server.triton_grpc_url,
+        DOOR: server.grpc_url,
+        DOOR_HTTP: server.http_url,
+        DOOR_JSON: server.http_url,
+    }
     processes = _processes(server.pid)
     times_ms: dict[str, list[list[float]]] = {way: [] for way in urls}
     cpu_s: dict[str, tuple[float, float]] = dict.fromkeys(urls, (0.0, 0.0))
     with ExitStack() as stack:
-        clients = {way: stack.enter_context(Client(url)) for way, url in urls.items()}
+        clients: dict[str, Client | JSONClient] = {
+            way: stack.enter_context(JSONClient(url) if way == DOOR_JSON else Client(url)) for way, url in urls.items()
+        }
         for client in clients.values():
             _ask(client, article, kind, config.warmup_requests)
         for turn in range(config.rounds):
@@ -172,7 +181,7 @@ def _one_client(server: Started, article: Article, kind: str, config: DoorConfig
     return found
 
 
-def _ask(client: Client, article: Article, kind: str, count: int) -> list[float]:
+def _ask(client: Client | JSONClient, article: Article, kind: str, count: int) -> list[float]:
     times_ms = []
     for _ in range(count):
         start_s = time.perf_counter()
@@ -203,25 +212,11 @@ def _closed_loop(url: str, config: DoorConfig) -> float:
     return closed_loop_per_s(url, articles, in_flight=config.in_flight, seconds=config.closed_s, kind=config.kinds[0])
 
 
-def _highest(urls: dict[str, str], guess_per_s: float, config: DoorConfig) -> dict[str, float]:
-    """The highest rate of each way. The searches go side by side, a step of one after a step of the other."""
-    turns = Turns(list(urls))
-
-    def search(way: str) -> float:
-        target = Target(grpc_url=urls[way])
-
-        def measure(rate_per_s: float) -> Step:
-            arrivals = Arrivals(
-                rate_per_s=rate_per_s, seconds=config.seconds, warmup_s=2.0, kind=config.kinds[0], seed=config.seed
-            )
-            with turns.turn(way):
-                log.info("%s:", way)
-                return measure_step(target, Articles(seed=config.seed), arrivals)
-
-        try:
-            return find_max(measure, p99_ms=config.p99_ms, guess_per_s=guess_per_s, resolution=0.02)[0]
-        finally:
-            turns.leave(way)
-
-    with ThreadPoolExecutor(len(urls)) as pool:
-        return dict(zip(urls, pool.map(search, urls), strict=True))
+def _open_loop(url: str, rate_per_s: float, config: DoorConfig) -> float:
+    """Answers a second that came within the bound."""
+    arrivals = Arrivals(
+        rate_per_s=rate_per_s, seconds=config.seconds, warmup_s=2.0, kind=config.kinds[0], seed=config.seed
+    )
+    sent = run(url, Articles(seed=config.seed), arrivals).sent
+    within = [one for one in sent if one.outcome is RequestOutcome.ANSWERED and one.latency_ms <= config.bound_ms]
+    return len(within) / config.seconds

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -14,9 +13,18 @@ import pytest
 from benchmarks.common.articles import read_article
 from benchmarks.common.machine import this_machine
 from benchmarks.common.server import ROOT, Started
-from benchmarks.load.door.comparing import DIRECT, DOOR, DOOR_HTTP, Compared, DoorConfig, OneClient, compare, ratio
+from benchmarks.load.door.comparing import (
+    DIRECT,
+    DOOR,
+    DOOR_HTTP,
+    DOOR_JSON,
+    Compared,
+    DoorConfig,
+    OneClient,
+    compare,
+    ratio,
+)
 from benchmarks.load.door.report import write_comparison
-from benchmarks.load.door.turns import Turns
 
 ARTICLE = ROOT / "tests" / "articles" / "world_news.txt"
 
@@ -41,25 +49,11 @@ def test_the_report(tmp_path: Path) -> None:
     words = page.read_text()
     assert "| category | door, gRPC | 8.0 | 12.0 | +0.84 | 1.40 | 11.0 |" in words
     assert "8 s; median of 3 | 42.0 | 41.0 | 98 % |" in words
-    assert "the highest rate" not in words
+    assert "open loop" not in words
     assert json.loads(document.read_text())["one_client"] == [asdict(one) for one in found.one_client]
 
 
-def test_steps_are_taken_in_turn_until_one_is_done() -> None:
-    turns, taken = Turns(["a", "b"]), list[str]()
-
-    def go(name: str, steps: int) -> None:
-        for _ in range(steps):
-            with turns.turn(name):
-                taken.append(name)
-        turns.leave(name)
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(go, ("b", "a"), (2, 4)))
-    assert "".join(taken) == "abab" + "aa"
-
-
-@pytest.mark.parametrize("wrong", [{"rounds": 0}, {"requests": 0}, {"searches": -1}, {"seconds": 1.0}])
+@pytest.mark.parametrize("wrong", [{"rounds": 0}, {"requests": 0}, {"open_turns": -1}, {"seconds": 0.5}])
 def test_what_cannot_be_measured_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         DoorConfig(**wrong)  # type: ignore[arg-type]
@@ -67,11 +61,11 @@ def test_what_cannot_be_measured_is_refused(wrong: dict[str, int]) -> None:
 
 @pytest.mark.server
 def test_a_short_comparison_on_the_real_server(triton: Started) -> None:
-    config = DoorConfig(rounds=2, requests=5, warmup_requests=2, closed_s=0.5, searches=0)
+    config = DoorConfig(rounds=2, requests=5, warmup_requests=2, closed_s=0.5, open_turns=1, seconds=1.0)
     found = compare(triton, read_article(ARTICLE), config)
     assert [(one.kind, one.way) for one in found.one_client] == [
-        (kind, way) for kind in config.kinds for way in (DIRECT, DOOR, DOOR_HTTP)
+        (kind, way) for kind in config.kinds for way in (DIRECT, DOOR, DOOR_HTTP, DOOR_JSON)
     ]
     assert all(one.p50_ms > 0 for one in found.one_client)
     assert all(one.server_cpu_ms >= one.door_cpu_ms for one in found.one_client)
-    assert all(direct > 0 and door > 0 for direct, door in found.closed_per_s)
+    assert all(direct > 0 and door > 0 for direct, door in (*found.closed_per_s, *found.highest_per_s))
