@@ -16,7 +16,7 @@ DEV := $(STAMPS)/dev
 
 ##@ Every day
 .PHONY: serve
-serve: $(CLIENT) ## Start Triton with the committed models (ARGS="--http-port 9000" adds options).
+serve: $(CLIENT) ## Start the server with the committed models (ARGS="--http-port 0 --grpc-port 0 --metrics-port 0" picks free ports).
 	exec $(BIN)/python -m serving $(ARGS)
 
 .PHONY: dev

@@ -121,23 +121,22 @@ def _welcome(supervisor: Supervisor) -> str:
         raise RuntimeError("the server was not started")
     standard = server.options.host == "127.0.0.1" and urls.grpc.endswith(":8001")
     option = "" if standard else f" --server {urls.grpc}"
-    body = '{"inputs": [{"name": "text", "shape": [1, 1], "datatype": "BYTES", "data": ["..."]}]}'
+    text = "The old bridge over the harbour will close for repairs in June, the city said on Monday."
     ready = [name for name, reason in supervisor.state().models.items() if not reason]
     behind = "" if supervisor.door is None else f" (Triton itself: {server.grpc_url})"
-    return "\n".join(
-        [
-            f"Triton is ready with {len(ready)} models: {', '.join(ready)}",
-            f"  HTTP     {urls.http}",
-            f"  gRPC     {urls.grpc}{behind}",
-            f"  metrics  {urls.metrics}",
-            f"  log      {server.log_file}",
-            f"  state    {supervisor.state_file}",
-            "try it from another shell:",
-            f"  .venv/bin/infolens analyze{option} tests/articles/sports.txt",
-            f"  curl -s {urls.http}/v2/models/info_lens/infer -d '{body}'",
-            "Ctrl-C stops it",
-        ]
-    )
+    lines = [
+        f"Triton is ready with {len(ready)} models: {', '.join(ready)}",
+        f"  HTTP     {urls.http}",
+        f"  gRPC     {urls.grpc}{behind}",
+        f"  metrics  {urls.metrics}",
+        f"  log      {server.log_file}",
+        f"  state    {supervisor.state_file}",
+        "try it from another shell:",
+        f"  .venv/bin/infolens analyze{option} tests/articles/sports.txt",
+        f'  curl -s {urls.http}/v1/analyze -d \'{{"text": "{text}"}}\'' if behind else "",
+        "Ctrl-C stops it",
+    ]
+    return "\n".join(line for line in lines if line)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a signal handler's form)

@@ -197,3 +197,13 @@ def _children(pid: int) -> list[int]:
             finally:
                 os.close(file)
     return found
+
+
+def how_it_ended(code: int) -> str:
+    """The end of a process in words: ``ended with exit code 3``, ``was ended by SIGKILL``."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"

@@ -5,7 +5,7 @@ import sys
 try:
     from .cli import main
 except ModuleNotFoundError as error:
-    sys.exit(f"python -m training needs the package {error.name}: `make .venv/.info-lens/dev` installs it in .venv")
+    sys.exit(f"python -m training needs the package {error.name}: `make dev` installs it in .venv")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -161,7 +161,7 @@ class Catalogue:
         if found is None and self._is_there(name) and self._was_public(name):
             raise RefusedError(Refusal.AWAY, f"model '{name}' is not ready: it is not loaded", retry_after_s=1.0)
         if found is None or not self._is_open(found):
-            raise unknown_model(name)
+            raise unknown_model(name, known=self.models)
         if version and version not in found.versions:
             raise unknown_model(name, version)
         return found
@@ -222,11 +222,12 @@ class Catalogue:
         return self._expose_internal or bool(re.search(r'(?m)^(platform: "ensemble"|backend: "fan_out")', text))
 
 
-def unknown_model(name: str, version: str = "") -> RefusedError:
+def unknown_model(name: str, version: str = "", known: Iterable[str] = ()) -> RefusedError:
     """What the door says of a model that it does not have, or does not show; the first words are Triton's own."""
     short = name if len(name) <= 60 else f"{name[:57]}..."
     which = f"'{short}' version {version[:20]}" if version else f"'{short}'"
-    return RefusedError(Refusal.NOT_FOUND, f"Request for unknown model: {which} is not found")
+    there = f": there are {', '.join(sorted(known))}" if known else ""
+    return RefusedError(Refusal.NOT_FOUND, f"Request for unknown model: {which} is not found{there}")
 
 
 def branches(parameters: Mapping[str, str]) -> dict[str, frozenset[str]]:

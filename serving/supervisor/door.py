@@ -16,7 +16,7 @@ from typing import Any, Final
 from serving.arguments import resolve
 from serving.errors import DoorError
 from serving.launcher import write_private
-from serving.processes import kill_group
+from serving.processes import how_it_ended, kill_group
 from serving.triton_grpc import Asked, TritonClient
 
 from .events import Journal
@@ -98,7 +98,7 @@ class Door:
             process = self._process
             if process is None or process.poll() is not None:
                 code = None if process is None else process.returncode
-                raise DoorError(f"the door ended with exit code {code}: {self._last_line()}")
+                raise DoorError(f"the door {self._how_it_ended(code)}")
             if time.monotonic() > deadline:
                 raise DoorError(f"the door did not listen within {self.options.start_timeout_s:.0f} s")
             time.sleep(_POLL_S)
@@ -127,7 +127,7 @@ class Door:
             self._process = None
             self._ask_no_more()
             self.restarts += 1
-            self._fell(f"the door ended with exit code {code}: {self._last_line()}", now_s, exit_code=code)
+            self._fell(f"the door {self._how_it_ended(code)}", now_s, exit_code=code)
         elif process is not None and self.listening and self._hangs(now_s):
             words = f"the door has not answered for {2 * self.options.patience.answer_s:.0f} s: killing it"
             self._journal.tell("door hung", words, pid=self.pid)
@@ -195,8 +195,14 @@ class Door:
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which then ends the door in order
             )
 
+    def _how_it_ended(self, code: int | None) -> str:
+        if code is None:
+            return "is not there"
+        last = f": {self._last_line()}" if code >= 0 else ""  # whoever is killed has no last words
+        return f"{how_it_ended(code)}{last} (log: {self.options.log_file})"
+
     def _last_line(self) -> str:
         with self.options.log_file.open("rb") as file:
             file.seek(max(0, self.options.log_file.stat().st_size - 4000))
             lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-        return f"{lines[-1] if lines else 'it said nothing'} (log: {self.options.log_file})"
+        return lines[-1] if lines else "it said nothing"

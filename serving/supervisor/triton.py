@@ -12,7 +12,7 @@ import grpc
 
 from serving.errors import CrashLoopError
 from serving.launcher import TritonServer, failed_models
-from serving.processes import regions_of, stubs_of
+from serving.processes import how_it_ended, regions_of, stubs_of
 from serving.triton_grpc import Asked, TritonClient, read_index, words_of
 
 from .events import Journal
@@ -97,7 +97,7 @@ class TritonKeeper:
             return
         if (code := self.server.poll()) is not None:
             said = "" if code < 0 else f": {self.server.reason()}"
-            self.fell(f"Triton ended with exit code {code}{said}", now_s, exit_code=code)
+            self.fell(f"Triton {how_it_ended(code)}{said}", now_s, exit_code=code)
         elif self.phase is Phase.STARTING:
             self._wait(now_s)
         else:

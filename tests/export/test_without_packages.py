@@ -19,5 +19,5 @@ def test_a_missing_package_is_named_with_what_installs_it(room: str, package: st
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 1
-    assert f"python -m {room} needs the package {package}: `make .venv/.info-lens/dev` installs it" in done.stderr
+    assert f"python -m {room} needs the package {package}: `make dev` installs it" in done.stderr
     assert "Traceback" not in done.stderr

@@ -145,8 +145,9 @@ def _one_client(server: Started, article: Article, kind: str, config: DoorConfig
     cpu_s: dict[str, tuple[float, float]] = dict.fromkeys(urls, (0.0, 0.0))
     with ExitStack() as stack:
         clients: dict[str, Client | JSONClient] = {
-            way: stack.enter_context(JSONClient(url) if way == DOOR_JSON else Client(url)) for way, url in urls.items()
+            way: stack.enter_context(Client(url)) for way, url in urls.items() if way != DOOR_JSON
         }
+        clients[DOOR_JSON] = stack.enter_context(JSONClient(urls[DOOR_JSON]))
         for client in clients.values():
             _ask(client, article, kind, config.warmup_requests)
         for turn in range(config.rounds):

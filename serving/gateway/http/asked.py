@@ -58,6 +58,11 @@ def read_infer(
     length = _header_length(header_length, len(body))
     document = parse(memoryview(body)[:length] if length < len(body) else body, max_depth=limits.max_json_depth)
     rest = memoryview(body)[length:]
+    if "inputs" not in document:
+        raise invalid(
+            'a request has its tensors in "inputs": [{"name": "text", "shape": [1, 1], "datatype": "BYTES", "data": '
+            '["..."]}]; plain JSON, {"text": "..."}, goes to /v1/analyze'
+        )
     inputs = []
     for place, given in enumerate(_list(document, "inputs", limits.max_inputs)):
         one, used = _input(given, place, rest)

@@ -73,7 +73,10 @@ async def test_public_models_are_those_that_answer_people(catalogue: Catalogue) 
 async def test_a_step_and_a_name_that_is_nobodys_are_told_alike(catalogue: Catalogue) -> None:
     for name in ("bart", "nothing"):
         refused = await refusal(catalogue, name)
-        assert (refused.kind, refused.words) == (Refusal.NOT_FOUND, f"Request for unknown model: '{name}' is not found")
+        assert (refused.kind, refused.words) == (
+            Refusal.NOT_FOUND,
+            f"Request for unknown model: '{name}' is not found: there are {', '.join(PUBLIC)}",
+        )
 
 
 async def test_steps_are_found_where_they_are_exposed(triton: Counting) -> None:
