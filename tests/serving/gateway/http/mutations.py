@@ -55,15 +55,15 @@ def mutated(count: int, seed: int) -> Iterator[Sent]:
         path, document = chance.choice(whole)
         headers: dict[str, str] = {}
         if kind == 0:
-            body = json.dumps(_change(chance, json.loads(json.dumps(document)))).encode()
+            body = json.dumps(change(chance, json.loads(json.dumps(document)))).encode()
         elif kind == 1:
-            body = _spoil(chance, json.dumps(document).encode())
+            body = spoil(chance, json.dumps(document).encode())
         elif kind == 2:
             path, (head, data) = "infer", binary()
             if chance.random() < 0.5:
-                head = json.dumps(_change(chance, json.loads(head))).encode()
+                head = json.dumps(change(chance, json.loads(head))).encode()
             headers["Inference-Header-Content-Length"] = str(len(head))
-            body = head + (_spoil(chance, data) if chance.random() < 0.7 else data)
+            body = head + (spoil(chance, data) if chance.random() < 0.7 else data)
             if chance.random() < 0.2:
                 headers["Inference-Header-Content-Length"] = chance.choice(
                     ["0", "-1", "9" * 30, "x", str(len(head) + 1)]
@@ -71,11 +71,11 @@ def mutated(count: int, seed: int) -> Iterator[Sent]:
         else:
             body = gzip.compress(json.dumps(document).encode(), 1)
             headers["Content-Encoding"] = chance.choice(["gzip", "deflate", "br", "gzip, gzip", "identity"])
-            body = _spoil(chance, body) if chance.random() < 0.7 else body
+            body = spoil(chance, body) if chance.random() < 0.7 else body
         yield path, body, headers
 
 
-def _change(chance: random.Random, document: Any) -> Any:
+def change(chance: random.Random, document: Any, keys: tuple[str, ...] = KEYS) -> Any:
     """A document with some values replaced, taken out or put in."""
     for _ in range(chance.randint(1, 3)):
         place = document
@@ -86,7 +86,7 @@ def _change(chance: random.Random, document: Any) -> Any:
                 if act == 0:
                     del place[key]
                 elif act == 1 and isinstance(place, dict):
-                    place[chance.choice(KEYS)] = copy.deepcopy(chance.choice(VALUES))
+                    place[chance.choice(keys)] = copy.deepcopy(chance.choice(VALUES))
                 elif act == 2 and isinstance(place, list):
                     place.extend([place[key]] * chance.choice([1, 3, 100]))
                 else:
@@ -96,7 +96,7 @@ def _change(chance: random.Random, document: Any) -> Any:
     return document
 
 
-def _spoil(chance: random.Random, body: bytes) -> bytes:
+def spoil(chance: random.Random, body: bytes) -> bytes:
     """Bytes with some flipped, cut, repeated or put in."""
     for _ in range(chance.randint(1, 3)):
         place = chance.randrange(len(body) + 1)
