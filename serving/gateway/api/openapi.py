@@ -14,6 +14,7 @@ from serving.gateway.http.problems import ADVICE, MEDIA_TYPE, TITLES
 from serving.gateway.refusals import CODES, Refusal
 
 from . import answers
+from .examples import ANALYZED, ANALYZED_LINES, ASKED, ASKED_LINES
 from .requests import AnalyzeRequest
 
 JSON: Final = "application/json"
@@ -62,6 +63,10 @@ class Operation:
     """Answers of other codes that are no problem documents."""
     refusals: Sequence[Refusal] = ()
     parameters: Sequence[Mapping[str, Any]] = ()
+    examples: Mapping[str, Any] = field(default_factory=dict)
+    """Bodies that it takes, by name."""
+    answered: Any = None
+    """An answer that it may give."""
 
 
 _ORDER: Final = {
@@ -80,6 +85,8 @@ OPERATIONS: Final = (
         takes=AnalyzeRequest,
         gives=answers.AnalyzeAnswer,
         refusals=(*_ASKING, Refusal.LATE),
+        examples=ASKED,
+        answered=ANALYZED,
     ),
     Operation(
         method="post",
@@ -97,6 +104,8 @@ OPERATIONS: Final = (
         gives_media=NDJSON,
         refusals=(Refusal.INVALID, Refusal.ENCODING, Refusal.BUSY, Refusal.AWAY),
         parameters=(_ORDER,),
+        examples=ASKED_LINES,
+        answered=ANALYZED_LINES,
     ),
     Operation(
         method="get",
@@ -194,6 +203,8 @@ def _operation(one: Operation, schemas: Mapping[type[BaseModel], Mapping[str, An
         "description": one.description,
         "responses": {"200": _response("The answer.", one.gives_media, given)},
     }
+    if one.answered is not None:
+        found["responses"]["200"]["content"][one.gives_media]["example"] = one.answered
     for code, model in one.otherwise.items():
         found["responses"][str(code)] = _response("Not now; why stands in it.", one.gives_media, schemas[model])
     for refusal in (*one.refusals, *_ANY):
@@ -203,7 +214,9 @@ def _operation(one: Operation, schemas: Mapping[type[BaseModel], Mapping[str, An
     if one.takes is not None:
         schema = schemas[one.takes]
         needed = one.takes_media == JSON  # no lines are an empty batch
-        found["requestBody"] = {"required": needed, "content": {one.takes_media: _media(one.takes_media, schema)}}
+        media = _media(one.takes_media, schema)
+        media["examples"] = {name: {"value": value} for name, value in one.examples.items()}
+        found["requestBody"] = {"required": needed, "content": {one.takes_media: media}}
     return found
 
 

@@ -11,6 +11,8 @@ import pytest
 from openapi_spec_validator import validate
 
 from infolens.contract import CATEGORIES, MAX_ARTICLE_BYTES, Task
+from serving.gateway.api.answers import AnalyzeAnswer
+from serving.gateway.api.examples import ANALYZED
 from serving.gateway.api.openapi import OPERATIONS, document
 from serving.gateway.api.readiness import Readiness
 from serving.gateway.http.problems import ADVICE, TITLES
@@ -123,5 +125,9 @@ def test_the_openapi_document_is_one(door: RunningDoor) -> None:
     found = door.ask("GET", "/openapi.json").json
     validate(found)
     assert found == json.loads(json.dumps(document()))
+    asked = found["paths"]["/v1/analyze"]["post"]["requestBody"]["content"]["application/json"]["examples"]
+    for one in asked.values():
+        assert door.ask("POST", "/v1/analyze", json.dumps(one["value"])).status == 200
+    AnalyzeAnswer.model_validate(ANALYZED)
     routes = {(one.path, one.method) for one in OPERATIONS}
     assert routes == {(path, method) for path, methods in found["paths"].items() for method in methods}
