@@ -52,6 +52,8 @@ class ServerOptions:
     """Where the spans of every request go: an OpenTelemetry collector (OTLP over HTTP)."""
     serve_what_loads: bool = False
     """Start with the models that can be loaded; otherwise one that cannot ends the start."""
+    board: Path | None = None
+    """Where the models read which callers of the door have left; None for a server without a door."""
     executable: Path | None = None
     """Started in place of Triton's executable, with the same words (for tests)."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import shutil
 import tempfile
@@ -16,7 +17,8 @@ from .runtime import Runtime, ensure_runtime
 
 BACKENDS: Final = Path(__file__).parent / "backends"
 """Our backends: a folder each, named as ``backend`` in the configurations, with a ``model.py`` and the modules that it
-imports from beside it. Triton puts that folder on the path of the backend's process."""
+imports from beside it. Triton puts that folder on the path of the backend's process; the modules that stand beside the
+folders are for all backends, and each gets a copy."""
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +55,8 @@ def assemble(runtime: Runtime, cache: Path, operators: Path | None = None) -> Pa
     stub = runtime.triton / "python_backend_stubs" / runtime.python_version / "triton_python_backend_stub"
     if not stub.is_file():
         raise RuntimeSetupError(f"Triton's wheel has no stub for Python {runtime.python_version}: use 3.11 or 3.12")
-    ours = sorted(BACKENDS.glob("*/*.py"))
-    content = b"".join(str(path.relative_to(BACKENDS)).encode() + path.read_bytes() for path in ours)
+    ours, shared = sorted(BACKENDS.glob("*/*.py")), sorted(BACKENDS.glob("*.py"))
+    content = b"".join(str(path.relative_to(BACKENDS)).encode() + path.read_bytes() for path in (*shared, *ours))
     if operators is not None:
         content += operators.read_bytes()
     stamp = (runtime.folder / "stamp").read_bytes()
@@ -70,6 +72,8 @@ def assemble(runtime: Runtime, cache: Path, operators: Path | None = None) -> Pa
     for path in ours:
         (partial / path.parent.name).mkdir(exist_ok=True)
         shutil.copyfile(path, partial / path.parent.name / path.name)
+    for path, name in itertools.product(shared, {path.parent.name for path in ours}):
+        shutil.copyfile(path, partial / name / path.name)
     if operators is not None:
         shutil.copyfile(operators, partial / "onnxruntime" / "operators.so")
     try:

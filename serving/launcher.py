@@ -35,6 +35,8 @@ _EXEC: Final = (
     "ctypes.CDLL(None).prctl(1, signal.SIGTERM);"
     "os.getppid() == int(sys.argv[1]) and os.execv(sys.argv[2], sys.argv[2:])"
 )
+BOARD_VARIABLE: Final = "INFOLENS_BOARD"
+"""Tells the backends where the board is (``backends/wanted.py``)."""
 _POLL_S: Final = 0.1
 _ANSWER_S: Final = 5.0
 
@@ -153,6 +155,10 @@ class TritonServer:
         environment["PATH"] = f"{runtime.folder / 'bin'}{os.pathsep}{environment.get('PATH', os.defpath)}"
         # The backends' processes import nothing of the user's.
         environment["PYTHONNOUSERSITE"] = "1"
+        environment.pop(BOARD_VARIABLE, None)
+        if (board := self.options.board) is not None:
+            board.touch(mode=0o600)  # the door writes into it later, and the models open it as they are loaded
+            environment[BOARD_VARIABLE] = str(board)
         log.info("starting Triton with %d models of %s", len(self.models), self.options.repository)
         with self.log_file.open("ab") as output:
             self._log_from_bytes = output.tell()

@@ -26,6 +26,7 @@ def _stand_in_for_triton() -> None:
 
     class TritonError:
         INVALID_ARG, INTERNAL, CANCELLED = "INVALID_ARG", "INTERNAL", "CANCELLED"
+        UNAVAILABLE = "UNAVAILABLE"
 
         def __init__(self, message: str, code: str) -> None:
             self.message, self.code = message, code

@@ -5,7 +5,8 @@ models busy; others wait, and how long is known from the pace of the last answer
 refused at once. What differs is that requests for a single task pass here too. So every branch (the ensemble of one
 task) has places of its own: a request for all tasks takes one in each, one for a single task takes one in that branch
 and leaves the others free. A request runs when all its branches have a free place for which nobody waits who came
-before it: nobody overtakes at a branch, and nobody waits for a branch that they do not ask.
+before it: nobody overtakes at a branch, and nobody waits for a branch that they do not ask. A request whose caller has
+left keeps its places for as long as the models are busy with it: they are not free for others before.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from .refusals import Refusal, RefusedError
 
@@ -51,6 +53,22 @@ class _Waiter:
     turn: asyncio.Future[None] = field(repr=False)
 
 
+class Place:
+    """What a request holds while it runs: a place in each of its branches."""
+
+    def __init__(self) -> None:
+        self._kept_for: asyncio.Future[Any] | None = None
+
+    def keep_until(self, done: asyncio.Future[Any]) -> None:
+        """Keep the places until something is done, although the request itself ends before."""
+        self._kept_for = done
+
+    @property
+    def kept_for(self) -> asyncio.Future[Any] | None:
+        """What they are kept for, if it is not done."""
+        return None if self._kept_for is None or self._kept_for.done() else self._kept_for
+
+
 class WaitingRoom:
     """One room for all requests. It belongs to the event loop in which it is used.
 
@@ -75,6 +93,7 @@ class WaitingRoom:
         self._branches: dict[str, _Branch] = {}
         self._waiting: dict[_Waiter, None] = {}  # in the order in which they came
         self._running = 0
+        self._kept = 0
         self._closed = False
 
     @property
@@ -92,8 +111,13 @@ class WaitingRoom:
         """Requests that wait for theirs."""
         return len(self._waiting)
 
+    @property
+    def kept(self) -> int:
+        """Requests whose callers have left and whose places are not free yet: `Place.keep_until`."""
+        return self._kept
+
     @asynccontextmanager
-    async def enter(self, branches: Collection[str], deadline_s: float | None = None) -> AsyncIterator[None]:
+    async def enter(self, branches: Collection[str], deadline_s: float | None = None) -> AsyncIterator[Place]:
         """Hold one place in each branch inside the block; waits for them if need be.
 
         Args:
@@ -112,18 +136,21 @@ class WaitingRoom:
         else:
             await self._wait(branches, until_s)
         started_s, beside = self._now(), [branch.running for branch in mine]
-        whole = False
+        place, whole = Place(), False
         try:
-            yield
+            yield place
             whole = True
         finally:
             self._running -= 1
             took_s = self._now() - started_s
-            for branch, count in zip(mine, beside, strict=True):
-                if whole:  # a failure may be quick
+            if whole:  # a failure may be quick
+                for branch, count in zip(mine, beside, strict=True):
                     _learn(branch, took_s, count)
-                branch.running -= 1
-            self._call_next()
+            if (kept_for := place.kept_for) is None:
+                self._free(mine)
+            else:
+                self._kept += 1
+                kept_for.add_done_callback(lambda _: self._free(mine, kept=1))
 
     def close(self) -> None:
         """Refuse the requests that wait and all that come; those that run keep their places."""
@@ -202,6 +229,12 @@ class WaitingRoom:
         self._running += 1
         for name in branches:
             self._branches[name].running += 1
+
+    def _free(self, branches: Collection[_Branch], kept: int = 0) -> None:
+        self._kept -= kept
+        for branch in branches:
+            branch.running -= 1
+        self._call_next()
 
     def _give_back(self, branches: Collection[str]) -> None:
         self._running -= 1

@@ -83,6 +83,11 @@ class GatewayOptions:
         """Where the door says on which ports it listens."""
         return self.state_file.parent / "door.json"
 
+    @property
+    def board_file(self) -> Path:
+        """Where the models read who has left; the supervisor tells them of it."""
+        return self.state_file.parent / "board"
+
 
 # What JSON has for each type of a field; a boolean is no number here.
 _KINDS: Final[Mapping[Any, tuple[type, ...]]] = {

@@ -153,6 +153,12 @@ class GatewayMetrics:
         running.set_function(lambda: room.running)
         waiting = Gauge("infolens_waiting_room_waiting", "Requests that wait for theirs.", registry=self.registry)
         waiting.set_function(lambda: room.waiting)
+        kept = Gauge(
+            "infolens_waiting_room_kept",
+            "Requests whose callers have left, and with which the models are not done: their places are not free.",
+            registry=self.registry,
+        )
+        kept.set_function(lambda: room.kept)
         self.registry.register(_Supervised(verdicts))
 
 

@@ -20,7 +20,7 @@ from aiohttp import web
 from .admission import WaitingRoom
 from .api import add_routes
 from .branches import Branches, read_room_limits
-from .calls import Inferences
+from .calls import Board, Inferences
 from .catalogue import Catalogue
 from .configuration import GatewayOptions
 from .grpc_door.door import ListenError, listen, make_server
@@ -72,7 +72,8 @@ async def open_parts(options: GatewayOptions, log: Any) -> AsyncIterator[Parts]:
         expose_internal=options.expose_internal,
         restarts=lambda: verdicts.read().restarts,
     )
-    inferences = Inferences(upstream, verdicts, catalogue)
+    board = Board(options.board_file)
+    inferences = Inferences(upstream, verdicts, catalogue, board)
     try:
         yield Parts(
             options=options,
@@ -88,6 +89,7 @@ async def open_parts(options: GatewayOptions, log: Any) -> AsyncIterator[Parts]:
     finally:
         inferences.close()
         await upstream.close()
+        board.close()
 
 
 def make_whole_app(parts: Parts) -> web.Application:

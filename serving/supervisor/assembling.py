@@ -19,6 +19,8 @@ from .patience import Patience
 from .supervisor import STATE, Supervisor, SupervisorOptions
 
 LOOPBACK: Final = "127.0.0.1"
+BOARD: Final = "board"
+"""The file, beside the state, in which the door tells the models who has left."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,7 @@ def assemble_supervisor(plan: Plan) -> Supervisor:
     options = SupervisorOptions(folder=folder, ready_file=plan.ready_file, patience=plan.patience)
     if not plan.door:
         return Supervisor(options, TritonServer(public), journal)
-    server = TritonServer(_behind(plan, public))
+    server = TritonServer(dataclasses.replace(_behind(plan, public), board=folder / BOARD))
 
     def make_door(triton: TritonServer) -> Door:
         return Door(

@@ -31,6 +31,9 @@ def test_a_backend_comes_with_the_modules_beside_it(tmp_path: Path) -> None:
     for source in BACKENDS.glob("*/*.py"):
         assert (folder / source.relative_to(BACKENDS)).read_bytes() == source.read_bytes()
     assert (folder / "fan_out" / "admission.py").is_file()
+    for model in BACKENDS.glob("*/model.py"):
+        copy = folder / model.parent.name / "wanted.py"
+        assert copy.read_bytes() == (BACKENDS / "wanted.py").read_bytes()
 
 
 def test_the_operators_can_be_switched_off(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -25,6 +25,11 @@ import numpy.typing as npt
 import triton_python_backend_utils as pb_utils
 from tokenizers import Tokenizer
 
+if __package__:
+    from serving.backends import wanted
+else:  # Triton imports this file as the module "model", with its folder on the path
+    import wanted  # type: ignore[import-not-found, no-redef]
+
 VERBATIM = "verbatim"
 _SENTENCE_END = re.compile(r"""[.!?\u2026]["'\u201d\u2019)\]]*(?=\s+["'\u201c\u2018(\[]*[A-Z0-9]|$)""")
 _SHORT_FORM = re.compile(
@@ -132,9 +137,13 @@ class TritonPythonModel:
         parameters = {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
         path = Path(args["model_repository"], args["model_version"], parameters.get("tokenizer_file", "tokenizer.json"))
         self._detokenizer = Detokenizer(path, cut_unless_padded_with=read_cut(parameters))
+        self._callers = wanted.Callers(wanted.open_board())
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer a batch of requests, each with its texts or its own error."""
+        return self._callers.answer(requests, self._answer)
+
+    def _answer(self, requests: Sequence[Any]) -> list[Any]:
         ids = [pb_utils.get_input_tensor_by_name(request, self._input).as_numpy() for request in requests]
         given = [pb_utils.get_input_tensor_by_name(request, VERBATIM) for request in requests if self._has_verbatim]
         verbatim = [None if tensor is None else tensor.as_numpy() for tensor in given]

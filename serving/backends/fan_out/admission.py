@@ -76,6 +76,8 @@ class Call:
     """Whether the other answers are given when a branch fails; otherwise its error is the answer."""
     timeout_s: float = 0.0
     """Time that its caller gives it; 0 is no limit."""
+    ticket: int | None = None
+    """By which its branches know whether its caller has left; None for one that came past the door."""
     is_cancelled: Callable[[], bool] = lambda: False
     trace: Any = None
     """Where its spans go; None for a request that is not traced."""

@@ -33,22 +33,24 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
 if __package__:
+    from serving.backends import wanted
+
     from . import admission
 else:  # Triton imports this file as the module "model", with its folder on the path
     import admission  # type: ignore[import-not-found, no-redef]
+    import wanted  # type: ignore[import-not-found, no-redef]
 
 FAILED = "failed"
 """The output that says which tasks failed."""
 PARTIAL = "partial"
 """The request parameter that asks for it."""
-DEADLINE = "infolens_deadline_us"
-"""The request parameter that says until when an answer is of use, in microseconds of the machine's monotonic clock."""
 _PREFIXES = re.compile(r"^(in ensemble '[^']*', |\[request id: [^\]]*\] )+")
 _UNAVAILABLE = ("Exceeds maximum queue size", admission.EXPIRED, "Server is stopping", "Server not ready")
 """Words of Triton that say: not now."""
@@ -137,7 +139,7 @@ def read_timeout_s(parameters: str, timeout_us: int, now_s: float) -> float:
         timeout_us: Its time-out as Triton tells it; 0 for none.
         now_s: The time on the monotonic clock.
     """
-    deadline_us = json.loads(parameters).get(DEADLINE) if DEADLINE in parameters else None
+    deadline_us = json.loads(parameters).get(wanted.DEADLINE) if wanted.DEADLINE in parameters else None
     limits_s = [timeout_us / 1e6] if timeout_us else []
     if isinstance(deadline_us, int):
         limits_s.append(max(1e-6, deadline_us / 1e6 - now_s))  # 0 would be no limit
@@ -152,9 +154,9 @@ def failed_json(failed: Mapping[str, Exception]) -> bytes:
 
 def error_code(error: Exception) -> str:
     """The name of the code of a failure: Triton hands on only a branch's words when a backend asks a model."""
-    if isinstance(error, admission.CancelledError):
-        return "CANCELLED"
     message = str(error)
+    if isinstance(error, admission.CancelledError) or wanted.LEFT in message:
+        return "CANCELLED"
     if isinstance(error, admission.BadInputError) or "bad input: " in message:
         return "INVALID_ARG"
     unavailable = isinstance(error, admission.BusyError | admission.StoppingError)
@@ -163,19 +165,27 @@ def error_code(error: Exception) -> str:
     return "INTERNAL"
 
 
-def _ask(branch: admission.Branch, call: admission.Call, wanted: Sequence[str]) -> Sequence[Any]:
+def handed_on(call: admission.Call) -> dict[str, int]:
+    """The parameters of what is asked for a call: whatever a branch asks in its turn must know them too.
+
+    Triton keeps no time-outs in queues without a policy, and cancels nothing that a backend has asked.
+    """
+    parameters = {} if call.ticket is None else {wanted.TICKET: call.ticket}
+    if call.timeout_s:
+        parameters[wanted.DEADLINE] = min(int(1e6 * (call.came_s + call.timeout_s)), _MAX_TIMEOUT_US)
+    return parameters
+
+
+def _ask(branch: admission.Branch, call: admission.Call, outputs: Sequence[str]) -> Sequence[Any]:
     left_s = call.left_s(time.monotonic())
     if left_s <= 0:
         raise TimeoutError(admission.EXPIRED)
     request = pb_utils.InferenceRequest(
         model_name=branch.model,
         inputs=[call.inputs[name] for name in branch.inputs if name in call.inputs],
-        requested_output_names=list(wanted),
+        requested_output_names=list(outputs),
         timeout=min(max(1, int(1e6 * left_s)), _MAX_TIMEOUT_US) if call.timeout_s else 0,  # 0 is no limit
-        # Whatever the branch asks in its turn must know too, and Triton keeps no time-outs in queues without a policy.
-        parameters={DEADLINE: min(int(1e6 * (call.came_s + call.timeout_s)), _MAX_TIMEOUT_US)}
-        if call.timeout_s
-        else {},
+        parameters=handed_on(call),
         **({"trace": call.trace} if call.trace else {}),
     )
     response = request.exec()
@@ -193,6 +203,7 @@ class TritonPythonModel:
             raise RuntimeError(f"numpy {np.__version__} empties every output; the runtime needs numpy below 2")
         config = json.loads(args["model_config"])
         self._needed = [tensor["name"] for tensor in config["input"] if not tensor.get("optional")]
+        self._board = wanted.open_board()
         self._fan_out = admission.FanOut(read_branches(config), _ask, read_limits(config))
 
     def execute(self, requests: Sequence[Any]) -> None:
@@ -202,25 +213,29 @@ class TritonPythonModel:
             sender = request.get_response_sender()
             answered = threading.Event()
             inputs = {tensor.name(): tensor for tensor in request.inputs()}
-            wanted = frozenset(request.requested_output_names())
+            outputs = frozenset(request.requested_output_names())
             # Every input has a row for each article.
-            rows = next(iter(inputs.values())).shape()[0] if FAILED in wanted else 0
+            rows = next(iter(inputs.values())).shape()[0] if FAILED in outputs else 0
             answer = _answer(sender, answered, rows)
             try:
-                if sender.is_cancelled():
-                    raise admission.CancelledError("the request was cancelled")
+                came_s, parameters = time.monotonic(), request.parameters()
+                ticket, _ = wanted.read_notes(parameters)
+                # The door tells on the board who has left, and goes on waiting for Triton's answer.
+                is_cancelled = sender.is_cancelled if ticket is None else partial(self._board.has_left, ticket)
+                if is_cancelled():
+                    raise admission.CancelledError(wanted.LEFT)
                 if missing := [name for name in self._needed if name not in inputs]:  # Triton only counts them
                     raise admission.BadInputError(f"a request needs the inputs {self._needed}, but lacks {missing}")
                 trace = request.trace()
-                came_s, parameters = time.monotonic(), request.parameters()
                 call = admission.Call(
                     inputs=inputs,
-                    wanted=wanted,
+                    wanted=outputs,
                     answer=answer,
                     partial=read_partial(parameters),
                     timeout_s=read_timeout_s(parameters, request.timeout(), came_s),
                     came_s=came_s,
-                    is_cancelled=sender.is_cancelled,
+                    ticket=ticket,
+                    is_cancelled=is_cancelled,
                     trace=trace if trace.get_context() else None,
                 )
                 self._fan_out.submit(call)

@@ -19,6 +19,11 @@ import numpy as np
 import numpy.typing as npt
 import triton_python_backend_utils as pb_utils
 
+if __package__:
+    from serving.backends import wanted
+else:  # Triton imports this file as the module "model", with its folder on the path
+    import wanted  # type: ignore[import-not-found, no-redef]
+
 
 class BadInputError(ValueError):
     """The values of one request are not probabilities."""
@@ -88,9 +93,13 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         file = config.get("parameters", {}).get("labels_file", {}).get("string_value", "labels.txt")
         self._labeller = Labeller(read_labels(Path(args["model_repository"]), args["model_version"], file), config)
+        self._callers = wanted.Callers(wanted.open_board())
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer a batch of requests, each with its outputs or its own error."""
+        return self._callers.answer(requests, self._answer)
+
+    def _answer(self, requests: Sequence[Any]) -> list[Any]:
         responses = []
         for request in requests:
             probabilities = pb_utils.get_input_tensor_by_name(request, self._labeller.input).as_numpy()

@@ -7,15 +7,13 @@ Like the native backend it reads ``model.onnx`` (or ``default_model_filename``) 
 is a process of its own, and they share few cores. A library ``operators.so`` beside this file brings native kernels
 for the operators of the domain ``infolens``; without it a model's own functions of these names run. A batch that
 fails is run again request by request, so that one bad request does not fail the others. A request whose caller has
-left, or whose parameter ``infolens_deadline_us`` has passed (microseconds of ``CLOCK_MONOTONIC``), is not run.
+left, or whose time is up, is not run (`wanted`).
 """
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,11 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
+
+if __package__:
+    from serving.backends import wanted
+else:  # Triton imports this file as the module "model", with its folder on the path
+    import wanted  # type: ignore[import-not-found, no-redef]
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -49,22 +52,7 @@ GRAPH_LEVELS = {
 EXECUTION_MODES = {0: ort.ExecutionMode.ORT_SEQUENTIAL, 1: ort.ExecutionMode.ORT_PARALLEL}
 OPERATORS = Path(__file__).with_name("operators.so")
 """The native operators, where the launcher has put them."""
-DEADLINE = "infolens_deadline_us"
-"""Request parameter: until when an answer is of use, in microseconds of the machine's monotonic clock."""
 BOOLEANS = {"0": False, "1": True, "false": False, "true": True}
-
-
-class UnwantedError(Exception):
-    """Nobody waits for the answer any more.
-
-    Args:
-        message: Why.
-        code: The name of Triton's code for it.
-    """
-
-    def __init__(self, message: str, code: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def session_options(config: Mapping[str, Any]) -> ort.SessionOptions:
@@ -201,21 +189,6 @@ def _run_alone(
         return error
 
 
-def unwanted(parameters: str, *, cancelled: bool) -> UnwantedError | None:
-    """Why a request need not run: whoever has gone away, or got their time-out, must not cost a beam search.
-
-    Args:
-        parameters: The request's parameters as a JSON object; empty when it has none.
-        cancelled: Whether its caller has left.
-    """
-    if cancelled:
-        return UnwantedError("the request was cancelled", "CANCELLED")
-    deadline_us = json.loads(parameters).get(DEADLINE) if DEADLINE in parameters else None
-    if isinstance(deadline_us, int) and 1e6 * time.monotonic() >= deadline_us:
-        return UnwantedError("Request timeout expired", "UNAVAILABLE")  # Triton's own words and code
-    return None
-
-
 def _parameters(config: Mapping[str, Any]) -> dict[str, str]:
     return {key: value["string_value"].strip() for key, value in config.get("parameters", {}).items()}
 
@@ -255,16 +228,19 @@ class TritonPythonModel:
         self._inputs = [tensor["name"] for tensor in config["input"]]
         self._outputs = [tensor["name"] for tensor in config["output"]]
         self._batched = int(config.get("max_batch_size", 0)) > 0
+        self._callers = wanted.Callers(wanted.open_board(), ask_triton=True)
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer a batch of requests, each with its outputs or its own error."""
-        refusals = [unwanted(request.parameters(), cancelled=request.is_cancelled()) for request in requests]
+        return self._callers.answer(requests, self._answer)
+
+    def _answer(self, requests: Sequence[Any]) -> list[Any]:
         feeds = []
-        for request in compress(requests, [refusal is None for refusal in refusals]):
+        for request in requests:
             tensors = [pb_utils.get_input_tensor_by_name(request, name) for name in self._inputs]
             feeds.append({t.name(): t.as_numpy() for t in tensors if t is not None})
-        answers = iter(run_batch(self._session, feeds, self._outputs, batched=self._batched, options=self._options))
-        return [_response(next(answers) if refusal is None else refusal) for refusal in refusals]
+        answers = run_batch(self._session, feeds, self._outputs, batched=self._batched, options=self._options)
+        return [_response(answer) for answer in answers]
 
     def finalize(self) -> None:
         """Free the model's memory."""
@@ -273,9 +249,6 @@ class TritonPythonModel:
 
 def _response(answer: Arrays | Exception) -> Any:
     if isinstance(answer, Exception):
-        if isinstance(answer, UnwantedError):
-            error = pb_utils.TritonError(str(answer), getattr(pb_utils.TritonError, answer.code))
-        else:
-            error = pb_utils.TritonError(f"ONNX Runtime: {answer}", pb_utils.TritonError.INTERNAL)
+        error = pb_utils.TritonError(f"ONNX Runtime: {answer}", pb_utils.TritonError.INTERNAL)
         return pb_utils.InferenceResponse(error=error)
     return pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in answer.items()])

@@ -37,10 +37,13 @@ import triton_python_backend_utils as pb_utils
 from tokenizers import Encoding, Tokenizer
 
 if __package__:
+    from serving.backends import wanted
+
     from . import configuration, reading
 else:  # Triton imports this file as the module "model", with its folder on the path
     import configuration  # type: ignore[import-not-found, no-redef]
     import reading  # type: ignore[import-not-found, no-redef]
+    import wanted  # type: ignore[import-not-found, no-redef]
 
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff]")
 
@@ -234,9 +237,13 @@ class TritonPythonModel:
         file = config.get("parameters", {}).get("tokenizer_file", {}).get("string_value", "tokenizer.json")
         self._tokenizer = ArticleTokenizer(Path(args["model_repository"], args["model_version"], file), config)
         self._names = [tensor["name"] for tensor in config["input"]]
+        self._callers = wanted.Callers(wanted.open_board())
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer a batch of requests, each with its outputs or its own error."""
+        return self._callers.answer(requests, self._answer)
+
+    def _answer(self, requests: Sequence[Any]) -> list[Any]:
         inputs = []
         for request in requests:
             tensors = {name: pb_utils.get_input_tensor_by_name(request, name) for name in self._names}

@@ -128,7 +128,7 @@ class Analysis:
     async def _once(self, asked: _Asked, clock: _Clock) -> Report:
         parts = self._parts
         allowed_s = clock.left_s if asked.question.deadline_s is not None else None
-        async with parts.room.enter(asked.branches, allowed_s):
+        async with parts.room.enter(asked.branches, allowed_s) as place:
             left_s = clock.left_s
             if left_s <= 0:
                 raise RefusedError(
@@ -136,7 +136,9 @@ class Analysis:
                 )
             started_s = time.monotonic()
             try:
-                answer = await parts.inferences.infer(asked.message, asked.model.name, asked.branches, left_s)
+                answer = await parts.inferences.infer(
+                    asked.message, asked.model.name, asked.branches, left_s, place=place
+                )
             finally:
                 clock.models_s += time.monotonic() - started_s
         try:

@@ -1,8 +1,12 @@
-"""Asks Triton for inferences, and ends those that it will never answer.
+"""Asks Triton for inferences, ends those that it will never answer, and tells the models whose callers have left.
 
 When a model's process dies, Triton starts a new one on the supervisor's demand, and forgets the requests that the old
 one had: whoever waits for one of them waits until their own time is up. The supervisor tells of each death in its
 verdict, so the calls that pass through such a model are ended here, and their callers can ask again.
+
+When a caller leaves, the models are told by the `Board` and drop what they have not begun. The call to Triton goes on
+meanwhile, without its caller: its end is the only sign that the models are free, so the request keeps its places in the
+waiting room until then. Were the call cancelled at once, its places would go to others for whom no model is free.
 """
 
 from __future__ import annotations
@@ -12,14 +16,18 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from serving.gateway.admission import Place
 from serving.gateway.catalogue import Catalogue
 from serving.gateway.refusals import Refusal, RefusedError
 from serving.gateway.verdict import ModelVerdict, VerdictFile
 
-from .deadline import with_deadline
+from .board import Board
+from .told import told
 
 LOOK_EVERY_S: Final = 0.2
 """How often the verdict is read while calls are under way."""
+KEEP_S: Final = 60.0
+"""How long a call may go on without its caller; then it is cancelled in Triton too, and its places are free."""
 
 
 class Upstream(Protocol):
@@ -36,8 +44,8 @@ class _Running:
 
     through: frozenset[str]
     """The models that it passes through."""
-    scope: asyncio.Timeout
-    """Ends it when it is told that its time is up."""
+    work: asyncio.Task[bytes]
+    """What asks Triton; it outlives the caller."""
     died: str = ""
     """The model of which a process has died meanwhile."""
 
@@ -49,10 +57,12 @@ class Inferences:
         upstream: The channel to Triton.
         verdicts: The supervisor's file.
         catalogue: The models; it is told when Triton does not answer.
+        board: Where the models read who has left.
     """
 
-    def __init__(self, upstream: Upstream, verdicts: VerdictFile, catalogue: Catalogue) -> None:
+    def __init__(self, upstream: Upstream, verdicts: VerdictFile, catalogue: Catalogue, board: Board) -> None:
         self._upstream = upstream
+        self._board = board
         self._verdicts = verdicts
         self._catalogue = catalogue
         self._running: set[_Running] = set()
@@ -66,6 +76,7 @@ class Inferences:
         branches: Collection[str],
         timeout_s: float | None = None,
         *,
+        place: Place | None = None,
         trailers: Any = None,
     ) -> bytes:
         """Ask for an inference.
@@ -75,6 +86,8 @@ class Inferences:
             model: The model that it is for.
             branches: The branches of it that are asked, as `Branches.asked` tells them.
             timeout_s: As in `serving.gateway.upstream.Upstream.infer`, and so the rest.
+            place: The places of the request, kept until the models are done with it even if its caller leaves; without
+                them the call is cancelled in Triton as its caller leaves.
             trailers: The trailing metadata of the answer is added to this list.
 
         Returns:
@@ -85,26 +98,28 @@ class Inferences:
         """
         self.look()  # a death of before is none of this call's
         through = self._catalogue.reached_from(branches) | {model}  # not all that the model could reach
-        running = _Running(through=through, scope=asyncio.timeout(None))
+        ticket = self._board.next_ticket()
+        message = told(request, ticket, timeout_s)
+        work = asyncio.ensure_future(self._upstream.infer(message, timeout_s, trailers=trailers))
+        running = _Running(through=through, work=work)
+        self._running.add(running)
+        work.add_done_callback(lambda _: self._running.discard(running))
+        self._look_later()
         try:
-            async with running.scope:
-                self._running.add(running)
-                self._look_later()
-                if timeout_s is not None:
-                    request = with_deadline(request, timeout_s)
-                return await self._upstream.infer(request, timeout_s, trailers=trailers)
-        except TimeoutError:
-            if not running.died:
-                raise
+            await asyncio.wait((work,))
+        except asyncio.CancelledError:
+            self._leave(ticket, work, place)
+            raise
+        if running.died and work.cancelled():
             self._catalogue.doubt()
             words = f"the model '{running.died}' was restarted while it computed this: send the request again"
-            raise RefusedError(Refusal.AWAY, words, retry_after_s=1.0) from None
+            raise RefusedError(Refusal.AWAY, words, retry_after_s=1.0)
+        try:
+            return work.result()
         except RefusedError as error:
             if error.kind is Refusal.AWAY:
                 self._catalogue.doubt()
             raise
-        finally:
-            self._running.discard(running)
 
     def look(self) -> None:
         """Read the verdict, and end the calls that pass through a model that has died since it was last read."""
@@ -117,13 +132,24 @@ class Inferences:
         for running in tuple(self._running):
             if mine := dead & running.through:
                 running.died = min(mine)
-                running.scope.reschedule(0.0)
+                running.work.cancel()
                 self._running.discard(running)
 
     def close(self) -> None:
         """Look no more."""
         if self._next_look is not None:
             self._next_look.cancel()
+
+    def _leave(self, ticket: int, work: asyncio.Task[bytes], place: Place | None) -> None:
+        """Have the models drop what they have not begun of a request whose caller has left."""
+        self._board.leave(ticket)
+        work.add_done_callback(_hear)
+        if place is None:
+            work.cancel()
+        elif not work.done():
+            place.keep_until(work)
+            end = asyncio.get_running_loop().call_later(KEEP_S, work.cancel)
+            work.add_done_callback(lambda _: end.cancel())
 
     def _has_died(self, name: str, now: ModelVerdict) -> bool:
         # By the change and not by the time of day, which somebody may set; a first sight is no change.
@@ -139,3 +165,9 @@ class Inferences:
         self.look()
         if self._running:
             self._look_later()
+
+
+def _hear(work: asyncio.Task[bytes]) -> None:
+    """Take note of how a call ended that has no caller: asyncio complains of errors that nobody hears of."""
+    if not work.cancelled():
+        work.exception()

@@ -162,9 +162,11 @@ class Service:
         until_s = None if allowed_s is None else time.monotonic() + allowed_s
         trailers: list[tuple[str, str | bytes]] = []
         with parts.metrics.in_flight("grpc"):
-            async with parts.room.enter(branches, allowed_s):
+            async with parts.room.enter(branches, allowed_s) as place:
                 left_s = None if until_s is None else until_s - time.monotonic()
-                answer = await parts.inferences.infer(request, model.name, branches, left_s, trailers=trailers)
+                answer = await parts.inferences.infer(
+                    request, model.name, branches, left_s, place=place, trailers=trailers
+                )
         if counts:
             response = service_pb2.ModelInferResponse.FromString(answer)
             put_in(response, counts, model.labels, batched=model.max_batch_size > 0)

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from aiohttp import web
 from tritonclient.grpc import service_pb2
 
+from serving.gateway.admission import Place
 from serving.gateway.calls import Inferences
 from serving.gateway.catalogue import Catalogue, CatalogueModel
 from serving.gateway.checking import TIMEOUT, timeout_s
@@ -33,7 +34,7 @@ _BINARY: Final = "application/octet-stream"
 class Room(Protocol):
     """What these routes need of the waiting room."""
 
-    def enter(self, branches: Collection[str], deadline_s: float | None = None) -> AbstractAsyncContextManager[None]:
+    def enter(self, branches: Collection[str], deadline_s: float | None = None) -> AbstractAsyncContextManager[Place]:
         """Hold a place in each branch; raises `RefusedError`."""
         ...
 
@@ -102,7 +103,7 @@ class Inference:
         allowed_s = timeout_s(asked.view.parameters)
         until_s = asyncio.get_running_loop().time() + (allowed_s or MAX_ANSWER_S)
         branches = self._branches(model, [output.name for output in asked.view.outputs])
-        async with self._room.enter(branches, allowed_s):
+        async with self._room.enter(branches, allowed_s) as place:
             left_s = until_s - asyncio.get_running_loop().time()
             if left_s <= 0:
                 raise RefusedError(
@@ -110,7 +111,8 @@ class Inference:
                 )
             if allowed_s is not None:  # what it has waited here counts too
                 message.parameters[TIMEOUT].int64_param = max(1, int(1e6 * left_s))
-            answer = await self._inferences.infer(message.SerializeToString(), model.name, branches, left_s)
+            content = message.SerializeToString()
+            answer = await self._inferences.infer(content, model.name, branches, left_s, place=place)
         response = service_pb2.ModelInferResponse.FromString(answer)
         if counts:
             put_in(response, counts, model.labels, batched=model.max_batch_size > 0)

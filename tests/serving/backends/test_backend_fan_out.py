@@ -25,16 +25,15 @@ from serving.backends.fan_out.admission import (
     StoppingError,
 )
 from serving.backends.fan_out.model import (
-    DEADLINE,
     error_code,
     failed_json,
+    handed_on,
     read_branches,
     read_limits,
     read_partial,
     read_timeout_s,
 )
-from serving.backends.onnxruntime import model as onnxruntime_model
-from serving.gateway.calls import deadline
+from serving.backends.wanted import DEADLINE, TICKET
 from tests.serving.backends.branches import ALL, BRANCHES, WAIT_S, echo, failing
 
 SHARES = {
@@ -117,6 +116,7 @@ def test_reasons_are_without_what_triton_writes_before_them() -> None:
         (BusyError("the server is busy"), "UNAVAILABLE"),
         (StoppingError("the server stops"), "UNAVAILABLE"),
         (CancelledError("gone"), "CANCELLED"),
+        (RuntimeError("in ensemble 'summarize', the request was cancelled"), "CANCELLED"),
         (RuntimeError("ONNX Runtime: broken"), "INTERNAL"),
     ],
 )
@@ -189,5 +189,11 @@ def test_the_earlier_of_time_out_and_deadline_counts() -> None:
     assert read_timeout_s(json.dumps({DEADLINE: "soon"}), 0, now_s=100.0) == 0.0
 
 
-def test_door_and_backends_call_the_deadline_alike() -> None:
-    assert DEADLINE == deadline.DEADLINE == onnxruntime_model.DEADLINE
+def test_what_is_asked_for_a_call_carries_its_ticket_and_its_deadline() -> None:
+    def parameters(**more: Any) -> dict[str, int]:
+        return handed_on(Call(inputs={}, wanted=ALL, answer=lambda _: None, came_s=100.0, **more))
+
+    assert parameters() == {}
+    assert parameters(ticket=7) == {TICKET: 7}
+    assert parameters(ticket=7, timeout_s=2.5) == {TICKET: 7, DEADLINE: 102_500_000}
+    assert parameters(timeout_s=1e18) == {DEADLINE: 2**63 - 1}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +10,11 @@ import onnxruntime as ort
 import pytest
 
 from serving.backends.onnxruntime.model import (
-    DEADLINE,
-    UnwantedError,
     check_tensors,
     model_path,
     run_batch,
     run_options,
     session_options,
-    unwanted,
 )
 from tests.serving.graphs import write_echo
 
@@ -136,14 +131,3 @@ def test_model_file(tmp_path: Path) -> None:
         model_path({}, tmp_path)
     (tmp_path / "small.onnx").touch()
     assert model_path({"default_model_filename": "small.onnx"}, tmp_path).name == "small.onnx"
-
-
-def test_what_nobody_waits_for_is_not_run() -> None:
-    now_us = int(1e6 * time.monotonic())
-    left, late = unwanted("", cancelled=True), unwanted(json.dumps({DEADLINE: now_us}), cancelled=False)
-    assert isinstance(left, UnwantedError)
-    assert left.code == "CANCELLED"
-    assert isinstance(late, UnwantedError)
-    assert late.code == "UNAVAILABLE"
-    wanted = ("", "{}", json.dumps({DEADLINE: now_us + 60_000_000}), json.dumps({DEADLINE: "soon", "partial": True}))
-    assert [unwanted(parameters, cancelled=False) for parameters in wanted] == [None] * len(wanted)

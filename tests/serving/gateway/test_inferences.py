@@ -84,9 +84,10 @@ async def test_other_calls_go_on(grpc_door: Door, scripted: ScriptedTriton) -> N
     tell(grpc_door, {"bart": 1000.0}, heals=1)
     grpc_door.parts.inferences.look()
     calls[2].cancel()
-    await asyncio.wait_for(scripted.left.get(), PATIENCE_S)
+    await until(lambda: grpc_door.parts.room.kept == 1)  # the models are not done with it
     tell(grpc_door, {"bart": 2000.0})
     grpc_door.parts.inferences.look()
+    await asyncio.wait_for(scripted.left.get(), PATIENCE_S)  # the one that died will not be
     calls.append(grpc_door.call("ModelInfer", infer_request("summarize")))
     await asyncio.wait_for(scripted.arrived.get(), PATIENCE_S)
     grpc_door.parts.inferences.look()
@@ -199,6 +200,8 @@ async def test_a_caller_that_leaves_is_no_death(grpc_door: Door, scripted: Scrip
     call = grpc_door.call("ModelInfer", infer_request())
     await asyncio.wait_for(scripted.arrived.get(), PATIENCE_S)
     call.cancel()
+    await until(lambda: grpc_door.parts.room.kept == 1)
+    scripted.let_go.set()
     await until(lambda: not grpc_door.parts.inferences._running)
     assert await call.code() is grpc.StatusCode.CANCELLED
     assert [line["event"] for line in grpc_door.lines()] in ([], ["answered"])

@@ -1,4 +1,4 @@
-"""The door before the real Triton: the SDK as it is, requests gone wrong, and callers that leave."""
+"""The door before the real Triton: the SDK as it is, and requests gone wrong."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import grpc.aio
 import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
-from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 
 from infolens import AsyncClient, Client, Task
@@ -135,38 +134,6 @@ def _ranked(door: Process, model: str, output: str, count: int) -> list[str]:
         answer = client.infer(model, [text], outputs=[wanted]).as_numpy(output)
     assert answer is not None
     return [one.decode() for one in answer.flatten()]
-
-
-async def test_a_caller_that_leaves_ends_the_work_on_its_request(door: Process, triton: TritonServer) -> None:
-    message = infer_request("summarize", text=ARTICLE * 6)
-    for name, value in (("min_length", 256), ("max_length", 256), ("num_beams", 8)):
-        message.inputs.add(name=name, datatype="INT32", shape=[1, 1])
-        message.raw_input_contents.append(value.to_bytes(4, "little"))
-    before = _cancelled(triton)
-    async with grpc.aio.insecure_channel(door.grpc_url.removeprefix("grpc://"), options=LOCAL) as channel:
-        tokenized = await _tokenized(channel, triton)
-        call = channel.unary_unary(f"/{SERVICE}/ModelInfer")(message.SerializeToString())
-        async with asyncio.timeout(PATIENCE_S):
-            while await _tokenized(channel, triton) == tokenized:
-                pass
-        call.cancel()
-        async with asyncio.timeout(PATIENCE_S):
-            while await asyncio.to_thread(_cancelled, triton) == before:
-                pass
-
-
-def _cancelled(triton: TritonServer) -> float:
-    """How many requests Triton has counted as cancelled."""
-    with urllib.request.urlopen(triton.metrics_url, timeout=PATIENCE_S) as answer:
-        text = answer.read().decode()
-    return sum(float(value) for value in re.findall(r'request_failure\{[^}]*reason="CANCELED"[^}]*\} (\S+)', text))
-
-
-async def _tokenized(channel: grpc.aio.Channel, triton: TritonServer) -> int:
-    async with grpc.aio.insecure_channel(triton.grpc_url.removeprefix("grpc://"), options=LOCAL) as direct:
-        call = direct.unary_unary(f"/{SERVICE}/ModelStatistics")
-        answer = await call(service_pb2.ModelStatisticsRequest(name="bart_tokenizer").SerializeToString())
-    return int(service_pb2.ModelStatisticsResponse.FromString(answer).model_stats[0].inference_count)
 
 
 def test_triton_s_metrics_are_passed_on(door: Process) -> None:

@@ -21,7 +21,7 @@ from tritonclient.grpc import model_config_pb2, service_pb2
 
 from serving.gateway.admission import RoomLimits, WaitingRoom
 from serving.gateway.branches import Branches
-from serving.gateway.calls import Inferences
+from serving.gateway.calls import Board, Inferences
 from serving.gateway.catalogue import Catalogue
 from serving.gateway.configuration import GatewayLimits, GatewayOptions
 from serving.gateway.http import DoorRunner
@@ -259,7 +259,8 @@ def fake_door(
     async def opens(log: Any) -> AsyncIterator[Parts]:
         catalogue = Catalogue(triton, repository=settings.repository, expose_internal=settings.expose_internal)
         verdicts = VerdictFile(settings.state_file)
-        inferences = Inferences(triton, verdicts, catalogue)
+        board = Board(settings.board_file)
+        inferences = Inferences(triton, verdicts, catalogue, board)
         yield Parts(
             options=settings,
             verdicts=verdicts,
@@ -272,6 +273,7 @@ def fake_door(
             log=log,
         )
         inferences.close()
+        board.close()
 
     with running(opens) as door:
         yield door

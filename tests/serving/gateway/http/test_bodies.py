@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from serving.backends.wanted import TICKET, Board
 from serving.gateway.configuration import GatewayLimits
 from serving.gateway.http import protocol
 from tests.serving.gateway.http.running import JOIN_S, FakeTriton, RunningDoor, fake_door, infer_body, receive
+from tests.serving.supervisor.running import until
 
 HEAD = b"POST /v2/models/classify/infer HTTP/1.1\r\nHost: a\r\n"
 LIMITS = GatewayLimits(max_body_bytes=65_536, min_body_time_s=0.3, max_body_time_s=1.0, min_body_bytes_per_s=1_000)
@@ -229,6 +231,7 @@ def test_a_request_behind_the_rest_of_a_refused_body_is_not_read(door: RunningDo
 
 @pytest.mark.parametrize("how", ["closed", "reset", "half closed"])
 def test_what_a_caller_asked_is_given_up_when_it_leaves(door: RunningDoor, fake: FakeTriton, how: str) -> None:
+    room = door.parts.room
     fake.answering.clear()
     body = infer_body().encode()
     with door.raw() as connection:
@@ -238,9 +241,11 @@ def test_what_a_caller_asked_is_given_up_when_it_leaves(door: RunningDoor, fake:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         elif how == "half closed":
             connection.shutdown(socket.SHUT_WR)
-            assert fake.cancelled.wait(JOIN_S)
-    assert fake.cancelled.wait(JOIN_S)
+            until(lambda: room.kept == 1)
+    until(lambda: (room.running, room.kept) == (0, 1))  # the models have not answered yet
+    ticket = fake.requests[0].parameters[TICKET].int64_param
+    assert Board(str(door.parts.options.board_file)).has_left(ticket)
     fake.answering.set()
+    until(lambda: room.kept == 0)
     assert works(door)
     assert b'"code":"499"' in door.log.getvalue()
-    assert door.parts.room.running == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from serving.gateway.admission import RoomLimits
-from serving.gateway.calls.deadline import DEADLINE
+from serving.gateway.calls.told import DEADLINE, TICKET
 from serving.gateway.refusals import Refusal, RefusedError
 from tests.serving.gateway.http.running import FakeTriton, RunningDoor, fake_door, infer_body, write_state
 
@@ -144,6 +144,7 @@ def test_triton_gets_what_was_asked_and_the_time_that_is_left(door: RunningDoor,
     given = {name: getattr(one, one.WhichOneof("parameter_choice")) for name, one in asked.parameters.items()}
     assert 0 < given.pop("timeout") < 500_000
     assert before_us < given.pop(DEADLINE) < 1e6 * time.monotonic() + 500_000
+    assert 0 < given.pop(TICKET) < 2**63
     assert given == {"partial": True, "a": 1, "b": "c", "d": 0.5}
     assert (asked.id, dict(asked.outputs[0].parameters)) == ("7", {})
     assert fake.times_s[0] is not None
