@@ -10,6 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 STAMPS := $(VENV)/.info-lens
+SYSTEM_PACKAGES := postgresql
 NATIVE := $(wildcard operators/native/*.h operators/native/*.cc)
 CLIENT := $(STAMPS)/client
 DEV := $(STAMPS)/dev
@@ -23,7 +24,7 @@ serve: $(CLIENT) ## Start the server with the committed models (ARGS="--http-por
 dev: $(DEV) ## Install what training, export, benchmarks and tests need (torch among it: some minutes the first time).
 
 .PHONY: test
-test: $(DEV) ## Lint, types and every test but the slow ones (ARGS="-k name" adds options, "-n 0" runs one at a time).
+test: $(DEV) ## Lint, types and every test but the slow ones and test-system (ARGS="-k name" adds options, "-n 0" runs one at a time).
 	echo "==> ruff, clang-format, mypy"
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
@@ -33,11 +34,24 @@ test: $(DEV) ## Lint, types and every test but the slow ones (ARGS="-k name" add
 	$(BIN)/python -m export configs --check
 	echo "==> pytest"
 	$(BIN)/python -m serving --set-up-only
-	exec $(BIN)/python -m pytest -m "not slow" -n 2 $(ARGS)
+	exec $(BIN)/python -m pytest -m "not slow and not system" -n 2 $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(DEV) ## The tests that take minutes.
 	exec $(BIN)/python -m pytest -m slow $(ARGS)
+
+.PHONY: test-system
+test-system: $(DEV) ## The tests with programs of the system (PostgreSQL); root gets Debian's packages for them.
+	if ! dpkg --status $(SYSTEM_PACKAGES) >/dev/null 2>&1; then
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+			echo "==> installing $(SYSTEM_PACKAGES)"
+			(apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(SYSTEM_PACKAGES)) >/dev/null ||
+				echo "they cannot be had here: the tests that need them are skipped"
+		else
+			echo "for all of these tests: apt-get install $(SYSTEM_PACKAGES)"
+		fi
+	fi
+	exec $(BIN)/python -m pytest -m system -n 0 $(ARGS)
 
 .PHONY: test-gpu-versions
 test-gpu-versions: $(DEV) ## The GPU command with small models, in the versions of requirements/gpu.txt (GPU_PYTHON=python3.12 names its Python).
@@ -91,8 +105,9 @@ lock: ## Resolve the pinned lists in requirements/ anew (takes minutes).
 	scripts/lock "$(PYTHON)"
 
 .PHONY: clean
-clean: ## Remove both environments and every cache.
-	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache
+clean: ## Remove both environments and every cache, but not the keys of callers (.cache/keys).
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	[ ! -d .cache ] || find .cache -mindepth 1 -maxdepth 1 ! -name keys -exec rm -rf {} +
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help

@@ -29,11 +29,15 @@ examples:
   python -m serving --repository my_models --config-name large
                                                        other models, with <model>/configs/large.pbtxt where there is one
   python -m serving --set-up-only                      make the runtime environment and leave
+  python -m serving keys create newsroom --role read   make a key for a caller (`python -m serving keys --help`)
+  python -m serving --host 0.0.0.0                     for other machines too; every caller needs a key
 
 The first start makes a virtual environment for Triton in .cache/triton (about 300 MB) with the machine's pip settings.
 Model repository, trace and logging APIs answer only requests that carry the metadata infolens-admin-key: its value is a
 new one at each start (in the ready file), or the environment variable INFOLENS_ADMIN_KEY. Triton's own ports, where
 --direct-grpc or --triton-http-port open them, want triton_admin_key of the ready file, new at each start.
+
+Callers need a key as soon as --host lets other machines in; on this machine alone they need none.
 
 Triton, a model's process or the door that ends or hangs is started again; what happens is told here and, as JSON, in
 .cache/logs/supervisor-PORT.jsonl. A model that cannot be loaded is named, and the others are served.
@@ -45,7 +49,12 @@ exit codes: 0 ended by Ctrl-C or SIGTERM, 1 could not start, or something ends a
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    args = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["keys"]:
+        from .keys.command import main as keys_main  # it loads the library of a database
+
+        return keys_main(words[1:])
+    args = _parser().parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     # SIGTERM ends the launcher as Ctrl-C does: through the same `finally` blocks.
     signal.signal(signal.SIGTERM, _interrupt)
@@ -75,6 +84,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         direct_grpc_port=args.direct_grpc,
         triton_http_port=args.triton_http_port,
         expose_internal=args.expose_internal,
+        keys=args.keys,
+        keys_url=args.keys_url,
+        key_rate_per_minute=args.key_rate_per_minute,
+        key_concurrency=args.key_concurrency,
         ready_file=args.ready_file,
     )
     try:
@@ -123,17 +136,20 @@ def _welcome(supervisor: Supervisor) -> str:
     option = "" if standard else f" --server {urls.grpc}"
     text = "The old bridge over the harbour will close for repairs in June, the city said on Monday."
     ready = [name for name, reason in supervisor.state().models.items() if not reason]
+    keys = supervisor.door is not None and supervisor.door.options.configuration["keys"]
+    variable, header = ("INFOLENS_API_KEY=KEY ", " -H 'Authorization: Bearer KEY'") if keys else ("", "")
     behind = "" if supervisor.door is None else f" (Triton itself: {server.grpc_url})"
     lines = [
         f"Triton is ready with {len(ready)} models: {', '.join(ready)}",
         f"  HTTP     {urls.http}",
         f"  gRPC     {urls.grpc}{behind}",
         f"  metrics  {urls.metrics}",
+        f"  keys     {'every caller needs one (python -m serving keys)' if keys else 'none needed'}",
         f"  log      {server.log_file}",
         f"  state    {supervisor.state_file}",
         "try it from another shell:",
-        f"  .venv/bin/infolens analyze{option} tests/articles/sports.txt",
-        f'  curl -s {urls.http}/v1/analyze -d \'{{"text": "{text}"}}\'' if behind else "",
+        f"  {variable}.venv/bin/infolens analyze{option} tests/articles/sports.txt",
+        f'  curl -s{header} {urls.http}/v1/analyze -d \'{{"text": "{text}"}}\'' if behind else "",
         "Ctrl-C stops it",
     ]
     return "\n".join(line for line in lines if line)
@@ -148,6 +164,13 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError(f"a port lies between 0 and 65535, not {port}")
     return port
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 100_000:
+        raise argparse.ArgumentTypeError(f"it lies between 1 and 100000, not {number}")
+    return number
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -211,6 +234,21 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="for tests and trusted users: Triton's own endpoints on these ports, and no door before them",
     )
+    add(
+        "--keys",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="whether callers need a key (where --host lets other machines in they do); --no-keys lets everybody in "
+        "who reaches the server",
+    )
+    add(
+        "--keys-url",
+        metavar="URL",
+        help="where keys are kept, such as postgresql+psycopg://infolens@host/infolens, which several servers can "
+        "share (or INFOLENS_KEYS_URL; a file in the cache)",
+    )
+    add("--key-rate-per-minute", type=_count, default=6000, metavar="N", help="inferences of a key in a minute (6000)")
+    add("--key-concurrency", type=_count, default=64, metavar="N", help="inferences of a key at the same time (64)")
     add("--door-command", metavar="WORDS", help=argparse.SUPPRESS)
     add("--set-up-only", action="store_true", help="make the runtime environment and leave")
     return parser

@@ -6,7 +6,10 @@ ServingError
 ├── PortError           a port is taken
 ├── StartError          Triton ended, or did not become ready
 ├── DoorError           the door ended, or did not listen
-└── CrashLoopError      Triton ends again and again
+├── CrashLoopError      Triton ends again and again
+└── KeysError           keys are missing, or their store cannot be used
+    ├── KeyNameError    no key has this name, or one has it already
+    └── KeysAwayError   the store does not answer now
 """
 
 from __future__ import annotations
@@ -38,3 +41,15 @@ class DoorError(ServingError):
 
 class CrashLoopError(ServingError):
     """Triton ends again and again, and starting it once more would not help."""
+
+
+class KeysError(ServingError):
+    """The server wants keys that are not there, or their store cannot be used as it is."""
+
+
+class KeyNameError(KeysError):
+    """There is no key of this name, there is one already, or no key can be called so."""
+
+
+class KeysAwayError(KeysError):
+    """The store of the keys does not answer now; later it may."""

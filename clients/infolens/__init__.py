@@ -17,12 +17,16 @@ from .aio import AsyncClient
 from .client import Client
 from .contract import CATEGORIES, VERACITIES, Task
 from .errors import (
+    AuthenticationError,
     ClientClosedError,
     InferenceFailedError,
     InfoLensError,
+    InsecureKeyWarning,
     InvalidArticleError,
     InvalidSettingError,
     ModelUnavailableError,
+    PermissionDeniedError,
+    RateLimitedError,
     RequestRejectedError,
     RequestTimeoutError,
     ServerError,
@@ -30,7 +34,19 @@ from .errors import (
     ServerUnavailableError,
     UnexpectedResponseError,
 )
-from .types import Article, Category, Labelled, Reading, Report, ServerStatus, Summary, SummaryOptions, Veracity
+from .types import (
+    Article,
+    BatchResult,
+    Category,
+    Labelled,
+    Reading,
+    Report,
+    ServedTask,
+    ServerStatus,
+    Summary,
+    SummaryOptions,
+    Veracity,
+)
 
 try:
     __version__ = metadata.version("infolens")
@@ -43,20 +59,26 @@ __all__ = [
     "VERACITIES",
     "Article",
     "AsyncClient",
+    "AuthenticationError",
+    "BatchResult",
     "Category",
     "Client",
     "ClientClosedError",
     "InferenceFailedError",
     "InfoLensError",
+    "InsecureKeyWarning",
     "InvalidArticleError",
     "InvalidSettingError",
     "Labelled",
     "ModelUnavailableError",
+    "PermissionDeniedError",
+    "RateLimitedError",
     "Reading",
     "Report",
     "RequestRejectedError",
     "RequestTimeoutError",
     "RetryPolicy",
+    "ServedTask",
     "ServerError",
     "ServerOverloadedError",
     "ServerStatus",

@@ -10,6 +10,9 @@ from typing import Any, Final, TypeVar
 
 from ._transports.base import ConnectionSettings, InferRequest
 from ._transports.failures import is_busy
+from ._transports.keys import find_key, warn_if_readable, with_key
+from ._transports.retry import check_timeout
+from ._transports.url import ServerURL
 from ._transports.wire import pack, parse_tasks
 from .contract import CONTRACTS, INFO_LENS, LABELS_PARAMETER, Task
 from .errors import InvalidArticleError, InvalidSettingError, ServerOverloadedError, UnexpectedResponseError
@@ -19,12 +22,22 @@ Answer = TypeVar("Answer")
 
 DEFAULT_TIMEOUT_S: Final = 30.0
 DEFAULT_IN_FLIGHT: Final = 16
+DEFAULT_BATCH_IN_FLIGHT: Final = 64
 
 
-def connection_settings(headers: Mapping[str, str] | None, root_certificates: str | Path | None) -> ConnectionSettings:
-    """The settings of a connection, from a client's arguments."""
+def connection_settings(
+    url: ServerURL, api_key: str | None, headers: Mapping[str, str] | None, root_certificates: str | Path | None
+) -> ConnectionSettings:
+    """The settings of a connection, from the arguments of a client's constructor, which calls this.
+
+    Raises:
+        InvalidSettingError: The key cannot be one.
+    """
+    key = find_key(api_key, headers or {})
+    warn_if_readable(url, key, stacklevel=3)
     return ConnectionSettings(
-        headers=dict(headers or {}), root_certificates=None if root_certificates is None else Path(root_certificates)
+        headers=with_key(headers or {}, key),
+        root_certificates=None if root_certificates is None else Path(root_certificates),
     )
 
 
@@ -57,11 +70,29 @@ def request_for(
     Raises:
         InvalidSettingError: A task is unknown, ``options`` are none, or ``partial`` is no boolean.
     """
+    chosen = check_asked(tasks, options, partial=partial)
+    return pack(article, chosen, options, partial=partial), chosen
+
+
+def check_asked(
+    tasks: Iterable[Task | str] | Task | str | None,
+    options: SummaryOptions | None,
+    *,
+    partial: bool,
+    timeout_s: float | None = None,
+) -> tuple[Task, ...]:
+    """Check what is asked of an article, and return the tasks.
+
+    Raises:
+        InvalidSettingError: A task is unknown, ``options`` are none, ``partial`` is no boolean, or ``timeout_s`` no
+            time-out.
+    """
     check_partial(partial)
     if options is not None and not isinstance(options, SummaryOptions):
         raise InvalidSettingError(f"options are SummaryOptions, not {type(options).__name__}")
-    chosen = parse_tasks(tasks)
-    return pack(article, chosen, options, partial=partial), chosen
+    if timeout_s is not None:
+        check_timeout(timeout_s)
+    return parse_tasks(tasks)
 
 
 @dataclass(frozen=True, kw_only=True)

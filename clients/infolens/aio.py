@@ -9,8 +9,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -19,8 +20,8 @@ from typing import Self
 from ._calls import (
     DEFAULT_IN_FLIGHT,
     DEFAULT_TIMEOUT_S,
+    check_asked,
     check_in_flight,
-    check_partial,
     connection_settings,
     entries,
     present,
@@ -29,15 +30,15 @@ from ._calls import (
     serving,
     to_article,
 )
+from ._many import StreamMaker
+from ._many.in_order import Item, anumbered, as_async
 from ._transports import AsyncTransport, InferRequest, make_async_transport
 from ._transports.retry import Deadline, RetryPolicy, check_timeout
 from ._transports.url import parse_url
-from ._transports.wire import parse_tasks, unpack
+from ._transports.wire import unpack
 from .contract import Task
 from .errors import ClientClosedError, InfoLensError, ServerError
-from .types import Article, Category, Report, ServerStatus, Summary, SummaryOptions, Veracity
-
-Item = Article | str | InfoLensError
+from .types import Article, BatchResult, Category, Report, ServerStatus, Summary, SummaryOptions, Veracity
 
 
 class AsyncClient:
@@ -50,6 +51,7 @@ class AsyncClient:
         self,
         url: str | None = None,
         *,
+        api_key: str | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         retries: RetryPolicy | None = None,
         headers: Mapping[str, str] | None = None,
@@ -58,9 +60,13 @@ class AsyncClient:
     ) -> None:
         self._timeout_s = check_timeout(timeout_s)
         self._retries = retries or RetryPolicy()
-        self._transport = transport or make_async_transport(
-            parse_url(url), connection_settings(headers, root_certificates)
-        )
+        self._streams: StreamMaker | None = None
+        if transport is None:
+            address = parse_url(url)
+            settings = connection_settings(address, api_key, headers, root_certificates)
+            transport = make_async_transport(address, settings)
+            self._streams = StreamMaker(address, settings, self._retries) if address.is_http else None
+        self._transport = transport
         self._closed = False
 
     async def analyze(
@@ -109,10 +115,7 @@ class AsyncClient:
     ) -> AsyncGenerator[Report | InfoLensError, None]:
         """As `Client.analyze_many`; ``articles`` may be an async iterable as well."""
         gate = asyncio.Semaphore(check_in_flight(in_flight))
-        check_partial(partial)
-        chosen = parse_tasks(tasks)
-        if timeout_s is not None:
-            check_timeout(timeout_s)
+        chosen = check_asked(tasks, options, partial=partial, timeout_s=timeout_s)
 
         async def analyze_one(item: Item) -> Report | InfoLensError:
             if isinstance(item, InfoLensError):
@@ -125,7 +128,7 @@ class AsyncClient:
                     return error
 
         pending: deque[asyncio.Task[Report | InfoLensError]] = deque()
-        source = aiter(articles) if isinstance(articles, AsyncIterable) else _as_async(articles)
+        source = as_async(articles)
         failure: Exception | None = None
         exhausted = False
         try:
@@ -148,6 +151,31 @@ class AsyncClient:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
 
+    def analyze_batch(
+        self,
+        articles: Iterable[Item] | AsyncIterable[Item],
+        *,
+        tasks: Iterable[Task | str] | Task | str | None = None,
+        options: SummaryOptions | None = None,
+        partial: bool = False,
+        timeout_s: float | None = None,
+        ordered: bool = True,
+        in_flight: int | None = None,
+    ) -> AsyncGenerator[BatchResult, None]:
+        """As `Client.analyze_batch`; ``articles`` may be an async iterable as well."""
+        chosen = check_asked(tasks, options, partial=partial, timeout_s=timeout_s)
+        self._check_open()
+        if self._streams is None:
+            many = functools.partial(
+                self.analyze_many, tasks=chosen, options=options, partial=partial, timeout_s=timeout_s
+            )
+            return anumbered(many, articles, check_in_flight(DEFAULT_IN_FLIGHT if in_flight is None else in_flight))
+        given_s = self._timeout_s if timeout_s is None else timeout_s
+        batch = self._streams.batch(
+            chosen, options, partial=partial, timeout_s=given_s, ordered=ordered, in_flight=in_flight
+        )
+        return batch.results(as_async(articles))
+
     async def status(self, *, timeout_s: float | None = None) -> ServerStatus:
         """As `Client.status`."""
         deadline = Deadline(self._timeout_s if timeout_s is None else timeout_s)
@@ -157,7 +185,7 @@ class AsyncClient:
         }
         found = serving(configurations)
         status = await self._transport.aprobe(found.models, timeout_s=deadline.remaining_s())
-        return replace(status, labels=found.labels)
+        return replace(status, labels={**status.labels, **found.labels})
 
     async def is_ready(self, *, timeout_s: float | None = None) -> bool:
         """As `Client.is_ready`."""
@@ -170,6 +198,8 @@ class AsyncClient:
         """As `Client.close`."""
         if not self._closed:
             self._closed = True
+            if self._streams is not None:
+                self._streams.stop()
             await self._transport.aclose()
 
     async def __aenter__(self) -> Self:
@@ -206,8 +236,3 @@ class AsyncClient:
                 assert error is not None  # noqa: S101 - without an answer there is an error
                 raise error
             await asyncio.sleep(pause_s)
-
-
-async def _as_async(items: Iterable[Item]) -> AsyncIterator[Item]:
-    for item in items:
-        yield item

@@ -9,68 +9,37 @@ import os
 import shutil
 import signal
 import sys
+import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from . import __version__
-from ._calls import DEFAULT_IN_FLIGHT, DEFAULT_TIMEOUT_S, check_in_flight
-from ._commands.articles import MAX_TITLE_CHARS, STDIN, parse_article, read_article
+from ._calls import check_in_flight
+from ._commands.articles import STDIN, parse_article, read_article
+from ._commands.keys import read_key
+from ._commands.parser import make_parser
 from ._commands.render import clean, error_json, report_json, report_text, status_json, status_text
 from ._transports.retry import RetryPolicy
-from ._transports.url import DEFAULT_URL, URL_VARIABLE, parse_url
+from ._transports.url import parse_url
 from .client import Client
-from .contract import SUMMARY_SETTINGS, Task
-from .errors import InfoLensError, InvalidSettingError, ServerError, ServerUnavailableError
+from .contract import SUMMARY_SETTINGS
+from .errors import (
+    AuthenticationError,
+    InfoLensError,
+    InsecureKeyWarning,
+    InvalidSettingError,
+    PermissionDeniedError,
+    ServerError,
+    ServerUnavailableError,
+)
 from .types import Article, Report, SummaryOptions
 
 OK, SOME_FAILED, USAGE, NO_SERVER = 0, 1, 2, 3
 INTERRUPTED, PIPE_CLOSED = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 
-_EXIT_CODES = """\
-exit codes:
-  0  all articles were answered (status: everything is ready)
-  1  some articles, or with --partial some tasks, failed; each has its line on stderr
-  2  wrong usage: an unknown option, a setting out of range, a malformed URL
-  3  the server cannot be reached, or a model is not ready
-  130, 141  interrupted by Ctrl-C; the reader of the output went away
-"""
-
-_MAIN_EPILOG = f"""\
-examples:
-  infolens status
-  infolens analyze article.txt
-  infolens analyze --help
-
-{_EXIT_CODES}"""
-
-_ANALYZE_EPILOG = f"""\
-A file is UTF-8 text, or UTF-16 with its mark. A first line of at most {MAX_TITLE_CHARS} characters, without a full stop
-at its end and with a blank line below, is the title; with --title all is text. With --json every article gives one
-line with the keys file, title, summary, category, veracity, truncated and readings, or file and error; with --partial
-also failed, where tasks failed.
-
-examples:
-  infolens analyze article.txt
-  infolens analyze --task category --task veracity news/*.txt
-  infolens analyze --json --in-flight 32 news/*.txt > answers.jsonl
-  infolens analyze --title "Late goal decides the cup" --text "The home side won the final ..."
-  curl -s https://example.com/article.txt | infolens analyze - --max-length 40
-  infolens analyze --json article.txt | jq -r .summary.text
-
-{_EXIT_CODES}"""
-
-_STATUS_EPILOG = f"""\
-examples:
-  infolens status
-  infolens status --server http://triton.example.com:8000
-  until infolens status > /dev/null 2>&1; do sleep 1; done
-
-{_EXIT_CODES}"""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = _parser().parse_args(arguments)
+    options = make_parser(analyze=_analyze, status=_status).parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that lacks a character shows a question mark instead of a traceback.
         sys.stdout.reconfigure(errors="replace")
@@ -78,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.run(options)
         sys.stdout.flush()
     except InvalidSettingError as error:
+        return _complain(str(error), USAGE)
+    except (AuthenticationError, PermissionDeniedError) as error:
         return _complain(str(error), USAGE)
     except ServerUnavailableError as error:
         return _complain(str(error), NO_SERVER)
@@ -97,92 +68,24 @@ def _complain(message: str, code: int) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    layout = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        prog="infolens",
-        formatter_class=layout,
-        description="Summary, category and veracity of news articles, from an Info Lens server.",
-        epilog=_MAIN_EPILOG,
-    )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--server",
-        metavar="URL",
-        help="grpc://HOST:8001, http://HOST:8000, grpcs://HOST, https://HOST, or HOST:PORT for gRPC "
-        f"(default: ${URL_VARIABLE}, or else {DEFAULT_URL})",
-    )
-    common.add_argument("--json", action="store_true", help="print JSON, one object a line")
-
-    analyze = commands.add_parser(
-        "analyze",
-        parents=[common],
-        formatter_class=layout,
-        help="analyze articles",
-        description="Analyze articles: a summary, a category, and whether each reads like real or fake news.",
-        epilog=_ANALYZE_EPILOG,
-    )
-    analyze.set_defaults(run=_analyze)
-    analyze.add_argument("files", nargs="*", metavar="FILE", help="article files; - is the standard input")
-    analyze.add_argument("--text", help="the article itself, instead of files")
-    analyze.add_argument("--title", help="the title of the one article")
-    analyze.add_argument(
-        "--task",
-        action="append",
-        choices=[task.value for task in Task],
-        help="answer only this; may be given more than once (default: all)",
-    )
-    analyze.add_argument(
-        "--partial",
-        action="store_true",
-        help="when a task fails, print the answers of the others (default: the article fails)",
-    )
-    for setting in SUMMARY_SETTINGS:
-        analyze.add_argument(
-            f"--{setting.name.replace('_', '-')}",
-            type=int if setting.dtype == "INT32" else float,
-            metavar="N" if setting.dtype == "INT32" else "X",
-            help=f"of the summary, from {setting.minimum:g} to {setting.maximum:g} "
-            f"(the server's default: {setting.default:g})",
-        )
-    analyze.add_argument(
-        "--timeout-s",
-        type=float,
-        default=DEFAULT_TIMEOUT_S,
-        metavar="S",
-        help="for each article (default: %(default)g)",
-    )
-    analyze.add_argument(
-        "--in-flight",
-        type=int,
-        default=DEFAULT_IN_FLIGHT,
-        metavar="N",
-        help="how many articles are under way at once (default: %(default)s)",
-    )
-
-    status = commands.add_parser(
-        "status",
-        parents=[common],
-        formatter_class=layout,
-        help="show whether the server and its models are ready",
-        description="Show whether the server is live, its version, whether each model is ready, and its labels.",
-        epilog=_STATUS_EPILOG,
-    )
-    status.set_defaults(run=_status)
-    status.add_argument(
-        "--timeout-s", type=float, default=5.0, metavar="S", help="for the whole question (default: %(default)g)"
-    )
-    return parser
+def _client(options: argparse.Namespace, retries: RetryPolicy) -> Client:
+    """The client that the options ask for; its warnings become lines like those of errors."""
+    key = None if options.api_key_file is None else read_key(options.api_key_file)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", InsecureKeyWarning)
+        client = Client(options.server, api_key=key, timeout_s=options.timeout_s, retries=retries)
+    for warning in caught:
+        _complain(f"warning: {warning.message}", OK)
+    return client
 
 
 def _status(options: argparse.Namespace) -> int:
     url = str(parse_url(options.server))
-    with Client(url, timeout_s=options.timeout_s) as client:
+    with _client(options, RetryPolicy()) as client:
         try:
             status = client.status()
+        except (AuthenticationError, PermissionDeniedError):
+            raise
         except ServerError as error:
             return _complain(str(error), NO_SERVER)
     sys.stdout.write(status_json(url, status) if options.json else status_text(url, status))
@@ -207,8 +110,7 @@ def _analyze(options: argparse.Namespace) -> int:
 
     failed = 0
     progress = _Progress(len(names))
-    retries = RetryPolicy(attempts=5)
-    with Client(options.server, timeout_s=options.timeout_s, retries=retries) as client, progress:
+    with _client(options, RetryPolicy(attempts=5)) as client, progress:
         results = client.analyze_many(
             articles(),
             tasks=options.task,
@@ -220,7 +122,7 @@ def _analyze(options: argparse.Namespace) -> int:
             for result in results:
                 name, title = waiting.popleft()
                 progress.clear()
-                if isinstance(result, ServerUnavailableError):
+                if isinstance(result, ServerUnavailableError | AuthenticationError | PermissionDeniedError):
                     # Whatever comes next would fail in the same way, once for every article.
                     raise result
                 if isinstance(result, InfoLensError):

@@ -8,10 +8,9 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Collection, Generator, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -20,8 +19,8 @@ from typing import Self
 from ._calls import (
     DEFAULT_IN_FLIGHT,
     DEFAULT_TIMEOUT_S,
+    check_asked,
     check_in_flight,
-    check_partial,
     connection_settings,
     entries,
     present,
@@ -30,15 +29,16 @@ from ._calls import (
     serving,
     to_article,
 )
+from ._many import StreamMaker
+from ._many.blocking import in_thread
+from ._many.in_order import map_in_order, numbered
 from ._transports import InferRequest, Transport, make_transport
 from ._transports.retry import Deadline, RetryPolicy, check_timeout
 from ._transports.url import parse_url
-from ._transports.wire import parse_tasks, unpack
+from ._transports.wire import unpack
 from .contract import Task
 from .errors import ClientClosedError, InfoLensError, ServerError
-from .types import Article, Category, Report, ServerStatus, Summary, SummaryOptions, Veracity
-
-_Item = Article | str | InfoLensError
+from .types import Article, BatchResult, Category, Report, ServerStatus, Summary, SummaryOptions, Veracity
 
 
 class Client:
@@ -47,20 +47,26 @@ class Client:
     Args:
         url: ``grpc://host:8001``, ``http://host:8000``, ``grpcs://host``, ``https://host``, or ``host:port`` for gRPC.
             Without one the environment variable ``INFOLENS_URL`` counts, and then ``grpc://127.0.0.1:8001``.
+        api_key: Key for a server that wants one, sent as ``authorization: Bearer KEY`` with every request. Without one
+            the environment variable ``INFOLENS_API_KEY`` counts; an empty one is none.
         timeout_s: Time-out of a call that brings none of its own, retries included.
         retries: Which failures are tried again; see `RetryPolicy`.
-        headers: Sent with every request, for example ``{"authorization": "Bearer ..."}``.
+        headers: Sent with every request.
         root_certificates: PEM file of the authorities to trust under TLS, where the system's do not do.
         transport: Where the requests go instead of a URL; `infolens.testing.FakeTransport` needs no network.
 
     Raises:
         InvalidSettingError: An argument is not valid. No connection is made before the first call.
+
+    Warns:
+        InsecureKeyWarning: The key would travel to another machine without TLS.
     """
 
     def __init__(
         self,
         url: str | None = None,
         *,
+        api_key: str | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         retries: RetryPolicy | None = None,
         headers: Mapping[str, str] | None = None,
@@ -69,7 +75,13 @@ class Client:
     ) -> None:
         self._timeout_s = check_timeout(timeout_s)
         self._retries = retries or RetryPolicy()
-        self._transport = transport or make_transport(parse_url(url), connection_settings(headers, root_certificates))
+        self._streams: StreamMaker | None = None
+        if transport is None:
+            address = parse_url(url)
+            settings = connection_settings(address, api_key, headers, root_certificates)
+            transport = make_transport(address, settings)
+            self._streams = StreamMaker(address, settings, self._retries) if address.is_http else None
+        self._transport = transport
         self._closed = False
 
     def analyze(
@@ -152,10 +164,7 @@ class Client:
             InvalidSettingError: An argument is not valid.
         """
         check_in_flight(in_flight)
-        check_partial(partial)
-        chosen = parse_tasks(tasks)
-        if timeout_s is not None:
-            check_timeout(timeout_s)
+        chosen = check_asked(tasks, options, partial=partial, timeout_s=timeout_s)
 
         def analyze_one(item: Article | str | InfoLensError) -> Report | InfoLensError:
             if isinstance(item, InfoLensError):
@@ -166,7 +175,53 @@ class Client:
             except InfoLensError as error:
                 return error
 
-        return _map_in_order(analyze_one, articles, in_flight)
+        return map_in_order(analyze_one, articles, in_flight)
+
+    def analyze_batch(
+        self,
+        articles: Iterable[Article | str | InfoLensError],
+        *,
+        tasks: Iterable[Task | str] | Task | str | None = None,
+        options: SummaryOptions | None = None,
+        partial: bool = False,
+        timeout_s: float | None = None,
+        ordered: bool = True,
+        in_flight: int | None = None,
+    ) -> Generator[BatchResult, None, None]:
+        """Analyze many articles through one HTTP request, which carries answers back while it carries articles out.
+
+        As in `analyze_many`, what goes wrong with an article comes as the error of its result, and the articles are
+        taken as they are needed, in the caller's thread: at most twice ``in_flight`` ahead. A busy server has them
+        wait. When the connection breaks, what has no answer is sent again, as often as `RetryPolicy` says. With a gRPC
+        address, or a transport of one's own, the articles go the way of `analyze_many`, and are always in order.
+
+        Args:
+            articles: Articles or their texts; may be endless. An article's ``id`` comes back with its result.
+            tasks: As in `analyze`.
+            options: As in `analyze`.
+            partial: As in `analyze`.
+            timeout_s: Time-out for each article from when the server takes it up, and how long a server that refuses it
+                is asked again; None for the client's.
+            ordered: Whether the results come in the order of the articles, or as they are finished.
+            in_flight: How many articles are sent and not answered at most; None for 64, or 16 over gRPC.
+
+        Raises:
+            InvalidSettingError: An argument is not valid.
+            AuthenticationError, PermissionDeniedError, RequestRejectedError: The server takes no batch with this key.
+            UnexpectedResponseError: The server has no ``/v1/analyze/batch``, as older ones.
+        """
+        chosen = check_asked(tasks, options, partial=partial, timeout_s=timeout_s)
+        self._check_open()
+        if self._streams is None:
+            many = functools.partial(
+                self.analyze_many, tasks=chosen, options=options, partial=partial, timeout_s=timeout_s
+            )
+            return numbered(many, articles, check_in_flight(DEFAULT_IN_FLIGHT if in_flight is None else in_flight))
+        given_s = self._timeout_s if timeout_s is None else timeout_s
+        batch = self._streams.batch(
+            chosen, options, partial=partial, timeout_s=given_s, ordered=ordered, in_flight=in_flight
+        )
+        return in_thread(batch.results, articles)
 
     def status(self, *, timeout_s: float | None = None) -> ServerStatus:
         """The server's version, whether it and each model that serves a task are ready, and the labels of each task.
@@ -181,7 +236,7 @@ class Client:
         }
         found = serving(configurations)
         status = self._transport.probe(found.models, timeout_s=deadline.remaining_s())
-        return replace(status, labels=found.labels)
+        return replace(status, labels={**status.labels, **found.labels})
 
     def is_ready(self, *, timeout_s: float | None = None) -> bool:
         """Whether every task can be answered now; False also when the server cannot be reached."""
@@ -194,6 +249,8 @@ class Client:
         """Close the connections. Calls under way fail, later ones raise `ClientClosedError`; closing twice is fine."""
         if not self._closed:
             self._closed = True
+            if self._streams is not None:
+                self._streams.stop()
             self._transport.close()
 
     def __enter__(self) -> Self:
@@ -230,34 +287,3 @@ class Client:
                 assert error is not None  # noqa: S101 - without an answer there is an error
                 raise error
             time.sleep(pause_s)
-
-
-def _map_in_order(
-    function: Callable[[_Item], Report | InfoLensError], items: Iterable[_Item], in_flight: int
-) -> Generator[Report | InfoLensError, None, None]:
-    """``map`` over threads, in order, that takes at most ``2 * in_flight`` items ahead.
-
-    Twice, so that a slow item at the head of the line leaves no thread idle.
-    """
-    pending: deque[Future[Report | InfoLensError]] = deque()
-    source = iter(items)
-    exhausted = False
-    failure: Exception | None = None
-    executor = ThreadPoolExecutor(max_workers=in_flight, thread_name_prefix="infolens")
-    try:
-        while True:
-            while not exhausted and len(pending) < 2 * in_flight:
-                try:
-                    pending.append(executor.submit(function, next(source)))
-                except StopIteration:
-                    exhausted = True
-                except Exception as error:  # noqa: BLE001, RUF100 - the caller's own iterable failed: see below
-                    exhausted, failure = True, error
-            if not pending:
-                break
-            yield pending.popleft().result()
-        if failure is not None:
-            # What came before the failure has been answered; none of it is lost.
-            raise failure
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)

@@ -6,83 +6,33 @@ All are frozen. `Article` and `SummaryOptions` check themselves when they are ma
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Final
 
-from ._status import ServerStatus
-from .contract import MAX_ARTICLE_BYTES, SUMMARY_SETTINGS, SummarySetting, Task
-from .errors import InvalidArticleError, InvalidSettingError
+from ._values.article import Article
+from ._values.article import is_blank as is_blank
+from ._values.status import ServedTask, ServerStatus
+from .contract import SUMMARY_SETTINGS, SummarySetting, Task
+from .errors import InfoLensError, InvalidSettingError
 
 __all__ = [
     "ANSWER_TYPES",
     "Answer",
     "Article",
+    "BatchResult",
     "Category",
     "Labelled",
     "Reading",
     "Report",
+    "ServedTask",
     "ServerStatus",
     "Summary",
     "SummaryOptions",
     "Veracity",
     "answer_type",
 ]
-
-
-_FILLERS: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0\ufffc")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Article:
-    """A news article.
-
-    Raises:
-        InvalidArticleError: The text is blank, title and text together are larger than `MAX_ARTICLE_BYTES`, or a part
-            is no text that UTF-8 can carry.
-    """
-
-    text: str
-    """The body. Line breaks are welcome; NUL and other control characters count as white space."""
-    title: str | None = None
-    """The headline, where there is one: the category and the verdict are better with it."""
-
-    def __post_init__(self) -> None:
-        size_bytes = _utf8_bytes("text", self.text)
-        if self.title is not None:
-            size_bytes += _utf8_bytes("title", self.title)
-        if is_blank(self.text):
-            raise InvalidArticleError(
-                f"an article needs text, but this one has {len(self.text)} characters and all of them are blank; "
-                "pass the body of the article as its text"
-            )
-        if size_bytes > MAX_ARTICLE_BYTES:
-            raise InvalidArticleError(
-                f"an article may have at most {MAX_ARTICLE_BYTES:,} bytes of UTF-8, title included, but this one has "
-                f"{size_bytes:,}; shorten it: the models read only its beginning"
-            )
-
-
-def _utf8_bytes(name: str, value: object) -> int:
-    if not isinstance(value, str):
-        raise InvalidArticleError(
-            f"an article's {name} is a str, not {type(value).__name__}; decode bytes first, as in data.decode('utf-8')"
-        )
-    try:
-        return len(value.encode())
-    except UnicodeEncodeError as error:
-        raise InvalidArticleError(
-            f"an article's {name} must be encodable as UTF-8, but character {error.start} is the lone surrogate "
-            f"{value[error.start]!a}; decode its source with the right encoding"
-        ) from error
-
-
-def is_blank(text: str) -> bool:
-    """Whether a text shows nothing: white space, control and format characters, marks without a letter."""
-    # As the server's tokenizer has it: letters, numbers, punctuation and symbols show something, but for these.
-    return not any(unicodedata.category(char)[0] in "LNPS" and char not in _FILLERS for char in text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -298,3 +248,25 @@ class Report:
             "readings": {task.value: reading.to_dict() for task, reading in self.readings.items()},
             **failed,
         }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchResult:
+    """What came of one article of a batch."""
+
+    index: int
+    """Where the article stood among those that were given, from 0 on."""
+    id: str | None
+    """The article's own id; None where it has none."""
+    result: Report | InfoLensError
+    """The answers, or why there are none."""
+
+    @property
+    def report(self) -> Report | None:
+        """The answers; None where there are none."""
+        return self.result if isinstance(self.result, Report) else None
+
+    @property
+    def error(self) -> InfoLensError | None:
+        """Why there are no answers; None where there are."""
+        return self.result if isinstance(self.result, InfoLensError) else None

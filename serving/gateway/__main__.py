@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from serving.errors import KeysError
+
 from .configuration import ConfigurationError, read_options
 from .grpc_door.door import ListenError
 from .server import run
@@ -15,7 +17,7 @@ def main() -> int:
         return 2
     try:
         run(read_options(Path(sys.argv[1])))
-    except (ConfigurationError, ListenError) as error:
+    except (ConfigurationError, KeysError, ListenError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -44,6 +44,10 @@ class GatewayLimits:
     """Calls that one gRPC connection may have open."""
     max_calls: int = 4096
     """gRPC calls that all connections together may have open."""
+    key_rate_per_minute: int = 6000
+    """Inferences in a minute of a key that says nothing else."""
+    key_concurrency: int = 64
+    """Inferences at the same time of a key that says nothing else."""
     exit_timeout_s: float = 10.0
     """How long requests in flight may take when the door is told to end."""
 
@@ -74,6 +78,10 @@ class GatewayOptions:
     """Its value; empty keeps the management APIs closed to everybody."""
     triton_admin_key: str = field(default="", repr=False)
     """The value that Triton wants in that header. It stands on Triton's command line, so it is another one."""
+    keys: bool | None = None
+    """Whether callers need a key; None where the host lets other machines in."""
+    keys_url: str = field(default="", repr=False)
+    """Where the keys are kept, as a URL; empty for a file in the cache."""
     log_requests: bool = True
     """Whether the log has a line for each inference, or only for those that were not answered."""
     limits: GatewayLimits = field(default_factory=GatewayLimits)
@@ -94,6 +102,7 @@ _KINDS: Final[Mapping[Any, tuple[type, ...]]] = {
     str: (str,),
     Path: (str,),
     bool: (bool,),
+    bool | None: (bool, type(None)),
     int: (int,),
     float: (int, float),
     str | None: (str, type(None)),

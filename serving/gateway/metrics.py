@@ -21,6 +21,9 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from serving.keys.records import OTHER
+
+from .access.doorkeeper import Doorkeeper
 from .admission import WaitingRoom
 from .refusals import Refusal, RefusedError
 from .verdict import VerdictFile
@@ -29,8 +32,10 @@ BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 
 """Upper ends of the latency histogram, in seconds."""
 INFERENCES: Final = frozenset({"infer", "generate", "generate_stream", "analyze", "analyze_batch"})
 """Routes that ask models: counted as in flight, and logged when they are answered too."""
+MAX_NAMES: Final = 100
+"""Keys that are counted by name; all further ones are counted together, as `OTHER`."""
 # Words of the server about itself; all others may quote a request.
-_QUOTED: Final = frozenset({Refusal.BUSY, Refusal.AWAY})
+_QUOTED: Final = frozenset({Refusal.BUSY, Refusal.AWAY, Refusal.UNAUTHENTICATED, Refusal.LIMITED})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +50,8 @@ class Access:
     """``200`` or ``OK``, and so on."""
     seconds: float
     """From its last byte to the answer."""
+    key: str = ""
+    """The name of the caller's key; empty where none was needed or recognised."""
     model: str = ""
     """A model of the catalogue; empty for another one or none."""
     request_id: str = ""
@@ -94,6 +101,13 @@ class GatewayMetrics:
             ["outcome"],
             registry=registry,
         )
+        self._by_key = Counter(
+            "infolens_key_requests",
+            "Requests that came with a valid key, by its name and the first digit of HTTP's code.",
+            ["key", "code_class"],
+            registry=registry,
+        )
+        self._names: set[str] = set()
         self._scraped_failures = Counter(
             "infolens_triton_metrics_failures", "Times that Triton's metrics could not be had.", registry=registry
         )
@@ -105,6 +119,8 @@ class GatewayMetrics:
     def record(self, access: Access, refusal: RefusedError | None = None) -> None:
         """Count a request that is over, and log it if it was an inference or was refused."""
         self._seconds.labels(access.door, access.route, access.model, access.code).observe(access.seconds)
+        if access.key:
+            self._by_key.labels(self._name(access.key), _code_class(access, refusal)).inc()
         if refusal is not None:
             self._refused.labels(access.door, refusal.kind.value).inc()
         elif not self._log_requests or access.route not in INFERENCES:
@@ -112,6 +128,7 @@ class GatewayMetrics:
         fields = {
             "request_id": access.request_id,
             "door": access.door,
+            **({"key": access.key} if access.key else {}),
             "route": access.route,
             "model": access.model,
             "code": access.code,
@@ -147,8 +164,10 @@ class GatewayMetrics:
         finally:
             gauge.dec()
 
-    def watch(self, room: WaitingRoom, verdicts: VerdictFile) -> None:
-        """Show the waiting room and the supervisor's verdict too."""
+    def watch(self, room: WaitingRoom, verdicts: VerdictFile, doorkeeper: Doorkeeper) -> None:
+        """Show the waiting room, the supervisor's verdict and the store of the keys too."""
+        away = Gauge("infolens_keys_away", "Whether keys are wanted and cannot be read.", registry=self.registry)
+        away.set_function(lambda: doorkeeper.away)
         running = Gauge("infolens_waiting_room_running", "Requests that have their places.", registry=self.registry)
         running.set_function(lambda: room.running)
         waiting = Gauge("infolens_waiting_room_waiting", "Requests that wait for theirs.", registry=self.registry)
@@ -160,6 +179,12 @@ class GatewayMetrics:
         )
         kept.set_function(lambda: room.kept)
         self.registry.register(_Supervised(verdicts))
+
+    def _name(self, key: str) -> str:
+        """What a key is counted as: series cost memory, here and wherever they are collected."""
+        if key not in self._names and len(self._names) < MAX_NAMES:
+            self._names.add(key)
+        return key if key in self._names else OTHER
 
 
 class _Supervised(Collector):
@@ -179,6 +204,13 @@ class _Supervised(Collector):
         yield models
         yield CounterMetricFamily("infolens_triton_restarts", "Times that Triton was started again.", verdict.restarts)
         yield CounterMetricFamily("infolens_heals", "Times that a model was brought back.", verdict.heals)
+
+
+def _code_class(access: Access, refusal: RefusedError | None) -> str:
+    """Such as ``4xx``: of HTTP's code, over gRPC too."""
+    if refusal is not None:
+        return f"{refusal.http_status // 100}xx"
+    return "2xx" if access.code in ("OK", "200") else "4xx"  # over gRPC, one whose caller has left
 
 
 def _version(package: str) -> str:

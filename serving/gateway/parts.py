@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .access.doorkeeper import Doorkeeper
 from .admission import WaitingRoom
 from .branches import Branches
 from .calls import Inferences
@@ -27,4 +28,5 @@ class Parts:
     room: WaitingRoom
     branches: Branches
     metrics: GatewayMetrics
+    doorkeeper: Doorkeeper
     log: Any

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -27,8 +28,12 @@ class Refusal(Enum):
     """A model failed on it; another attempt may succeed."""
     LATE = "late"
     """Its time was up."""
+    UNAUTHENTICATED = "unauthenticated"
+    """It has no key, or none that is valid."""
     FORBIDDEN = "forbidden"
-    """It lacks the key."""
+    """Its key does not open this, or nothing does."""
+    LIMITED = "limited"
+    """Its key has had its share; later it has one again."""
     UNIMPLEMENTED = "unimplemented"
     """The door does not offer this."""
     CANCELLED = "cancelled"
@@ -60,6 +65,9 @@ CODES: Final[Mapping[Refusal, Codes]] = {
     Refusal.AWAY: Codes(http=503, grpc=grpc.StatusCode.UNAVAILABLE),
     Refusal.FAILED: Codes(http=503, grpc=grpc.StatusCode.INTERNAL),
     Refusal.LATE: Codes(http=504, grpc=grpc.StatusCode.DEADLINE_EXCEEDED),
+    Refusal.UNAUTHENTICATED: Codes(http=401, grpc=grpc.StatusCode.UNAUTHENTICATED),
+    # Its words are never those of a busy server: that refuses everybody, this one key.
+    Refusal.LIMITED: Codes(http=429, grpc=grpc.StatusCode.RESOURCE_EXHAUSTED),
     Refusal.FORBIDDEN: Codes(http=403, grpc=grpc.StatusCode.PERMISSION_DENIED),
     Refusal.UNIMPLEMENTED: Codes(http=404, grpc=grpc.StatusCode.UNIMPLEMENTED),
     Refusal.CANCELLED: Codes(http=499, grpc=grpc.StatusCode.CANCELLED),
@@ -117,6 +125,16 @@ class RefusedError(Exception):
     def grpc_code(self) -> grpc.StatusCode:
         """The status that gRPC answers with."""
         return CODES[self.kind].grpc
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What goes beside it: headers of HTTP, trailing metadata of gRPC."""
+        headers = {}
+        if self.retry_after_s is not None:
+            headers["Retry-After"] = str(max(1, math.ceil(self.retry_after_s)))
+        if self.kind is Refusal.UNAUTHENTICATED:
+            headers["WWW-Authenticate"] = "Bearer"
+        return headers
 
 
 def invalid(words: str) -> RefusedError:

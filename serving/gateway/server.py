@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from .access.doorkeeper import open_doorkeeper
 from .admission import WaitingRoom
 from .api import add_routes
 from .branches import Branches, read_room_limits
@@ -43,6 +44,7 @@ def run(options: GatewayOptions) -> None:
     Raises:
         ConfigurationError: The repository's limits cannot be read.
         ListenError: A port cannot be had.
+        KeysError: Keys are needed, and their store cannot be used at all.
     """
     raise_file_limit()
     asyncio.run(_run(options))
@@ -59,12 +61,15 @@ def raise_file_limit() -> None:
 
 @asynccontextmanager
 async def open_parts(options: GatewayOptions, log: Any) -> AsyncIterator[Parts]:
-    """The parts that both doors share, with the channel to Triton closed in the end."""
+    """The parts that both doors share, with the channel to Triton closed in the end.
+
+    Raises:
+        KeysError: Keys are needed, and their store cannot be used at all.
+    """
     limits = read_room_limits(options.repository, options.config_name, max_waiting=options.limits.max_waiting)
     metrics = GatewayMetrics(log, log_requests=options.log_requests)
     room = WaitingRoom(limits, on_refusal=metrics.refused_by_room)
     verdicts = VerdictFile(options.state_file)
-    metrics.watch(room, verdicts)
     upstream = Upstream(options.triton_grpc)
     catalogue = Catalogue(
         upstream,
@@ -75,17 +80,20 @@ async def open_parts(options: GatewayOptions, log: Any) -> AsyncIterator[Parts]:
     board = Board(options.board_file)
     inferences = Inferences(upstream, verdicts, catalogue, board)
     try:
-        yield Parts(
-            options=options,
-            verdicts=verdicts,
-            upstream=upstream,
-            inferences=inferences,
-            catalogue=catalogue,
-            room=room,
-            branches=Branches(),
-            metrics=metrics,
-            log=log,
-        )
+        async with open_doorkeeper(options, log) as doorkeeper:
+            metrics.watch(room, verdicts, doorkeeper)
+            yield Parts(
+                options=options,
+                verdicts=verdicts,
+                upstream=upstream,
+                inferences=inferences,
+                catalogue=catalogue,
+                room=room,
+                branches=Branches(),
+                metrics=metrics,
+                doorkeeper=doorkeeper,
+                log=log,
+            )
     finally:
         inferences.close()
         await upstream.close()

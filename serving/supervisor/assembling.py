@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import secrets
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from serving.arguments import ADMIN_HEADER, ServerOptions, pick_ports
+from serving.errors import KeysError
+from serving.keys.rule import check_start, full_url, is_loopback
 from serving.launcher import TritonServer
 from serving.runtime import ROOT
 
@@ -21,6 +24,7 @@ from .supervisor import STATE, Supervisor, SupervisorOptions
 LOOPBACK: Final = "127.0.0.1"
 BOARD: Final = "board"
 """The file, beside the state, in which the door tells the models who has left."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +41,14 @@ class Plan:
     triton_http_port: int | None = None
     """Where Triton's own HTTP endpoint listens, on loopback; ``None`` leaves it off behind a door."""
     expose_internal: bool = False
+    keys: bool | None = None
+    """Whether callers need a key; None where the host lets other machines in."""
+    keys_url: str | None = field(default=None, repr=False)
+    """Where keys are kept; None for the environment's word, or a file in the cache."""
+    key_rate_per_minute: int = 6000
+    """Inferences in a minute of a key that says nothing else."""
+    key_concurrency: int = 64
+    """Inferences at the same time of a key that says nothing else."""
     ready_file: Path | None = None
     patience: Patience = field(default_factory=Patience)
 
@@ -50,11 +62,12 @@ def assemble_supervisor(plan: Plan) -> Supervisor:
     """A supervisor for a plan, ready to be started.
 
     Raises:
-        ServingError: An address or a port cannot be had.
+        ServingError: An address or a port cannot be had, or keys are needed and there is none.
     """
     public = plan.server
     # What listens keeps its port when it is started again, so a free one is picked once, here.
     ports = pick_ports(public)
+    keys = check_keys(plan)
     number = ports.get("http", ports["grpc"])
     logs = public.cache / "logs" if public.log_file is None else public.log_file.parent
     public = dataclasses.replace(
@@ -75,7 +88,7 @@ def assemble_supervisor(plan: Plan) -> Supervisor:
         return Door(
             DoorOptions(
                 folder=folder,
-                configuration=door_configuration(plan, public, triton, folder),
+                configuration=door_configuration(plan, public, triton, folder, keys=keys),
                 log_file=logs / f"door-{number}.log",
                 root=ROOT,
                 command=plan.door_command or COMMAND,
@@ -88,7 +101,32 @@ def assemble_supervisor(plan: Plan) -> Supervisor:
     return Supervisor(options, server, journal, make_door)
 
 
-def door_configuration(plan: Plan, public: ServerOptions, triton: TritonServer, folder: Path) -> dict[str, Any]:
+def check_keys(plan: Plan) -> bool:
+    """Whether callers need a key; says aloud where none keeps other machines out.
+
+    Raises:
+        KeysError: They do, and nobody can have one, or nobody would ask for it.
+    """
+    host = plan.server.host
+    if plan.keys is False and not is_loopback(host):
+        log.warning(
+            "warning: --no-keys with --host %s: everybody who reaches these ports may ask the models, as often as they "
+            "like",
+            host,
+        )
+    if not plan.door:
+        if plan.keys or (plan.keys is None and not is_loopback(host)):
+            raise KeysError(
+                f"with --no-door nobody asks callers for a key, as --host {host} or --keys wants it: leave --no-door "
+                "out, or say --no-keys"
+            )
+        return False
+    return check_start(host, plan.keys, plan.keys_url, plan.server.cache)
+
+
+def door_configuration(
+    plan: Plan, public: ServerOptions, triton: TritonServer, folder: Path, *, keys: bool
+) -> dict[str, Any]:
     """What the door is told."""
     return {
         "host": public.host,
@@ -104,7 +142,13 @@ def door_configuration(plan: Plan, public: ServerOptions, triton: TritonServer, 
         "admin_header": ADMIN_HEADER,
         "admin_key": public.admin_key,
         "triton_admin_key": triton.options.admin_key,
-        "limits": {"exit_timeout_s": float(public.exit_timeout_s)},
+        "keys": keys,
+        "keys_url": full_url(plan.keys_url, public.cache) if keys else "",
+        "limits": {
+            "exit_timeout_s": float(public.exit_timeout_s),
+            "key_rate_per_minute": plan.key_rate_per_minute,
+            "key_concurrency": plan.key_concurrency,
+        },
     }
 
 

@@ -20,9 +20,22 @@ from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
-from infolens import RequestRejectedError, ServerOverloadedError
+from infolens import (
+    AuthenticationError,
+    PermissionDeniedError,
+    RateLimitedError,
+    RequestRejectedError,
+    ServerError,
+    ServerOverloadedError,
+)
 from infolens.testing import FakeTransport, InferRequest
 
+_CODES: dict[type[ServerError], tuple[int, grpc.StatusCode, str]] = {
+    AuthenticationError: (401, grpc.StatusCode.UNAUTHENTICATED, "this server wants an API key"),
+    PermissionDeniedError: (403, grpc.StatusCode.PERMISSION_DENIED, "this needs the role admin"),
+    RateLimitedError: (429, grpc.StatusCode.RESOURCE_EXHAUSTED, "the key desk has used its 10 requests a minute"),
+    ServerOverloadedError: (503, grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size"),
+}
 _TYPES: dict[str, Any] = {"INT32": np.int32, "FP32": np.float32}
 
 
@@ -47,11 +60,17 @@ def _raw(array: NDArray[Any]) -> bytes:
 
 
 @contextlib.contextmanager
-def http_server(fake: FakeTransport, *, hold: threading.Event | None = None, drop: bool = False) -> Iterator[str]:
+def http_server(
+    fake: FakeTransport,
+    *,
+    hold: threading.Event | None = None,
+    drop: bool = False,
+    seen: list[dict[str, str]] | None = None,
+) -> Iterator[str]:
     """Serve over HTTP until the block ends.
 
     With ``hold``, inference waits for that event; with ``drop``, every connection is closed after one answer, without
-    a word about it in the answer.
+    a word about it in the answer; ``seen`` gets the headers of every request.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -67,6 +86,12 @@ def http_server(fake: FakeTransport, *, hold: threading.Event | None = None, dro
             self.end_headers()
             self.wfile.write(body)
             self.close_connection = drop
+
+        def parse_request(self) -> bool:
+            parsed = super().parse_request()
+            if seen is not None and parsed:
+                seen.append({name.lower(): value for name, value in self.headers.items()})
+            return parsed
 
         def do_GET(self) -> None:
             if self.path == "/v2":
@@ -92,11 +117,13 @@ def http_server(fake: FakeTransport, *, hold: threading.Event | None = None, dro
             request = InferRequest(model=model, inputs=inputs, outputs=outputs, parameters=parameters)
             try:
                 arrays = fake.infer(request, timeout_s=timeout_s)
+            except tuple(_CODES) as error:
+                code, _, words = _CODES[type(error)]
+                wait = {} if error.retry_after_s is None else {"Retry-After": f"{error.retry_after_s:.0f}"}
+                self._answer(code, json.dumps({"error": words}).encode(), {"X-Request-Id": "r-7", **wait})
+                return
             except RequestRejectedError as error:
                 self._answer(400, json.dumps({"error": f"in ensemble 'info_lens', {error}"}).encode())
-                return
-            except ServerOverloadedError:
-                self._answer(503, b'{"error": "Exceeds maximum queue size"}')
                 return
             blobs = {name: _raw(array) for name, array in arrays.items()}
             tensors = [
@@ -129,9 +156,12 @@ def http_server(fake: FakeTransport, *, hold: threading.Event | None = None, dro
 
 
 class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
-    def __init__(self, fake: FakeTransport, hold: threading.Event | None) -> None:
+    def __init__(
+        self, fake: FakeTransport, hold: threading.Event | None, seen: list[dict[str, str]] | None = None
+    ) -> None:
         self._fake = fake
         self._hold = hold
+        self._seen = seen
 
     def ServerLive(self, request: Any, context: Any) -> Any:  # noqa: N802
         return service_pb2.ServerLiveResponse(live=True)
@@ -146,6 +176,8 @@ class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[
         return service_pb2.ServerMetadataResponse(name="triton", version="9.9")
 
     def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if self._seen is not None:
+            self._seen.append(dict(context.invocation_metadata()))
         if self._hold is not None:
             self._hold.wait(10)
         inputs = {
@@ -160,10 +192,13 @@ class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[
         )
         try:
             arrays = self._fake.infer(infer, timeout_s=request.parameters["timeout"].int64_param / 1e6)
+        except tuple(_CODES) as error:
+            _, code, words = _CODES[type(error)]
+            wait = () if error.retry_after_s is None else (("retry-after", f"{error.retry_after_s:.0f}"),)
+            context.set_trailing_metadata((("x-request-id", "r-7"), *wait))
+            context.abort(code, words)
         except RequestRejectedError as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"in ensemble 'info_lens', {error}")
-        except ServerOverloadedError:
-            context.abort(grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
         response = service_pb2.ModelInferResponse(model_name=request.model_name)
         for name, array in arrays.items():
             response.outputs.add(name=name, datatype=_dtype(array), shape=array.shape)
@@ -173,12 +208,16 @@ class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[
 
 @contextlib.contextmanager
 def grpc_server(
-    fake: FakeTransport, *, hold: threading.Event | None = None, address: str = "127.0.0.1:0"
+    fake: FakeTransport,
+    *,
+    hold: threading.Event | None = None,
+    address: str = "127.0.0.1:0",
+    seen: list[dict[str, str]] | None = None,
 ) -> Iterator[str]:
-    """Serve over gRPC until the block ends; with ``hold``, inference waits for that event."""
+    """Serve over gRPC until the block ends; arguments as in `http_server`, ``seen`` for inferences alone."""
     with ThreadPoolExecutor(8) as executor:
         server = grpc.server(executor)
-        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(_Servicer(fake, hold), server)
+        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(_Servicer(fake, hold, seen), server)
         port = server.add_insecure_port(address)
         server.start()
         try:

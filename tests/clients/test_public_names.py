@@ -7,11 +7,13 @@ import importlib
 import pytest
 
 ERRORS = """
-    ClientClosedError InferenceFailedError InfoLensError InvalidArticleError InvalidSettingError ModelUnavailableError
-    RequestRejectedError RequestTimeoutError ServerError ServerOverloadedError ServerUnavailableError
-    UnexpectedResponseError
+    AuthenticationError ClientClosedError InferenceFailedError InfoLensError InsecureKeyWarning InvalidArticleError
+    InvalidSettingError ModelUnavailableError PermissionDeniedError RateLimitedError RequestRejectedError
+    RequestTimeoutError ServerError ServerOverloadedError ServerUnavailableError UnexpectedResponseError
 """
-VALUES = "Article Category Labelled Reading Report ServerStatus Summary SummaryOptions Veracity"
+VALUES = """
+    Article BatchResult Category Labelled Reading Report ServedTask ServerStatus Summary SummaryOptions Veracity
+"""
 NAMES = {
     "infolens": f"AsyncClient CATEGORIES Client DEFAULT_URL RetryPolicy Task VERACITIES __version__ {VALUES} {ERRORS}",
     "infolens.contract": """
@@ -21,6 +23,7 @@ NAMES = {
     """,
     "infolens.types": f"ANSWER_TYPES Answer answer_type {VALUES}",
     "infolens.errors": ERRORS,
+    "infolens.problems": "CONTENT_TYPE Fault KINDS Kind Problem TYPE_PREFIX from_problem to_problem",
     "infolens.testing": "FakeTransport InferRequest fake_report",
 }
 

@@ -19,11 +19,12 @@ from .report import document, markdown, write_comparison
 
 EPILOG = """\
 A server is started, and asked through its door and past it, in turn: one client over gRPC, HTTP and in plain JSON; a
-closed loop; and an open loop that asks for more than can be answered. Nothing else should run on the machine.
+closed loop; an open loop that asks for more than can be answered; and many articles by one program. Nothing else should
+run on the machine.
 
 examples:
-  python -m benchmarks door                                 all of it (13 minutes)
-  python -m benchmarks door --open-turns 0 --rounds 4       without the open loop (3 minutes)
+  python -m benchmarks door                                  all of it (18 minutes)
+  python -m benchmarks door --open-turns 0 --batch-turns 0   one client and the closed loop (6 minutes)
 """
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     add("--open-turns", type=int, default=defaults.open_turns, help="of the open loop (default: %(default)s)")
     add("--seconds", type=float, default=defaults.seconds, help="of a turn of the open loop (default: %(default)g)")
     add("--bound-ms", type=float, default=defaults.bound_ms, help="later answers do not count (default: %(default)g)")
+    add("--batch-turns", type=int, default=defaults.batch_turns, help="of many articles (default: %(default)s)")
+    add("--batch-articles", type=int, default=defaults.batch_articles, help="articles in one (default: %(default)s)")
     add("--seed", type=int, default=defaults.seed, help="seed of articles and arrivals (default: %(default)s)")
     add("--serving", action="append", default=[], metavar="OPTION", help="an option for the server that is started")
     add("--out", type=Path, default=RESULTS / "door", metavar="DIR", help="gets the report (default: %(default)s)")
@@ -53,6 +56,8 @@ def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> in
             open_turns=args.open_turns,
             seconds=args.seconds,
             bound_ms=args.bound_ms,
+            batch_turns=args.batch_turns,
+            batch_articles=args.batch_articles,
             seed=args.seed,
         )
     except ValueError as error:

@@ -21,6 +21,7 @@ from benchmarks.common.server import BenchmarkError, Started
 from benchmarks.common.wire import RequestOutcome, tasks_of
 from infolens import Article, Client
 
+from .batches import Batches, compare_batches
 from .plain_json import JSONClient
 
 DIRECT: Final = "Triton, gRPC"
@@ -53,14 +54,18 @@ class DoorConfig:
     """Length of such a turn."""
     bound_ms: float = 500.0
     """An answer that takes longer does not count in it."""
+    batch_turns: int = 3
+    """Turns of many articles by one program."""
+    batch_articles: int = 2000
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name in ("rounds", "requests"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
-        if self.open_turns < 0:
-            raise ValueError(f"open_turns is a number from 0 on, not {self.open_turns}")
+        for name in ("open_turns", "batch_turns"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is a number from 0 on, not {getattr(self, name)}")
         if self.seconds < 1:
             raise ValueError(f"a turn of the open loop has at least 1 s, not {self.seconds:g}: raise --seconds")
 
@@ -91,6 +96,7 @@ class Compared:
     """Requests a second of each turn of the closed loop: past the door, through it."""
     highest_per_s: tuple[tuple[float, float], ...]
     """Answers a second within the bound in each turn of the open loop: past the door, through it."""
+    batches: tuple[Batches, ...] = ()
 
 
 def ratio(pairs: Sequence[tuple[float, float]]) -> float | None:
@@ -124,7 +130,13 @@ def compare(server: Started, article: Article, config: DoorConfig) -> Compared:
         highest.append((rates[DIRECT], rates[DOOR]))
         words = "%.1f a second asked for: %.1f/s within the bound past the door, %.1f/s through it"
         log.info(words, rate_per_s, *highest[-1])
-    return Compared(config=config, one_client=tuple(found), closed_per_s=tuple(closed), highest_per_s=tuple(highest))
+    return Compared(
+        config=config,
+        one_client=tuple(found),
+        closed_per_s=tuple(closed),
+        highest_per_s=tuple(highest),
+        batches=compare_batches(server, turns=config.batch_turns, articles=config.batch_articles, seed=config.seed),
+    )
 
 
 def _order(urls: dict[str, str], turn: int) -> list[tuple[str, str]]:

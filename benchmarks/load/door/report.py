@@ -26,6 +26,8 @@ def document(found: Compared, machine: Machine, day: date) -> dict[str, Any]:
         "closed_share": ratio(found.closed_per_s),
         "highest_per_s": found.highest_per_s,
         "highest_share": ratio(found.highest_per_s),
+        "batches": [asdict(one) for one in found.batches],
+        "batch_share": ratio([(one.many_per_s, one.batch_per_s) for one in found.batches]),
     }
 
 
@@ -58,6 +60,17 @@ def markdown(found: Compared, machine: Machine, day: date, command: str) -> str:
         f"open loop, {OPEN_TIMES:g} times that asked for, {config.seconds:g} s: answers within {config.bound_ms:g} ms"
     )
     lines += _rates(words, found.highest_per_s)
+    if found.batches:
+        pairs = [(one.many_per_s, one.batch_per_s) for one in found.batches]
+        share = ratio(pairs)
+        many, batch = (median(column) for column in zip(*pairs, strict=True))
+        memory = ", ".join(f"{one.door_bytes / 1e6:.0f}" for one in found.batches)
+        lines += [
+            "",
+            f"{config.batch_articles} articles by one program, median of {len(pairs)}: {many:.1f} a second by "
+            f"`analyze_many` over gRPC, {batch:.1f} in one request to `/v1/analyze/batch` "
+            f"({100 * (share or 0):.0f} %). The door had {memory} MB after each batch.",
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -79,8 +79,16 @@ def status_text(server: str, status: ServerStatus) -> str:
     widest = max(22, *map(len, status.models))
     lines = [
         f"{server}  {status.version}  {'live' if status.live else 'NOT LIVE'}, {word(status.server_ready)}",
-        *(f"  {model:<{widest}} {word(ready)}" for model, ready in status.models.items()),
     ]
+    if status.reason:
+        lines.append(f"  {clean(status.reason)}")
+    for model, ready in status.models.items():
+        reason = clean(status.reasons.get(model, ""))
+        lines.append(f"  {model:<{widest}} {word(ready)}{f': {reason}' if reason and not ready else ''}")
+    for task, served in status.tasks.items():
+        reads = f", reads {served.max_tokens:,} tokens" if served.max_tokens else ""
+        lines.append(clean(f"{task}: {served.model} version {served.version}, revision {served.revision}{reads}"))
+        lines[-1] = f"  {lines[-1]}"
     for task, labels in status.labels.items():
         lines += textwrap.wrap(
             f"{task}: {' | '.join(map(clean, labels))}", 98, initial_indent="  ", subsequent_indent="    "

@@ -33,8 +33,8 @@ class InferRequest:
 class ConnectionSettings:
     """What a transport needs to know beside the address."""
 
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """Sent with every request (gRPC calls it metadata), for example an authorization."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Sent with every request (gRPC calls it metadata), the API key among them: never shown."""
     root_certificates: Path | None = None
     """A PEM file of the authorities to trust under TLS; None for those of the system."""
 

@@ -22,7 +22,7 @@ from infolens.errors import (
 from infolens.types import ServerStatus
 
 from .base import ConnectionSettings, InferRequest, timeout_us
-from .failures import to_error
+from .failures import read_seconds, to_error
 from .url import ServerURL
 
 
@@ -78,6 +78,13 @@ def _configuration(answer: Mapping[str, Any]) -> Mapping[str, Any]:
     return config
 
 
+def _trailing_metadata(error: InferenceServerException) -> dict[str, str]:
+    """What a server sent along with a failure; tritonclient leaves it in the error that it answers with its own."""
+    read = getattr(error.__context__, "trailing_metadata", None)
+    pairs = (read() if callable(read) else None) or ()
+    return {name: value for name, value in pairs if isinstance(value, str)}
+
+
 class _Common:
     def __init__(self, url: ServerURL, settings: ConnectionSettings) -> None:
         self._url = url
@@ -86,7 +93,15 @@ class _Common:
 
     def _error(self, error: InferenceServerException, timeout_s: float) -> ServerError:
         code = (error.status() or "UNKNOWN").removeprefix("StatusCode.")
-        return to_error(code=code, message=error.message() or "", server=str(self._url), timeout_s=timeout_s)
+        trailing = _trailing_metadata(error)
+        return to_error(
+            code=code,
+            message=error.message() or "",
+            server=str(self._url),
+            timeout_s=timeout_s,
+            retry_after_s=read_seconds(trailing.get("retry-after")),
+            request_id=trailing.get("x-request-id"),
+        )
 
     def _has_answered(self, error: InferenceServerException) -> bool:
         """Whether a failure is an answer of the server, such as that it has no such model."""

@@ -24,8 +24,9 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 from infolens.errors import InvalidSettingError, ServerError, UnexpectedResponseError
 from infolens.types import ServerStatus
 
+from .about import MODELS_PATH, READY_PATH, with_about
 from .base import ConnectionSettings, InferRequest, timeout_us
-from .failures import no_answer, to_error, unreachable
+from .failures import no_answer, read_seconds, to_error, unreachable
 from .url import ServerURL
 
 _LENGTH_HEADER = "Inference-Header-Content-Length"
@@ -64,13 +65,21 @@ def decode(request: InferRequest, body: bytes, headers: Mapping[str, str]) -> di
     return {name: np.asarray(array) for name, array in arrays.items() if array is not None}
 
 
-def refusal(status: int, body: bytes, *, server: str, timeout_s: float) -> ServerError:
+def refusal(status: int, body: bytes, headers: Mapping[str, str], *, server: str, timeout_s: float) -> ServerError:
     """The error for an answer whose status is not 200."""
+    known = {name.lower(): value for name, value in headers.items()}
     try:
         message = str(json.loads(body)["error"])
     except (ValueError, KeyError, TypeError):
         message = body[:200].decode(errors="replace")
-    return to_error(code=str(status), message=message, server=server, timeout_s=timeout_s)
+    return to_error(
+        code=str(status),
+        message=message,
+        server=server,
+        timeout_s=timeout_s,
+        retry_after_s=read_seconds(known.get("retry-after")),
+        request_id=known.get("x-request-id"),
+    )
 
 
 def read_version(body: bytes, server: str) -> str:
@@ -140,26 +149,26 @@ class HTTPTransport:
         path, body, headers = encode(request, timeout_s)
         status, answer, answer_headers = self._exchange("POST", path, body, headers, timeout_s)
         if status != 200:
-            raise refusal(status, answer, server=str(self._url), timeout_s=timeout_s)
+            raise refusal(status, answer, answer_headers, server=str(self._url), timeout_s=timeout_s)
         return decode(request, answer, answer_headers)
 
     def probe(self, models: Collection[str], *, timeout_s: float) -> ServerStatus:
         """See `Transport.probe`."""
 
-        def get(path: str) -> tuple[int, bytes]:
-            status, body, _ = self._exchange("GET", path, None, {}, timeout_s)
-            return status, body
+        def get(path: str) -> tuple[int, bytes, Mapping[str, str]]:
+            return self._exchange("GET", path, None, {}, timeout_s)
 
         live = get("/v2/health/live")[0] == 200
-        status, body = get("/v2")
-        if status != 200:
-            raise refusal(status, body, server=str(self._url), timeout_s=timeout_s)
-        return ServerStatus(
+        code, body, headers = get("/v2")
+        if code != 200:
+            raise refusal(code, body, headers, server=str(self._url), timeout_s=timeout_s)
+        status = ServerStatus(
             live=live,
             server_ready=get("/v2/health/ready")[0] == 200,
             version=read_version(body, str(self._url)),
             models={model: get(f"/v2/models/{quote(model)}/ready")[0] == 200 for model in models},
         )
+        return with_about(status, get(READY_PATH)[1], get(MODELS_PATH)[1])
 
     def configuration(self, model: str, *, timeout_s: float) -> Mapping[str, Any]:
         """See `Transport.configuration`."""

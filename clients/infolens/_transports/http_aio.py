@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from infolens.types import ServerStatus
 
+from .about import MODELS_PATH, READY_PATH, with_about
 from .base import ConnectionSettings, InferRequest
 from .failures import no_answer, unreachable
 from .http import configuration_path, decode, encode, read_configuration, read_version, refusal, tls_context
@@ -31,26 +32,26 @@ class AsyncHTTPTransport:
         path, body, headers = encode(request, timeout_s)
         status, answer, answer_headers = await self._exchange("POST", path, body, headers, timeout_s)
         if status != 200:
-            raise refusal(status, answer, server=str(self._url), timeout_s=timeout_s)
+            raise refusal(status, answer, answer_headers, server=str(self._url), timeout_s=timeout_s)
         return decode(request, answer, answer_headers)
 
     async def aprobe(self, models: Collection[str], *, timeout_s: float) -> ServerStatus:
         """See `Transport.probe`."""
 
-        async def get(path: str) -> tuple[int, bytes]:
-            status, body, _ = await self._exchange("GET", path, None, {}, timeout_s)
-            return status, body
+        async def get(path: str) -> tuple[int, bytes, Mapping[str, str]]:
+            return await self._exchange("GET", path, None, {}, timeout_s)
 
         live = (await get("/v2/health/live"))[0] == 200
-        status, body = await get("/v2")
-        if status != 200:
-            raise refusal(status, body, server=str(self._url), timeout_s=timeout_s)
-        return ServerStatus(
+        code, body, headers = await get("/v2")
+        if code != 200:
+            raise refusal(code, body, headers, server=str(self._url), timeout_s=timeout_s)
+        status = ServerStatus(
             live=live,
             server_ready=(await get("/v2/health/ready"))[0] == 200,
             version=read_version(body, str(self._url)),
             models={model: (await get(f"/v2/models/{quote(model)}/ready"))[0] == 200 for model in models},
         )
+        return with_about(status, (await get(READY_PATH))[1], (await get(MODELS_PATH))[1])
 
     async def aconfiguration(self, model: str, *, timeout_s: float) -> Mapping[str, Any]:
         """See `Transport.configuration`."""
@@ -84,6 +85,8 @@ class AsyncHTTPTransport:
                 return response.status, await response.read(), response.headers
         except TimeoutError as error:
             raise no_answer(str(self._url), timeout_s) from error
+        except aiohttp.ClientResponseError as error:
+            reason = str(error)  # the error itself holds the headers, and with them the key
         except (aiohttp.ClientError, OSError) as error:
-            reason = error if str(error) else type(error).__name__
-            raise unreachable(str(self._url), reason) from error
+            raise unreachable(str(self._url), str(error) or type(error).__name__) from error
+        raise unreachable(str(self._url), reason)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from infolens.errors import (
     InvalidSettingError,
     ModelUnavailableError,
+    RateLimitedError,
     RequestTimeoutError,
     ServerError,
     ServerOverloadedError,
@@ -36,7 +37,7 @@ class RetryPolicy:
     max_backoff_s: float = 2.0
     """Longest pause."""
     on_overload: bool = False
-    """Whether a request is sent again when the server was busy and refused it."""
+    """Whether a request is sent again when the server was busy and refused it, or the API key had asked too much."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.attempts, int) or self.attempts < 1:
@@ -53,14 +54,17 @@ class RetryPolicy:
             attempt: How many attempts there were.
             patient: Whether a busy server is asked again until the call's time is up: many articles are sent at the
                 server's own pace.
+
+        A key that has asked too much pauses for as long as the server says: before that the answer would be the same.
         """
+        least_s = (error.retry_after_s or 0.0) if isinstance(error, RateLimitedError) else 0.0
         if patient and isinstance(error, ServerOverloadedError):
-            return self._pause_s(attempt)
+            return max(least_s, self._pause_s(attempt))
         unreachable = isinstance(error, ServerUnavailableError) and not isinstance(error, ModelUnavailableError)
         overloaded = self.on_overload and isinstance(error, ServerOverloadedError)
         if attempt >= self.attempts or not (unreachable or overloaded):
             return None
-        return self._pause_s(attempt)
+        return max(least_s, self._pause_s(attempt))
 
     def _pause_s(self, attempt: int) -> float:
         longest_s = min(self.backoff_s * 2.0 ** min(attempt - 1, 30), self.max_backoff_s)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -15,7 +17,6 @@ URL_VARIABLE: Final = "INFOLENS_URL"
 
 _PORTS: Final = {"grpc": 8001, "grpcs": 443, "http": 8000, "https": 443}
 _FORMS: Final = "use grpc://HOST:8001, http://HOST:8000, grpcs://HOST, https://HOST, or HOST:PORT for gRPC"
-_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +42,10 @@ class ServerURL:
     @property
     def is_loopback(self) -> bool:
         """Whether the server is on this machine."""
-        return self.host in _LOOPBACK
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:  # a name
+            return self.host == "localhost"
 
     @property
     def address(self) -> str:
@@ -62,20 +66,23 @@ def parse_url(url: str | None = None) -> ServerURL:
         url = os.environ.get(URL_VARIABLE) or DEFAULT_URL
     if not isinstance(url, str):
         raise InvalidSettingError(f"a server URL is a str, not {type(url).__name__}; {_FORMS}")
+    # Messages end up in logs: what a URL may hold before the host is not for them.
+    shown = re.sub(r"(^|//)[^/]*@", r"\1...@", url)
     try:
         parts = urlsplit(url if "://" in url else f"grpc://{url}")
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise InvalidSettingError(f"the server URL {url!r} is not valid ({error}); {_FORMS}") from error
+        raise InvalidSettingError(f"the server URL {shown!r} is not valid ({error}); {_FORMS}") from error
     scheme = parts.scheme
     if scheme not in _PORTS:
-        raise InvalidSettingError(f"the server URL {url!r} has the unknown scheme {scheme!r}; {_FORMS}")
+        raise InvalidSettingError(f"the server URL {shown!r} has the unknown scheme {scheme!r}; {_FORMS}")
     if not host or any(char.isspace() for char in url):
-        raise InvalidSettingError(f"the server URL {url!r} does not name a host; {_FORMS}")
+        raise InvalidSettingError(f"the server URL {shown!r} does not name a host; {_FORMS}")
     path = parts.path.rstrip("/")
-    if parts.username is not None or parts.query or parts.fragment or (path and not scheme.startswith("http")):
+    if parts.username is not None:
+        raise InvalidSettingError(f"the server URL {shown!r} may hold no credentials; pass the key as api_key")
+    if parts.query or parts.fragment or (path and not scheme.startswith("http")):
         raise InvalidSettingError(
-            f"the server URL {url!r} may hold scheme, host and port, and a path for HTTP; "
-            "pass credentials as headers, and leave out the rest"
+            f"the server URL {shown!r} may hold scheme, host and port, and a path for HTTP; leave out the rest"
         )
     return ServerURL(scheme=scheme, host=host, port=port or _PORTS[scheme], path=path)

@@ -69,19 +69,24 @@ class Analysis:
         self._parts = parts
         self._served = served
 
-    async def answer(self, question: Question, request_id: str, *, patient: bool = False) -> dict[str, Any]:
+    async def answer(
+        self, question: Question, request_id: str, *, patient: bool = False, came_s: float | None = None
+    ) -> dict[str, Any]:
         """The document that answers a question.
 
         Args:
             question: What is asked.
             request_id: Under which the log has it.
             patient: Whether it waits while the server is busy, or its models are away, where it would be refused.
+            came_s: When it came, on the monotonic clock; None for now.
 
         Raises:
             RefusedError: There is no answer.
         """
-        came_s = time.monotonic()
-        clock = _Clock(came_s=came_s, until_s=came_s + (question.deadline_s or MAX_ANSWER_S))
+        now_s = time.monotonic()
+        came_s = now_s if came_s is None else came_s
+        until_s = now_s + MAX_ANSWER_S if question.deadline_s is None else came_s + question.deadline_s
+        clock = _Clock(came_s=came_s, until_s=until_s)
         served = await self._served.tasks()
         asked = await self._asked(question, request_id, served)
         report = await (self._patiently(asked, clock) if patient else self._once(asked, clock))
@@ -108,7 +113,7 @@ class Analysis:
         )
 
     async def _patiently(self, asked: _Asked, clock: _Clock) -> Report:
-        patient_until_s = clock.came_s + PATIENCE_S
+        patient_until_s = time.monotonic() + PATIENCE_S
         while True:
             try:
                 report = await self._once(asked, clock)

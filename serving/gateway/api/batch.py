@@ -8,7 +8,9 @@ with a few thousand articles; one who reads meanwhile, with any number.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+import math
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -38,6 +40,7 @@ class Batch:
         request_id: The id of the request.
         log: Where a fault of ours is told.
         ordered: Whether answers come in the order of the rows.
+        take: Takes one of the caller's rate, and waits for it until a time on the clock of the event loop.
         on_row: Called with the outcome of each row: ``answered``, or the kind of its refusal.
     """
 
@@ -49,12 +52,14 @@ class Batch:
         request_id: str,
         log: Any,
         ordered: bool,
+        take: Callable[[float], Awaitable[None]],
         on_row: Callable[[str], None],
     ) -> None:
         self._analysis = analysis
         self._limits = limits
         self._request_id = request_id
         self._log = log
+        self._take = take
         self._on_row = on_row
         self._flow = Flow(ordered=ordered)
         self._asking = asyncio.Semaphore(_ASKED)
@@ -110,7 +115,10 @@ class Batch:
                 Refusal.TOO_LARGE, f"a line has at most {self._limits.max_body_bytes} bytes: shorten the article"
             )
         question = read_question(parse(line, max_depth=self._limits.max_json_depth))
-        return await self._analysis.answer(question, row_id, patient=True)
+        came_s = time.monotonic()
+        allowed_s = math.inf if question.deadline_s is None else question.deadline_s
+        await self._take(asyncio.get_running_loop().time() + allowed_s)
+        return await self._analysis.answer(question, row_id, patient=True, came_s=came_s)
 
     def _refused(self, refused: RefusedError, line: _Line, row_id: str) -> dict[str, Any]:
         """The row of a refusal, with the caller's id where it can be read."""

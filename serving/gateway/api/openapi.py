@@ -10,7 +10,9 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from serving.gateway.http.problems import ADVICE, MEDIA_TYPE, TITLES
+from infolens.problems import KINDS
+from serving.gateway.access.rules import OPEN, rule_of
+from serving.gateway.http.problems import ADVICE, CONTENT_TYPE
 from serving.gateway.refusals import CODES, Refusal
 
 from . import answers
@@ -34,6 +36,16 @@ the request; one that a caller sends (letters, digits and `_.:/+=@-`, at most 64
 """
 # What may come of every request, whatever it asks.
 _ANY: Final = (Refusal.HEADERS,)
+# What may come where a key is needed.
+_KEYED: Final = (Refusal.UNAUTHENTICATED, Refusal.FORBIDDEN, Refusal.LIMITED, Refusal.AWAY)
+_SCHEMES: Final = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The key of the caller: `Authorization: Bearer KEY`.",
+    },
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key, in this header."},
+}
 _ASKING: Final = (
     Refusal.INVALID,
     Refusal.TOO_SLOW,
@@ -167,8 +179,12 @@ OPERATIONS: Final = (
 )
 
 
-def document() -> dict[str, Any]:
-    """The OpenAPI document, of version 3.1."""
+def document(*, keys: bool = False) -> dict[str, Any]:
+    """The OpenAPI document, of version 3.1.
+
+    Args:
+        keys: Whether callers need a key.
+    """
     models = {model for one in OPERATIONS for model in (one.takes, one.gives, *one.otherwise.values()) if model}
     models.add(answers.Problem)
     ordered = sorted(models, key=lambda model: model.__name__)
@@ -176,7 +192,7 @@ def document() -> dict[str, Any]:
     schemas = {model: references[model, "validation"] for model in ordered}
     paths: dict[str, Any] = {}
     for one in OPERATIONS:
-        paths.setdefault(one.path, {})[one.method] = _operation(one, schemas)
+        paths.setdefault(one.path, {})[one.method] = _operation(one, schemas, keys=keys)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -189,13 +205,14 @@ def document() -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": definitions["$defs"],
-            "responses": {one.value: _problem(one, schemas[answers.Problem]) for one in Refusal},
+            "responses": {one.value: _problem([one], schemas[answers.Problem]) for one in Refusal},
+            **({"securitySchemes": _SCHEMES} if keys else {}),
             "headers": {"request_id": {"description": "The id of the request.", "schema": {"type": "string"}}},
         },
     }
 
 
-def _operation(one: Operation, schemas: Mapping[type[BaseModel], Mapping[str, Any]]) -> dict[str, Any]:
+def _operation(one: Operation, schemas: Mapping[type[BaseModel], Mapping[str, Any]], *, keys: bool) -> dict[str, Any]:
     given = schemas[one.gives] if one.gives is not None else {"type": "string"}
     found: dict[str, Any] = {
         "operationId": one.name,
@@ -207,8 +224,17 @@ def _operation(one: Operation, schemas: Mapping[type[BaseModel], Mapping[str, An
         found["responses"]["200"]["content"][one.gives_media]["example"] = one.answered
     for code, model in one.otherwise.items():
         found["responses"][str(code)] = _response("Not now; why stands in it.", one.gives_media, schemas[model])
-    for refusal in (*one.refusals, *_ANY):
-        found["responses"][str(CODES[refusal].http)] = {"$ref": f"#/components/responses/{refusal.value}"}
+    secured = keys and rule_of(one.name) != OPEN
+    refusals = list(dict.fromkeys((*one.refusals, *_ANY, *(_KEYED if secured else ()))))
+    for code in sorted({CODES[refusal].http for refusal in refusals}):
+        kinds = [refusal for refusal in refusals if CODES[refusal].http == code]
+        found["responses"][str(code)] = (
+            {"$ref": f"#/components/responses/{kinds[0].value}"}
+            if len(kinds) == 1
+            else _problem(kinds, schemas[answers.Problem])
+        )
+    if secured:
+        found["security"] = [{name: []} for name in _SCHEMES]
     if one.parameters:
         found["parameters"] = list(one.parameters)
     if one.takes is not None:
@@ -234,11 +260,15 @@ def _media(media: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"schema": schema}
 
 
-def _problem(refusal: Refusal, schema: Mapping[str, Any]) -> dict[str, Any]:
-    found = _response(f"{TITLES[refusal]}. {ADVICE[refusal]}", MEDIA_TYPE, schema)
-    if refusal in (Refusal.BUSY, Refusal.AWAY):
+def _problem(kinds: Sequence[Refusal], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The response of a code, which several kinds of problems may share."""
+    words = " Or: ".join(f"{KINDS[kind.value].title}. {ADVICE[kind]}" for kind in kinds)
+    found = _response(words, CONTENT_TYPE, schema)
+    if not {Refusal.BUSY, Refusal.AWAY, Refusal.LIMITED}.isdisjoint(kinds):
         words = "Seconds until it is worth another attempt."
         found["headers"]["Retry-After"] = {"description": words, "schema": {"type": "integer", "minimum": 1}}
+    if Refusal.UNAUTHENTICATED in kinds:
+        found["headers"]["WWW-Authenticate"] = {"description": "`Bearer`.", "schema": {"type": "string"}}
     return found
 
 

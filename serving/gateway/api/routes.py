@@ -12,7 +12,7 @@ from aiohttp import web
 from infolens.contract import MAX_ARTICLE_BYTES, SUMMARY_SETTINGS
 from serving.gateway.http.body import Bodies
 from serving.gateway.http.documents import dump, parse
-from serving.gateway.http.notes import NOTES
+from serving.gateway.http.notes import CALLER, NOTES
 from serving.gateway.http.problems import explanation
 from serving.gateway.http.protocol import encoded_response, json_response, keep_open, leave_expect, named
 from serving.gateway.parts import Parts
@@ -48,7 +48,7 @@ class API:
         self._analysis = Analysis(parts, self._served)
         self._readiness = Readiness(parts)
         self._batches = 0
-        self._openapi = dump(document())
+        self._openapi = dump(document(keys=parts.doorkeeper.wants_keys))
         self._page = _PAGE.read_bytes()
 
     async def analyze(self, request: web.Request) -> web.StreamResponse:
@@ -68,13 +68,14 @@ class API:
         if self._batches >= _MAX_BATCHES:
             words = f"the server is busy: {self._batches} batches run, and no more may; try again later"
             raise RefusedError(Refusal.BUSY, words, retry_after_s=5.0)
-        lines, notes = Lines(request, self._limits), request[NOTES]
+        lines, notes, caller = Lines(request, self._limits), request[NOTES], request[CALLER]
         batch = Batch(
             self._analysis,
             self._limits,
             request_id=notes.request_id,
             log=self._parts.log,
             ordered=_ORDERS[order],
+            take=lambda until_s: self._parts.doorkeeper.take(caller, wait_until_s=until_s),
             on_row=self._parts.metrics.row_answered,
         )
         response = web.StreamResponse(headers={"X-Accel-Buffering": "no"})  # a proxy hands each line on as it comes

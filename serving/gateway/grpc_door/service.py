@@ -17,6 +17,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2
 
+from serving.gateway.access.caller import ANONYMOUS, Caller
 from serving.gateway.checking import check_request, timeout_s
 from serving.gateway.kserve.classification import put_in, take_out
 from serving.gateway.logs import describe, request_id
@@ -24,24 +25,12 @@ from serving.gateway.metrics import Access
 from serving.gateway.parts import Parts
 from serving.gateway.refusals import Refusal, RefusedError, invalid
 from serving.gateway.upstream import UpstreamError
+from serving.keys.records import Role
 
 from .messages import Messages
+from .methods import ADMIN_METHODS, ADMIN_ROUTES, CLOSED_METHODS, HEALTH, read_caller, route_of
 from .reading import parse, view
 
-HEALTH: Final = "grpc.health.v1.Health"
-"""The service by which Kubernetes and load balancers ask how a server is."""
-ADMIN_METHODS: Final = (
-    "RepositoryIndex",
-    "RepositoryModelLoad",
-    "RepositoryModelUnload",
-    "TraceSetting",
-    "LogSettings",
-)
-"""Methods that need the key."""
-CLOSED_METHODS: Final = tuple(
-    f"{kind}SharedMemory{verb}" for kind in ("System", "Cuda") for verb in ("Status", "Register", "Unregister")
-)
-"""Methods that nobody may call."""
 _ADMIN_PREFIX: Final = "triton-grpc-protocol-"
 _MAX_WORDS: Final = 2000
 """Characters of a status message: it travels in a header, and headers have limits."""
@@ -56,6 +45,8 @@ class Call:
     context: grpc.aio.ServicerContext
     request: bytes = b""
     """Its message, once it has come."""
+    caller: Caller = ANONYMOUS
+    """Who sent it, once that is known."""
     model: str = ""
     """A model of the catalogue, once it was found there."""
     request_id: str = ""
@@ -96,7 +87,7 @@ class Service:
         methods |= {name: self._with_key(name) for name in ADMIN_METHODS}
         methods |= dict.fromkeys(CLOSED_METHODS, _shared_memory)
         kserve = {
-            name: grpc.stream_unary_rpc_method_handler(self._served(_route(name), method))
+            name: grpc.stream_unary_rpc_method_handler(self._served(route_of(name), method))
             for name, method in methods.items()
         }
         kserve["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(self._stream_infer)
@@ -104,16 +95,21 @@ class Service:
         return {"inference.GRPCInferenceService": kserve, HEALTH: {"Check": health}}
 
     def _served(self, route: str, method: Method) -> Callable[[Any, grpc.aio.ServicerContext], Awaitable[bytes]]:
-        """A method with its errors told to the caller, counted and logged."""
+        """A method for those who may call it, with its errors told to the caller, counted and logged."""
+        doorkeeper = self._parts.doorkeeper
+        managing = route in ADMIN_ROUTES
 
         async def serve(_: Any, context: grpc.aio.ServicerContext) -> bytes:
             call, started_s = Call(context=context), time.perf_counter()
             answer, refusal = b"", None
             code = grpc.StatusCode.CANCELLED
             try:
-                async with self._messages.read(context) as call.request:
-                    started_s = time.perf_counter()
-                    answer = await method(call)
+                admin = managing and self._has_admin_key(context)
+                call.caller = await doorkeeper.recognise(route, lambda: read_caller(context), otherwise=admin)
+                with doorkeeper.admitted(route, call.caller):
+                    async with self._messages.read(context) as call.request:
+                        started_s = time.perf_counter()
+                        answer = await method(call)
                 code = grpc.StatusCode.OK
             except RefusedError as error:
                 refusal = error.with_traceback(None)  # it would keep this frame until a collection
@@ -125,6 +121,7 @@ class Service:
                 access = Access(
                     door="grpc",
                     route=route,
+                    key=call.caller.name,
                     model=call.model,
                     code=code.name,
                     seconds=time.perf_counter() - started_s,
@@ -239,16 +236,14 @@ class Service:
 
     def _with_key(self, name: str) -> Method:
         async def ask(call: Call) -> bytes:
-            key = self._parts.options.admin_key
-            given = dict(call.context.invocation_metadata() or ()).get(self._admin_header, "")
-            if not key or not hmac.compare_digest(str(given).encode(), key.encode()):
+            if not self._has_admin_key(call.context) and not call.caller.may(Role.ADMIN):
                 raise UpstreamError(  # Triton's own code and words
                     Refusal.FORBIDDEN,
                     f"This protocol is restricted, expecting header '{self._admin_header}'",
                     status=grpc.StatusCode.UNAVAILABLE,
                     trailers=(),
                 )
-            self._parts.log.info("admin", door="grpc", route=_route(name))
+            self._parts.log.info("admin", door="grpc", route=route_of(name), key=call.caller.name)
             try:
                 metadata = ((self._admin_header, self._parts.options.triton_admin_key),)
                 return await self._parts.upstream.call(name, call.request, call.context.time_remaining(), metadata)
@@ -257,13 +252,20 @@ class Service:
 
         return ask
 
+    def _has_admin_key(self, context: grpc.aio.ServicerContext) -> bool:
+        key = self._parts.options.admin_key
+        given = dict(context.invocation_metadata() or ()).get(self._admin_header, "")
+        return bool(key) and hmac.compare_digest(str(given).encode(), key.encode())
+
 
 async def _shared_memory(_call: Call) -> bytes:
     raise RefusedError(Refusal.FORBIDDEN, "shared memory is not offered: send the tensors in the request")
 
 
 async def _abort(context: grpc.aio.ServicerContext, refusal: RefusedError) -> NoReturn:
-    trailers = refusal.trailers if isinstance(refusal, UpstreamError) else ()
+    trailers: list[tuple[str, str | bytes]] = [(name.lower(), value) for name, value in refusal.headers.items()]
+    if isinstance(refusal, UpstreamError):
+        trailers += refusal.trailers
     await context.abort(refusal.grpc_code, refusal.words[:_MAX_WORDS], tuple(trailers))
     raise asyncio.CancelledError  # never reached: abort raises
 
@@ -275,10 +277,3 @@ def _named(request: bytes) -> tuple[str, str]:
     except DecodeError:
         raise invalid("the request is not a message of this method: use a client of the KServe v2 protocol") from None
     return message.name, message.version
-
-
-def _route(method: str) -> str:
-    """``ModelInfer`` as ``infer``, ``ServerLive`` as ``server_live``: the same words as the HTTP door's."""
-    if method == "ModelInfer":
-        return "infer"
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in method).removeprefix("_")

@@ -27,7 +27,7 @@ def make_app(parts: Parts, bodies: Bodies) -> web.Application:
     """
     inference = Inference(bodies, parts.options, parts.catalogue, parts.inferences, parts.room, parts.branches.asked)
     about = About(parts.catalogue, parts.upstream, parts.verdicts.read)
-    app = web.Application(middlewares=[Around(parts.options.limits, parts.metrics).handle])
+    app = web.Application(middlewares=[Around(parts.options.limits, parts.metrics, parts.doorkeeper).handle])
 
     def get(path: str, name: str, handler: Handler) -> None:
         app.router.add_get(path, handler, name=name)

@@ -12,12 +12,14 @@ from typing import Final
 
 from aiohttp import web
 
+from serving.gateway.access.caller import Given, read_given
+from serving.gateway.access.doorkeeper import Doorkeeper
 from serving.gateway.configuration import GatewayLimits
 from serving.gateway.logs import request_id
 from serving.gateway.metrics import INFERENCES, Access, GatewayMetrics
 from serving.gateway.refusals import Refusal, RefusedError
 
-from .notes import NOTES, Notes
+from .notes import CALLER, NOTES, Notes
 from .protocol import ID_HEADER, abandon, named, refusal_response
 
 _ENDING: Final = frozenset({Refusal.TOO_LARGE, Refusal.TOO_SLOW, Refusal.HEADERS})
@@ -33,16 +35,18 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Around:
-    """Counts requests, logs them, and makes refusals of errors.
+    """Asks who sends a request, counts and logs it, and makes refusals of errors.
 
     Args:
         limits: What the door takes.
         metrics: Where requests are counted.
+        doorkeeper: Knows who may call what.
     """
 
-    def __init__(self, limits: GatewayLimits, metrics: GatewayMetrics) -> None:
+    def __init__(self, limits: GatewayLimits, metrics: GatewayMetrics, doorkeeper: Doorkeeper) -> None:
         self._limits = limits
         self._metrics = metrics
+        self._doorkeeper = doorkeeper
 
     @web.middleware
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -56,7 +60,12 @@ class Around:
         headers: dict[str, str] = {}
         try:
             _check_headers(request, self._limits)
-            with self._metrics.in_flight("http") if notes.route in INFERENCES else nullcontext():
+            caller = request[CALLER] = await self._doorkeeper.recognise(notes.route, lambda: _given(request))
+            notes.key = caller.name
+            with (
+                self._doorkeeper.admitted(notes.route, caller),
+                self._metrics.in_flight("http") if notes.route in INFERENCES else nullcontext(),
+            ):
                 response = await handler(request)
         except asyncio.CancelledError:
             refused = RefusedError(Refusal.CANCELLED, "the caller has left")
@@ -89,12 +98,18 @@ class Around:
             route=notes.route,
             code=str(status),
             seconds=asyncio.get_running_loop().time() - notes.started_s,
+            key=notes.key,
             model=notes.model,
             request_id=notes.request_id,
             bytes_in=notes.bytes_in,
             bytes_out=size,
         )
         self._metrics.record(access, refused)
+
+
+def _given(request: web.Request) -> Given:
+    headers = request.headers
+    return read_given(headers.getall("Authorization", ()), headers.getall("X-API-Key", ()), request.remote or "")
 
 
 def _check_headers(request: web.Request, limits: GatewayLimits) -> None:

@@ -7,6 +7,8 @@ from typing import Final
 
 from aiohttp import web
 
+from serving.gateway.access.caller import Caller
+
 
 @dataclass(kw_only=True, slots=True)
 class Notes:
@@ -17,6 +19,8 @@ class Notes:
     """The name of its route, never a path as it came."""
     started_s: float
     """When it came, or its body was whole; on the clock of the event loop."""
+    key: str = ""
+    """The name of the caller's key, never the key; empty where none was needed."""
     model: str = ""
     """A model of the catalogue, once it was found there."""
     bytes_in: int = 0
@@ -26,3 +30,5 @@ class Notes:
 
 NOTES: Final = web.RequestKey("notes", Notes)
 """Where a request has them."""
+CALLER: Final = web.RequestKey("caller", Caller)
+"""Where a request has who sent it, from before its handler is called."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import resource
 import zlib
 from collections.abc import Callable, Mapping
@@ -20,7 +19,7 @@ from serving.gateway.configuration import GatewayLimits
 from serving.gateway.refusals import RefusedError
 
 from .documents import dump
-from .problems import MEDIA_TYPE, problem
+from .problems import CONTENT_TYPE, problem
 
 MAX_CONNECTIONS: Final = 1024
 """Connections at the same time; further ones are closed as they come."""
@@ -192,16 +191,13 @@ async def leave_expect(_: web.Request) -> None:
 
 def refusal_response(refused: RefusedError, request: web.Request, request_id: str) -> web.Response:
     """A refusal as HTTP says it: a problem document, but in KServe's paths a document with ``error``."""
-    headers = {}
-    if refused.retry_after_s is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(refused.retry_after_s)))
     if request.path.startswith(_KSERVE):
         document: dict[str, Any] = {"error": refused.words}
         if refused.retry_after_s is not None:
             document["expected_wait_ms"] = round(1e3 * refused.retry_after_s)
-        return json_response(dump(document), status=refused.http_status, headers=headers)
-    response = json_response(dump(problem(refused, request_id)), status=refused.http_status, headers=headers)
-    response.content_type = MEDIA_TYPE
+        return json_response(dump(document), status=refused.http_status, headers=refused.headers)
+    response = json_response(dump(problem(refused, request_id)), status=refused.http_status, headers=refused.headers)
+    response.content_type = CONTENT_TYPE
     return response
 
 

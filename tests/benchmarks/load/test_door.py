@@ -61,7 +61,16 @@ def test_what_cannot_be_measured_is_refused(wrong: dict[str, int]) -> None:
 
 @pytest.mark.server
 def test_a_short_comparison_on_the_real_server(triton: Started) -> None:
-    config = DoorConfig(rounds=2, requests=5, warmup_requests=2, closed_s=0.5, open_turns=1, seconds=1.0)
+    config = DoorConfig(
+        rounds=2,
+        requests=5,
+        warmup_requests=2,
+        closed_s=0.5,
+        open_turns=1,
+        seconds=1.0,
+        batch_turns=1,
+        batch_articles=10,
+    )
     found = compare(triton, read_article(ARTICLE), config)
     assert [(one.kind, one.way) for one in found.one_client] == [
         (kind, way) for kind in config.kinds for way in (DIRECT, DOOR, DOOR_HTTP, DOOR_JSON)
@@ -69,3 +78,4 @@ def test_a_short_comparison_on_the_real_server(triton: Started) -> None:
     assert all(one.p50_ms > 0 for one in found.one_client)
     assert all(one.server_cpu_ms >= one.door_cpu_ms for one in found.one_client)
     assert all(direct > 0 and door > 0 for direct, door in (*found.closed_per_s, *found.highest_per_s))
+    assert [one.many_per_s > 0 < one.batch_per_s for one in found.batches] == [True]

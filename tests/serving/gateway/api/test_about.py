@@ -11,11 +11,12 @@ import pytest
 from openapi_spec_validator import validate
 
 from infolens.contract import CATEGORIES, MAX_ARTICLE_BYTES, Task
+from infolens.problems import KINDS
 from serving.gateway.api.answers import AnalyzeAnswer
 from serving.gateway.api.examples import ANALYZED
 from serving.gateway.api.openapi import OPERATIONS, document
 from serving.gateway.api.readiness import Readiness
-from serving.gateway.http.problems import ADVICE, TITLES
+from serving.gateway.http.problems import ADVICE
 from serving.gateway.refusals import CODES, Refusal, RefusedError
 from tests.serving.gateway.http.running import FakeTriton, RunningDoor, fake_door
 from tests.serving.gateway.scripted import write_state
@@ -49,7 +50,8 @@ def test_there_is_no_card_of_what_is_no_task(door: RunningDoor, task: str) -> No
 
 
 def test_every_problem_is_explained(door: RunningDoor) -> None:
-    assert set(TITLES) == set(ADVICE) == set(CODES) == set(Refusal)
+    assert set(ADVICE) == set(CODES) == set(Refusal)
+    assert {name: kind.status for name, kind in KINDS.items()} == {one.value: CODES[one].http for one in Refusal}
     for kind in Refusal:
         found = door.ask("GET", f"/v1/problems/{kind.value}").json
         assert found["status"] == CODES[kind].http

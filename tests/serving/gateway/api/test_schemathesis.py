@@ -17,13 +17,13 @@ HOOKS = "tests.serving.gateway.api.hooks"
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
 
-def run(url: str, examples: int, folder: Path) -> None:
+def run(url: str, examples: int, folder: Path, *more: str) -> None:
     """All checks of schemathesis, with its examples, edges, random requests and chains of them."""
     words = [SCHEMATHESIS, "run", f"{url}/openapi.json", "--url", url, "--checks", "all", "--no-color"]
     # Some rules no schema can say: a least length is no more than the most, a text has letters.
     words += ["--exclude-checks", "positive_data_acceptance"]
     words += ["--phases", "examples,coverage,fuzzing,stateful", "--mode", "all"]
-    words += ["--max-examples", str(examples), "--generation-deterministic", "--suppress-health-check", "all"]
+    words += ["--max-examples", str(examples), "--generation-deterministic", "--suppress-health-check", "all", *more]
     environment = os.environ | {"SCHEMATHESIS_HOOKS": HOOKS, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([*map(str, words)], cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]

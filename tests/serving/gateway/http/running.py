@@ -19,6 +19,7 @@ from aiohttp import web
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2, service_pb2
 
+from serving.gateway.access.doorkeeper import open_doorkeeper
 from serving.gateway.admission import RoomLimits, WaitingRoom
 from serving.gateway.branches import Branches
 from serving.gateway.calls import Board, Inferences
@@ -261,17 +262,19 @@ def fake_door(
         verdicts = VerdictFile(settings.state_file)
         board = Board(settings.board_file)
         inferences = Inferences(triton, verdicts, catalogue, board)
-        yield Parts(
-            options=settings,
-            verdicts=verdicts,
-            upstream=triton,  # type: ignore[arg-type]
-            inferences=inferences,
-            catalogue=catalogue,
-            room=WaitingRoom(room or RoomLimits()),
-            branches=Branches(),
-            metrics=GatewayMetrics(log),
-            log=log,
-        )
+        async with open_doorkeeper(settings, log) as doorkeeper:
+            yield Parts(
+                options=settings,
+                verdicts=verdicts,
+                upstream=triton,  # type: ignore[arg-type]
+                inferences=inferences,
+                catalogue=catalogue,
+                room=WaitingRoom(room or RoomLimits()),
+                branches=Branches(),
+                metrics=GatewayMetrics(log),
+                doorkeeper=doorkeeper,
+                log=log,
+            )
         inferences.close()
         board.close()
 

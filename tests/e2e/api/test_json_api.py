@@ -68,6 +68,24 @@ def test_many_articles_get_theirs(triton: Started, reports: dict[str, dict[str, 
     assert all(same(one, reports[one["id"]]) for one in found)
 
 
+def test_the_sdk_streams_many_articles_through_one_request(triton: Started, reports: dict[str, dict[str, Any]]) -> None:
+    articles = [Article(title=read(name).title, text=read(name).text, id=name) for name in NAMES] * 6
+    with Client(triton.http_url) as client:
+        rows = list(client.analyze_batch(articles))
+    assert [row.id for row in rows] == NAMES * 6
+    assert all(row.report is not None and same(row.report.to_dict(), reports[str(row.id)]) for row in rows)
+
+
+def test_the_status_says_which_models_answer(triton: Started) -> None:
+    with Client(triton.http_url) as client:
+        status = client.status()
+    assert status.ready
+    assert {task: one.model for task, one in status.tasks.items()} == {
+        "summary": "bart", "category": "distilbert", "veracity": "xlnet",
+    }  # fmt: skip
+    assert all(len(one.revision) == 12 for one in status.tasks.values())
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [("\u200b\u200b", "blank"), ("1234 5678", "letter"), ("\u0396\u03ad\u03c6\u03c5\u03c1\u03bf\u03c2", "Latin")],

@@ -1,0 +1,30 @@
+"""The API key of a file: on a command line every other user of the machine would see it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from infolens.errors import InvalidSettingError
+
+_MAX_BYTES: Final = 4096
+
+
+def read_key(name: str) -> str:
+    """The key that a file holds, without the line break at its end.
+
+    Raises:
+        InvalidSettingError: The file cannot be read, or holds no key. The message does not hold what is in it.
+    """
+    try:
+        with Path(name).open("rb") as file:
+            key = file.read(_MAX_BYTES + 1).decode("ascii").strip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no ASCII text"
+        raise InvalidSettingError(f"--api-key-file must name a file with an API key, but {name}: {reason}") from None
+    if not key or len(key) > _MAX_BYTES:
+        raise InvalidSettingError(
+            f"--api-key-file must name a file with an API key alone, but {name} is "
+            f"{'empty' if not key else f'longer than {_MAX_BYTES:,} bytes'}"
+        )
+    return key

@@ -1,0 +1,144 @@
+"""The options of the command ``infolens``, and its help."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from infolens import __version__
+from infolens._calls import DEFAULT_IN_FLIGHT, DEFAULT_TIMEOUT_S
+from infolens._transports.keys import KEY_VARIABLE
+from infolens._transports.url import DEFAULT_URL, URL_VARIABLE
+from infolens.contract import SUMMARY_SETTINGS, Task
+
+from .articles import MAX_TITLE_CHARS
+
+Run = Callable[[argparse.Namespace], int]
+_EXIT_CODES = """\
+exit codes:
+  0  all articles were answered (status: everything is ready)
+  1  some articles, or with --partial some tasks, failed; each has its line on stderr
+  2  wrong usage: an unknown option, a setting out of range, a malformed URL, a key that the server does not take
+  3  the server cannot be reached, or a model is not ready
+  130, 141  interrupted by Ctrl-C; the reader of the output went away
+"""
+
+_MAIN_EPILOG = f"""\
+examples:
+  infolens status
+  infolens analyze article.txt
+  infolens analyze --help
+
+{_EXIT_CODES}"""
+
+_ANALYZE_EPILOG = f"""\
+A file is UTF-8 text, or UTF-16 with its mark. A first line of at most {MAX_TITLE_CHARS} characters, without a full stop
+at its end and with a blank line below, is the title; with --title all is text. With --json every article gives one
+line with the keys file, title, summary, category, veracity, truncated and readings, or file and error; with --partial
+also failed, where tasks failed.
+
+examples:
+  infolens analyze article.txt
+  infolens analyze --task category --task veracity news/*.txt
+  infolens analyze --json --in-flight 32 news/*.txt > answers.jsonl
+  infolens analyze --title "Late goal decides the cup" --text "The home side won the final ..."
+  curl -s https://example.com/article.txt | infolens analyze - --max-length 40
+  infolens analyze --json article.txt | jq -r .summary.text
+
+{_EXIT_CODES}"""
+
+_STATUS_EPILOG = f"""\
+examples:
+  infolens status
+  infolens status --server http://triton.example.com:8000
+  until infolens status > /dev/null 2>&1; do sleep 1; done
+
+{_EXIT_CODES}"""
+
+
+def make_parser(*, analyze: Run, status: Run) -> argparse.ArgumentParser:
+    """The parser of the command; each subcommand names the function that runs it."""
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="infolens",
+        formatter_class=layout,
+        description="Summary, category and veracity of news articles, from an Info Lens server.",
+        epilog=_MAIN_EPILOG,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--server",
+        metavar="URL",
+        help="grpc://HOST:8001, http://HOST:8000, grpcs://HOST, https://HOST, or HOST:PORT for gRPC "
+        f"(default: ${URL_VARIABLE}, or else {DEFAULT_URL})",
+    )
+    common.add_argument(
+        "--api-key-file",
+        metavar="FILE",
+        help=f"holds the API key, for a server that wants one (default: ${KEY_VARIABLE}, or else none)",
+    )
+    common.add_argument("--json", action="store_true", help="print JSON, one object a line")
+
+    analyzing = commands.add_parser(
+        "analyze",
+        parents=[common],
+        formatter_class=layout,
+        help="analyze articles",
+        description="Analyze articles: a summary, a category, and whether each reads like real or fake news.",
+        epilog=_ANALYZE_EPILOG,
+    )
+    analyzing.set_defaults(run=analyze)
+    analyzing.add_argument("files", nargs="*", metavar="FILE", help="article files; - is the standard input")
+    analyzing.add_argument("--text", help="the article itself, instead of files")
+    analyzing.add_argument("--title", help="the title of the one article")
+    analyzing.add_argument(
+        "--task",
+        action="append",
+        choices=[task.value for task in Task],
+        help="answer only this; may be given more than once (default: all)",
+    )
+    analyzing.add_argument(
+        "--partial",
+        action="store_true",
+        help="when a task fails, print the answers of the others (default: the article fails)",
+    )
+    for setting in SUMMARY_SETTINGS:
+        analyzing.add_argument(
+            f"--{setting.name.replace('_', '-')}",
+            type=int if setting.dtype == "INT32" else float,
+            metavar="N" if setting.dtype == "INT32" else "X",
+            help=f"of the summary, from {setting.minimum:g} to {setting.maximum:g} "
+            f"(the server's default: {setting.default:g})",
+        )
+    analyzing.add_argument(
+        "--timeout-s",
+        type=float,
+        default=DEFAULT_TIMEOUT_S,
+        metavar="S",
+        help="for each article (default: %(default)g)",
+    )
+    analyzing.add_argument(
+        "--in-flight",
+        type=int,
+        default=DEFAULT_IN_FLIGHT,
+        metavar="N",
+        help="how many articles are under way at once (default: %(default)s)",
+    )
+
+    showing = commands.add_parser(
+        "status",
+        parents=[common],
+        formatter_class=layout,
+        help="show whether the server and its models are ready",
+        description="Show whether the server is live, its version, whether each model is ready, and its labels; over "
+        "HTTP also what its supervisor says, and the revision of each model.",
+        epilog=_STATUS_EPILOG,
+    )
+    showing.set_defaults(run=status)
+    showing.add_argument(
+        "--timeout-s", type=float, default=5.0, metavar="S", help="for the whole question (default: %(default)g)"
+    )
+    return parser
