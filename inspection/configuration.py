@@ -24,11 +24,17 @@ def require_buildable(config: Any, model_class: str) -> None:
         model_class: Name of the class in ``transformers``.
 
     Raises:
-        Unfit: A value is out of range, or does not go with the others.
+        Unfit: A value is out of range, or does not go with the others; or the weights are quantized.
     """
     import torch
     import transformers
 
+    if quantized := getattr(config, "quantization_config", None):
+        method = quantized.get("quant_method") if isinstance(quantized, dict) else quantized
+        raise Unfit(
+            f"its config.json has a quantization_config (quant_method {method!r}), and only weights that are plain "
+            "numbers are read; save it with model.dequantize().save_pretrained, or take the checkpoint from before"
+        )
     values = config.to_dict()
     for field in (config.attribute_map.get(name, name) for name in _SIZES):
         value = values.get(field, 1)  # A family has those that it needs.

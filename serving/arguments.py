@@ -58,16 +58,26 @@ class ServerOptions:
     """Started in place of Triton's executable, with the same words (for tests)."""
 
 
-def arguments(options: ServerOptions, ports: Mapping[str, int], backends: Path, caches: Path) -> list[str]:
-    """The words of the server's command line after its name."""
+def arguments(
+    options: ServerOptions, ports: Mapping[str, int], repository: Path, backends: Path, caches: Path
+) -> list[str]:
+    """The words of the server's command line after its name.
+
+    Args:
+        options: How it is started.
+        ports: Its ports by name.
+        repository: The model repository, by a path that Triton can bear.
+        backends: The backends, likewise.
+        caches: Triton's own response caches.
+    """
     restricted = f"{RESTRICTED_APIS}:{ADMIN_HEADER}={options.admin_key}"
     host = resolve(options.host)
     some = "false" if options.serve_what_loads else "true"
     words = {
-        "model-repository": options.repository.resolve(),
+        "model-repository": repository,
         "backend-directory": backends,
-        "grpc-address": resolve(options.grpc_host) if options.grpc_host else host,
-        "metrics-address": host,
+        "grpc-address": in_brackets(resolve(options.grpc_host) if options.grpc_host else host),
+        "metrics-address": _for_evhtp(host),
         "grpc-port": ports["grpc"],
         "metrics-port": ports["metrics"],
         "grpc-restricted-protocol": restricted,
@@ -82,7 +92,7 @@ def arguments(options: ServerOptions, ports: Mapping[str, int], backends: Path, 
         "log-verbose": int(options.verbose),
     }
     if "http" in ports:
-        words |= {"http-address": host, "http-port": ports["http"], "http-restricted-api": restricted}
+        words |= {"http-address": _for_evhtp(host), "http-port": ports["http"], "http-restricted-api": restricted}
     else:
         words["allow-http"] = "false"
     if options.config_name is not None:
@@ -113,6 +123,16 @@ def resolve(host: str) -> str:
         ) from None
     found.sort(key=lambda entry: entry[0] != socket.AF_INET)
     return str(found[0][4][0])
+
+
+def in_brackets(host: str) -> str:
+    """A host as it stands before a port: an IPv6 address in brackets, any other as it is."""
+    return f"[{host}]" if ":" in host else host
+
+
+def _for_evhtp(host: str) -> str:
+    """A host as the library of Triton's HTTP ports wants it."""
+    return f"ipv6:{host}" if ":" in host else host
 
 
 def pick_ports(options: ServerOptions) -> dict[str, int]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import logging
+import math
 import os
 import secrets
 import shlex
@@ -139,20 +141,23 @@ def _welcome(supervisor: Supervisor) -> str:
     keys = supervisor.door is not None and supervisor.door.options.configuration["keys"]
     variable, header = ("INFOLENS_API_KEY=KEY ", " -H 'Authorization: Bearer KEY'") if keys else ("", "")
     behind = "" if supervisor.door is None else f" (Triton itself: {server.grpc_url})"
-    lines = [
-        f"Triton is ready with {len(ready)} models: {', '.join(ready)}",
-        f"  HTTP     {urls.http}",
-        f"  gRPC     {urls.grpc}{behind}",
-        f"  metrics  {urls.metrics}",
-        f"  keys     {'every caller needs one (python -m serving keys)' if keys else 'none needed'}",
-        f"  log      {server.log_file}",
-        f"  state    {supervisor.state_file}",
-        "try it from another shell:",
-        f"  {variable}.venv/bin/infolens analyze{option} tests/articles/sports.txt",
-        f'  curl -s{header} {urls.http}/v1/analyze -d \'{{"text": "{text}"}}\'' if behind else "",
-        "Ctrl-C stops it",
-    ]
-    return "\n".join(line for line in lines if line)
+    given = {"name": "text", "shape": [1, 1], "datatype": "BYTES", "data": [text]}
+    path, body = ("/v1/analyze", {"text": text}) if behind else ("/v2/models/info_lens/infer", {"inputs": [given]})
+    return "\n".join(
+        [
+            f"Triton is ready with {len(ready)} models: {', '.join(ready)}",
+            f"  HTTP     {urls.http}",
+            f"  gRPC     {urls.grpc}{behind}",
+            f"  metrics  {urls.metrics}",
+            f"  keys     {'every caller needs one (python -m serving keys)' if keys else 'none needed'}",
+            f"  log      {server.log_file}",
+            f"  state    {supervisor.state_file}",
+            "try it from another shell:",
+            f"  {variable}.venv/bin/infolens analyze{option} tests/articles/sports.txt",
+            f"  curl -s{header} {urls.http}{path} -d '{json.dumps(body)}'",
+            "Ctrl-C stops it",
+        ]
+    )
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a signal handler's form)
@@ -171,6 +176,30 @@ def _count(text: str) -> int:
     if not 1 <= number <= 100_000:
         raise argparse.ArgumentTypeError(f"it lies between 1 and 100000, not {number}")
     return number
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"a time is a number of seconds above 0, not {text}")
+    return seconds
+
+
+def _megabytes(text: str) -> int:
+    megabytes = int(text)
+    if not 0 <= megabytes < 2**40:
+        raise argparse.ArgumentTypeError(f"a memory is a whole number of megabytes from 0, not {text}")
+    return megabytes
+
+
+def _new_file(text: str) -> Path:
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"{text} cannot be written: {'it is a folder' if path.is_dir() else f'there is no folder {path.parent}'}; "
+            "name a file in a folder that is there"
+        )
+    return path
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -193,9 +222,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--http-port", type=_port, default=8000, metavar="PORT", help="8000; 0 picks a free port")
     add("--grpc-port", type=_port, default=8001, metavar="PORT", help="8001; 0 picks a free port")
     add("--metrics-port", type=_port, default=8002, metavar="PORT", help="8002; 0 picks a free port")
-    add("--ready-file", type=Path, metavar="FILE", help="write the URLs as JSON once ready; removed at the end")
+    add("--ready-file", type=_new_file, metavar="FILE", help="write the URLs as JSON once ready; removed at the end")
     add("--log-file", type=Path, metavar="FILE", help="Triton's log (.cache/logs/triton-PORT.log)")
-    add("--ready-timeout", type=float, default=300.0, metavar="S", help="seconds that loading may take (300)")
+    add("--ready-timeout", type=_seconds, default=300.0, metavar="S", help="seconds that loading may take (300)")
     add("--cache", type=Path, default=CACHE, metavar="DIR", help="where the runtime environment lives (.cache)")
     add(
         "--no-operators",
@@ -204,7 +233,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--response-cache-mb",
-        type=int,
+        type=_megabytes,
         default=0,
         metavar="MB",
         help="memory for answers to articles that come again, word for word (0: no cache)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -10,18 +11,18 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 import grpc
 
-from .arguments import ADMIN_HEADER, ServerOptions, arguments, pick_ports, resolve
+from .arguments import ADMIN_HEADER, ServerOptions, arguments, in_brackets, pick_ports, resolve
 from .assembly import prepare
-from .errors import RepositoryError, RuntimeSetupError, StartError
+from .errors import StartError
 from .processes import kill_group, members, regions_of, remove_regions, stubs_of
-from .repository import check_repository
+from .repository import answer_by_themselves, check_repository, plain
 from .runtime import Runtime
 from .triton_grpc import TritonClient, read_index
 from .triton_log import failure_reason, loaded_models, model_failures, short_reason
@@ -70,6 +71,7 @@ class TritonServer:
     def __init__(self, options: ServerOptions) -> None:
         self.options = options
         self.models = []
+        self._computing: frozenset[str] = frozenset()
         self.regions: set[str] = set()
         self._process: subprocess.Popen[bytes] | None = None
         self._command: tuple[list[str], Runtime] | None = None
@@ -94,8 +96,11 @@ class TritonServer:
         """Whether there is a process that has not ended."""
         return self._process is not None and self._process.poll() is None
 
-    def start(self) -> None:
+    def start(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Start the server and wait until its models are ready.
+
+        Args:
+            meanwhile: Called as soon as there is a process, and again and again while it loads.
 
         Raises:
             RuntimeSetupError: The runtime environment cannot be made.
@@ -107,7 +112,8 @@ class TritonServer:
         self.prepare()
         self.spawn()
         try:
-            self._wait_until_ready()
+            meanwhile()
+            self._wait_until_ready(meanwhile)
         except BaseException:
             self.stop()
             raise
@@ -122,27 +128,19 @@ class TritonServer:
         """
         options = self.options
         self.models = check_repository(options.repository, options.config_name)
-        if " " in str(options.repository.resolve()):
-            raise RepositoryError(
-                f"the path of the model repository has a space in it ({options.repository.resolve()}), and Triton's "
-                "Python backend cannot start a model from there: move the folder, or rename it"
-            )
-        if " " in str(options.cache.resolve()):
-            raise RuntimeSetupError(
-                f"the path of the cache has a space in it ({options.cache.resolve()}), and Triton's Python backend "
-                "cannot start a model from there: name another folder with --cache"
-            )
+        self._computing = answer_by_themselves(options.repository, options.config_name)
         runtime, backends = prepare(options.cache.resolve(), operators=options.operators)
         ports = pick_ports(options)
-        self.http_url = f"http://{options.host}:{ports['http']}" if "http" in ports else ""
-        self.grpc_url = f"grpc://{options.grpc_host or options.host}:{ports['grpc']}"
-        self.metrics_url = f"http://{options.host}:{ports['metrics']}/metrics"
+        host, grpc_host = in_brackets(options.host), options.grpc_host or options.host
+        self.http_url = f"http://{host}:{ports['http']}" if "http" in ports else ""
+        self.grpc_url = f"grpc://{in_brackets(grpc_host)}:{ports['grpc']}"
+        self.metrics_url = f"http://{host}:{ports['metrics']}/metrics"
         name = f"triton-{ports.get('http', ports['grpc'])}.log"
         self.log_file = options.log_file or options.cache / "logs" / name
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         self.log_file.write_bytes(b"")
-        self.grpc_address = f"{resolve(options.grpc_host or options.host)}:{ports['grpc']}"
-        words = arguments(options, ports, backends, runtime.triton / "caches")
+        self.grpc_address = f"{in_brackets(resolve(grpc_host))}:{ports['grpc']}"
+        words = arguments(options, ports, plain(options.repository), plain(backends), runtime.triton / "caches")
         self._command = ([str(options.executable or runtime.server), *words], runtime)
 
     def spawn(self) -> None:
@@ -229,17 +227,19 @@ class TritonServer:
         return f"{failure_reason(self.log())} (log: {self.log_file})"
 
     def log(self) -> str:
-        """What the server has said since it was last started."""
-        with self.log_file.open("rb") as file:
+        """What the server has said since it was last started; nothing when its log cannot be read."""
+        # Somebody may have tidied up the logs, which is no reason to end what serves.
+        with contextlib.suppress(OSError), self.log_file.open("rb") as file:
             file.seek(self._log_from_bytes)
             return file.read().decode(errors="replace")
+        return ""
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             raise RuntimeError("the server does not run: call start() first")
         return self._process
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until_ready(self, meanwhile: Callable[[], None]) -> None:
         deadline = time.monotonic() + self.options.ready_timeout_s
         seen: set[str] = set()
         client = self.client()
@@ -256,12 +256,14 @@ class TritonServer:
                     if model not in seen:
                         seen.add(model)
                         log.info("loaded %s (%d of %d)", model, len(seen), len(self.models))
+                self.note_regions()
+                meanwhile()
                 time.sleep(_POLL_S)
             # Triton listens only when it has tried all models.
             failed = failed_models(client.index(_ANSWER_S).result(), self.log())
         finally:
             client.close()
-        if failed and (not self.options.serve_what_loads or len(failed) >= len(self.models)):
+        if failed and (not self.options.serve_what_loads or failed.keys() >= self._computing):
             raise StartError(self.reason())
 
 

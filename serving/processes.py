@@ -7,6 +7,7 @@ file in ``/dev/shm`` with Triton, named on its command line. A Triton that is ki
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ from typing import Final
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (where Linux keeps shared memory)
 _REGION: Final = re.compile(r"triton_[\w.-]+_shm_region_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _STUB: Final = "triton_python_backend_stub"
+_SHORTAGES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -53,7 +55,8 @@ def read_process(pid: int) -> Process | None:
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 (read many times a second)
             fields = file.read().decode(errors="replace").rsplit(")", 1)[1].split()
-    except OSError:
+    except OSError as error:
+        _require_gone(error)
         return None
     return Process(
         pid=pid,
@@ -175,8 +178,15 @@ def _stub(pid: int, words: list[str]) -> Stub | None:
 def _command_line(pid: int) -> list[str]:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
+    except OSError as error:
+        _require_gone(error)
         return [""]
+
+
+def _require_gone(error: OSError) -> None:
+    """Raise an error that says nothing of the process that was looked at, but that no file can be opened just now."""
+    if error.errno in _SHORTAGES:
+        raise error
 
 
 def _children(pid: int) -> list[int]:
@@ -184,18 +194,23 @@ def _children(pid: int) -> list[int]:
     found: list[int] = []
     try:
         threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 (hundreds of threads, several times a second)
-    except OSError:
+    except OSError as error:
+        _require_gone(error)
         return []
     if threads and not Path(f"/proc/{pid}/task/{threads[0]}/children").exists():
         table = (read_process(int(path.name)) for path in Path("/proc").glob("[0-9]*"))
         return [process.pid for process in table if process is not None and process.parent == pid]
     for thread in threads:
-        with contextlib.suppress(OSError):
+        try:
             file = os.open(f"/proc/{pid}/task/{thread}/children", os.O_RDONLY)
-            try:
+        except OSError as error:
+            _require_gone(error)
+            continue
+        try:
+            with contextlib.suppress(OSError):
                 found += map(int, os.read(file, 2**16).split())
-            finally:
-                os.close(file)
+        finally:
+            os.close(file)
     return found
 
 

@@ -1,12 +1,25 @@
-"""Checks of a model repository before Triton is started: it is there, and it is complete."""
+"""A model repository before Triton is started: it is there, it is complete, and Triton can bear its path.
+
+Triton's Python backend starts its processes by a shell's command line, which a space breaks, and they know no encoding
+of file names but ASCII. So a folder with any other name is reached by a link with a plain one.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import os
 import re
+import secrets
+import stat
+import tempfile
 from pathlib import Path
+from typing import Final
 
 from .errors import RepositoryError
 
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_./+=@%,:~^-]+")
+_BASES: Final = ("/tmp",)  # noqa: S108 (a folder in it is made for this user alone, and looked at)
 _STEP = re.compile(r'^\s*model_name\s*:\s*"([^"]*)"', re.MULTILINE)
 
 
@@ -37,6 +50,19 @@ def check_repository(repository: Path, config_name: str | None = None) -> list[s
     for model, text in texts.items():
         _check_steps(model, text)
     return [model.name for model in configs]
+
+
+def answer_by_themselves(repository: Path, config_name: str | None = None) -> frozenset[str]:
+    """The names of the models that compute; the others only ask them, and can be loaded where none of these is.
+
+    Args:
+        repository: As of `check_repository`, and so the next.
+        config_name: As of `config_files`.
+    """
+    texts = {
+        model.name: file.read_text(encoding="utf-8") for model, file in config_files(repository, config_name).items()
+    }
+    return frozenset(name for name, text in texts.items() if _text_field(text, "backend") != "fan_out")
 
 
 def config_files(repository: Path, config_name: str | None = None) -> dict[Path, Path]:
@@ -86,3 +112,38 @@ def _text_field(config: str, name: str) -> str | None:
 
 def _number(version: Path) -> int:
     return int(version.name)
+
+
+def plain(path: Path) -> Path:
+    """The path itself if it is plain, else a link to it: the same one each time, in a folder that is this user's alone.
+
+    Raises:
+        RepositoryError: No such folder can be had.
+    """
+    target = path.resolve()
+    if _PLAIN.fullmatch(str(target)):
+        return target
+    folder = _own_folder(target)
+    link = folder / hashlib.sha256(os.fsencode(target)).hexdigest()[:16]
+    if not (link.is_symlink() and link.readlink() == target):
+        fresh = folder / f"{link.name}.{secrets.token_hex(4)}"
+        fresh.symlink_to(target, target_is_directory=True)
+        fresh.replace(link)
+    return link
+
+
+def _own_folder(target: Path) -> Path:
+    """A folder with a plain name that nobody else can write into."""
+    for base in (tempfile.gettempdir(), *_BASES):
+        folder = Path(base).resolve() / f"infolens-{os.getuid()}"
+        if not _PLAIN.fullmatch(str(folder)):
+            continue
+        with contextlib.suppress(OSError):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            found = folder.lstat()
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077:
+                return folder
+    raise RepositoryError(
+        f"Triton's Python backend cannot start a model from {target}: a space or a letter outside ASCII is in it, and "
+        "no folder for a link with a plain name can be had in the system's temporary folder: move or rename the folder"
+    )

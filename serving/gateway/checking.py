@@ -23,6 +23,8 @@ MAX_ID_CHARACTERS: Final = 256
 MAX_PARAMETER_CHARACTERS: Final = 4096
 TIMEOUT: Final = "timeout"
 """The parameter of a request that says its time in microseconds; 0 is no limit."""
+_LONGEST_S: Final = 365 * 86_400.0
+"""The gRPC library takes times that reach beyond its calendar for times that are over."""
 SEQUENCE: Final = ("sequence_id", "sequence_start", "sequence_end")
 _DEFAULTS: Final = GatewayLimits()
 _SHARED_MEMORY: Final = ("shared_memory_region", "shared_memory_offset", "shared_memory_byte_size")
@@ -110,9 +112,9 @@ def check_request(model: CatalogueModel, request: InferRequestView, limits: Gate
 
 
 def timeout_s(parameters: Mapping[str, Parameter]) -> float | None:
-    """The time that a checked request allows, in seconds; None without a limit."""
+    """The time that a checked request allows, in seconds, a year at most; None without a limit."""
     value = parameters.get(TIMEOUT, 0)
-    return float(value) / 1e6 if value else None
+    return min(float(value) / 1e6, _LONGEST_S) if value else None
 
 
 def check_parameter(name: str, value: object, where: str) -> None:

@@ -36,6 +36,8 @@ from .verdict import VerdictFile
 
 _MAX_FILES: Final = 65_536
 """No more are of use: the doors have limits of their own."""
+LOOK_EVERY_S: Final = 1.0
+"""How often the door looks whether its file is still there."""
 
 
 def run(options: GatewayOptions) -> None:
@@ -145,11 +147,26 @@ async def _run(options: GatewayOptions) -> None:
         write_door_file(options.door_file, ports)
         log.info("listening", host=options.host, **ports)
         try:
-            await stop.wait()
+            await _until(stop, options.door_file, ports)
         finally:
             _remove(options.door_file)
             log.info("stopping", running=parts.room.running, waiting=parts.room.waiting)
     log.info("stopped")
+
+
+async def _until(stop: asyncio.Event, path: Path, ports: dict[str, int]) -> None:
+    """Wait for the end; a file that somebody has deleted (an emptied cache) is written anew."""
+    while not stop.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), LOOK_EVERY_S)
+        if not stop.is_set():
+            _write_again(path, ports)
+
+
+def _write_again(path: Path, ports: dict[str, int]) -> None:
+    with contextlib.suppress(OSError):  # its folder is the supervisor's to make
+        if not path.exists():
+            write_door_file(path, ports)
 
 
 def write_door_file(path: Path, ports: dict[str, int]) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from serving.arguments import resolve
+from serving.arguments import in_brackets, resolve
 from serving.errors import DoorError
 from serving.launcher import write_private
 from serving.processes import how_it_ended, kill_group
@@ -168,7 +168,7 @@ class Door:
         patience = self.options.patience
         if self._live is None:
             listens = json.loads(self._listens_at.read_text(encoding="utf-8"))
-            address = f"{resolve(self.options.configuration['host'])}:{listens['grpc_port']}"
+            address = f"{in_brackets(resolve(self.options.configuration['host']))}:{listens['grpc_port']}"
             client = self._client = TritonClient(address, ("", ""))
             self._live = Asked(lambda: client.live(patience.answer_s), patience.ask_s)
         self._live.poll(now_s)
@@ -202,7 +202,10 @@ class Door:
         return f"{how_it_ended(code)}{last} (log: {self.options.log_file})"
 
     def _last_line(self) -> str:
-        with self.options.log_file.open("rb") as file:
-            file.seek(max(0, self.options.log_file.stat().st_size - 4000))
-            lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+        try:
+            with self.options.log_file.open("rb") as file:
+                file.seek(max(0, self.options.log_file.stat().st_size - 4000))
+                lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+        except OSError as error:  # somebody may have tidied up the logs: no reason to end what serves
+            return f"its log cannot be read ({error.strerror})"
         return lines[-1] if lines else "it said nothing"

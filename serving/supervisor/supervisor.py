@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from serving.arguments import ADMIN_HEADER
+from serving.arguments import ADMIN_HEADER, in_brackets
 from serving.launcher import TritonServer, write_private
 
 from .door import Door
@@ -81,6 +81,7 @@ class Supervisor:
         self._end = threading.Event()
         self._stopping = False
         self._ready_for: tuple[int | None, ...] = ()
+        self._blind = False
 
     @property
     def state_file(self) -> Path:
@@ -103,7 +104,7 @@ class Supervisor:
             ServingError: It cannot be started.
         """
         self.options.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._keeper.start()
+        self._keeper.start(self._guard)  # from the first process on, whenever this one may be killed
         self._guard()
         self._write()
         if self._make_door is None:
@@ -111,7 +112,7 @@ class Supervisor:
         else:
             self.door = self._make_door(self.server)
             listens = self.door.start()
-            host = self.door.options.configuration["host"]
+            host = in_brackets(self.door.options.configuration["host"])
             self.urls = Urls(
                 http=f"http://{host}:{listens['http_port']}",
                 grpc=f"grpc://{host}:{listens['grpc_port']}",
@@ -131,7 +132,14 @@ class Supervisor:
         """
         while not self._end.is_set():
             begin_s = time.monotonic()
-            self._tick(begin_s)
+            try:
+                self._tick(begin_s)
+                self._blind = False
+            except OSError as error:  # no file or process can be had: nothing is known of the others, nothing is wrong
+                if not self._blind:
+                    self._blind = True
+                    words = f"the supervisor cannot look after the server just now, and tries again: {error}"
+                    self.journal.tell("cannot look", words)
             busy = bool(self._stubs.ill) or self._keeper.phase is Phase.STARTING
             pause_s = self.options.patience.busy_look_s if busy else self.options.patience.look_s
             self._end.wait(max(0.0, pause_s - (time.monotonic() - begin_s)))

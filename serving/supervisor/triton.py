@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
 from typing import Any
@@ -66,13 +67,16 @@ class TritonKeeper:
         self._due_s = 0.0
         self._died_s = 0.0
 
-    def start(self) -> None:
+    def start(self, meanwhile: Callable[[], None]) -> None:
         """Start it for the first time and wait until it serves.
+
+        Args:
+            meanwhile: As of `TritonServer.start`.
 
         Raises:
             ServingError: As `TritonServer.start`.
         """
-        self.server.start()
+        self.server.start(meanwhile)
         self._connect()
         now_s = time.monotonic()
         self._read(now_s)

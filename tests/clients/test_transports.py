@@ -240,7 +240,11 @@ def test_url_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://host", "grpc://", "http://host:port", "http://host:99999", "grpc://host/x", "http://u:p@host", ""]
+    "url",
+    [
+        *("ftp://host", "grpc://", "http://host:port", "http://host:99999", "grpc://host/x", "http://u:p@host", ""),
+        *("http://a..b", f"http://{'a' * 64}", "grpc://host:0"),
+    ],
 )
 def test_urls_that_are_none(url: str) -> None:
     with pytest.raises(InvalidSettingError, match="URL"):

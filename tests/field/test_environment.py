@@ -157,6 +157,16 @@ def test_n4_a_place_that_cannot_be_written_is_said_before_the_data_is_read(said:
     assert [*map(str, Path().iterdir())] == ["file"]  # and nothing is left behind
 
 
+@pytest.mark.parametrize(("command", "option"), [("check", "--json"), ("prepare", "--out")])
+def test_n4_a_folder_in_the_place_of_a_file_is_said_before_the_data_is_read(
+    said: Any, command: str, option: str
+) -> None:
+    Path("x.parquet").mkdir()
+    line = said(training, "data", command, *FIT[1:-2], option, "x.parquet")
+    assert line == f"error: x.parquet: cannot be written to (it is a folder); name a file with {option}"
+    assert [*map(str, Path().iterdir())] == ["x.parquet"]
+
+
 SERVERS = {
     "latency": ("latency", "--server", "{grpc}"),
     "load": ("load", "--server", "{grpc}", "--rate", "1", "--seconds", "2", "--out", "out"),

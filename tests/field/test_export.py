@@ -62,6 +62,20 @@ def test_only_classifiers_of_single_labels_are_served(
     assert "fine-tune it for single labels: python -m training fit" in said
 
 
+@pytest.mark.parametrize("model_type", ["distilbert", "bart"])
+@pytest.mark.parametrize("method", ["gptq", "bitsandbytes"])
+def test_quantized_weights_are_named_and_not_called_damaged(
+    model_type: str, method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """E4: of two faults that a checkpoint may have, the message tells the one that it has."""
+    quantized = {"quantization_config": {"quant_method": method, "bits": 4, "load_in_8bit": True}}
+    folder = rewritten(made(tmp_path, model_type), "config.json", quantized)
+    said = refused("summary" if model_type == "bart" else "category", folder, capsys)
+    assert f"quantization_config (quant_method '{method}')" in said
+    assert "dequantize" in said
+    assert "damaged" not in said
+
+
 REFUSED = {
     "num_beam_groups": 2,
     "diversity_penalty": 0.5,

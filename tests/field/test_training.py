@@ -236,3 +236,18 @@ def test_t8_no_file_of_a_folder_is_left_out_without_a_word(tmp_path: Path, caplo
     splits = load_splits(str(tmp_path), Task.CATEGORY)
     assert {name: len(part) for name, part in splits.items()} == {"train": 40, "validation": 10, "test": 10}
     assert len(pairs) == 40
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl"])
+def test_t11_a_label_may_be_called_none(name: str, tmp_path: Path) -> None:
+    """What pandas takes for a missing value is a text like any other, whatever the format; an empty cell is missing."""
+    path = tmp_path / name
+    labels = ["None", "NA", "null", "nan"]
+    rows = [{"text": f"{row['text']}", "label": labels[i % 4], "title": ""} for i, row in enumerate(ROWS)]
+    frame = pd.DataFrame(rows)
+    if name == "t.jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        frame.to_csv(path, index=False, sep="\t" if name == "t.tsv" else ",")
+    splits = load_splits(str(path), Task("category"), RowPolicy())
+    assert {row for split in splits.values() for row in split["label"]} == set(labels)

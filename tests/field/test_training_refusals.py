@@ -56,7 +56,7 @@ REFUSED: list[tuple[str, str, str, bytes, str]] = [
         "more cells than columns",
         "t.csv",
         f"{HEADER}a,b,Travel,d\n".encode(),
-        r"Expected 3 fields in line 2, saw 4",
+        r"Expected 3 fields in line 2, saw 4\. Every row has as many cells as the first line",
     ),
     (
         "T8",

@@ -13,7 +13,7 @@ from training.data.files.opening import encoding_fault
 from training.data.policy import RowPolicy
 from training.errors import SettingError
 from training.recipes.settings import parse_columns, parse_list
-from training.runs.output import check_place, write_whole
+from training.runs.output import check_file, write_whole
 
 from .options import DATA_HELP, ENCODING_HELP, LABELS_HELP, schema_help
 
@@ -85,7 +85,7 @@ def _check(options: argparse.Namespace) -> int:
 
     task, policy = Task(options.task), _policy(options)
     if options.json:
-        check_place(options.json.parent, "--json")
+        check_file(options.json, "--json")
     found = gather(options.data, task, policy)
     other = gather(options.against, task, replace(policy, near_copies=False)) if options.against else None
     # From the older collection to this one.
@@ -115,7 +115,7 @@ def _policy(options: argparse.Namespace) -> RowPolicy:
 def _prepare(options: argparse.Namespace) -> int:
     from training.data.prepare import prepare_table
 
-    check_place(options.out.parent)
+    check_file(options.out)
     policy = replace(_policy(options), validation=options.validation, test=options.test, clean=not options.no_cleaning)
     counts = prepare_table(options.data, Task(options.task), options.out, policy, skip_bad_rows=options.skip_bad_rows)
     for name in ("read", *sorted(name for name in counts if name != "read")):

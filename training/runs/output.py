@@ -36,6 +36,17 @@ def check_place(folder: Path, option: str = "--out") -> None:
                 part.rmdir()
 
 
+def check_file(path: Path, option: str = "--out") -> None:
+    """See whether a file can be written, as `check_place` sees it for a folder.
+
+    Raises:
+        StorageError: It cannot.
+    """
+    check_place(path.parent, option)
+    if path.is_dir():
+        raise StorageError(f"{path}: cannot be written to (it is a folder); name a file with {option}")
+
+
 def work_folder(out: Path) -> Path:
     """The folder ``<out>.partial``, which becomes ``out`` at the end; a run that was cut off may have left it.
 

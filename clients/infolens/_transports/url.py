@@ -71,6 +71,9 @@ def parse_url(url: str | None = None) -> ServerURL:
     try:
         parts = urlsplit(url if "://" in url else f"grpc://{url}")
         host, port = parts.hostname, parts.port
+        (host or "").encode("idna")  # no label of a name is empty or too long
+        if port == 0:
+            raise ValueError("a port lies between 1 and 65535")
     except ValueError as error:
         raise InvalidSettingError(f"the server URL {shown!r} is not valid ({error}); {_FORMS}") from error
     scheme = parts.scheme

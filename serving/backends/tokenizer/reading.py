@@ -5,12 +5,18 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 
+if __package__:
+    from .language import is_foreign
+else:  # Triton imports its backend as the module "model", with its folder on the path
+    from language import is_foreign  # type: ignore[import-not-found, no-redef]
+
 FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0\ufffc")
 """Letters and symbols of Unicode that show nothing."""
 REPLACEMENT = "\ufffd"
 """What decoders write for bytes that they cannot decode; counts as a letter that nobody can read."""
 REPLACED = "REPLACEMENT"
 """The first word of its name, which tells the alphabet of letters."""
+_FOREIGN = "cannot be read: the models read English, and by its commonest words it is of another language"
 LARGEST_SHARE = 0.5
 """So much of a text's letters may be of other alphabets: a quotation is, a whole text is not."""
 
@@ -27,7 +33,9 @@ def why_unreadable(text: str) -> str | None:
     that their model never learned to read. So the letters decide.
     """
     if text.isascii():
-        return None if any(map(str.isalpha, text)) else "has no letter, and the models read English sentences"
+        if not any(map(str.isalpha, text)):
+            return "has no letter, and the models read English sentences"
+        return _FOREIGN if is_foreign(text) else None
     letters = Counter({char: n for char, n in Counter(text).items() if char.isalpha() or char == REPLACEMENT})
     if not letters:
         return "has no letter, and the models read English sentences"
@@ -38,7 +46,7 @@ def why_unreadable(text: str) -> str | None:
             others[alphabet] += count
     share = others.total() / letters.total()
     if share <= LARGEST_SHARE:
-        return None
+        return _FOREIGN if is_foreign(text) else None
     alphabet = others.most_common(1)[0][0]
     if alphabet == REPLACED:
         return f"cannot be read: {share:.0%} of its letters are U+FFFD, as after decoding with a wrong encoding"

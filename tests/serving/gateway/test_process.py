@@ -102,6 +102,16 @@ def test_a_door_starts_without_triton_and_without_a_supervisor(tmp_path: Path) -
     assert events(door) == ["listening", "stopping", "stopped"]
 
 
+async def test_the_file_that_says_where_a_door_listens_is_written_anew(tmp_path: Path) -> None:
+    """Somebody may empty the cache while the server serves; without the file the door counts as away."""
+    with process(tmp_path, "127.0.0.1:9") as door:
+        (tmp_path / "door.json").unlink()
+        await until(lambda: (tmp_path / "door.json").exists())
+        assert json.loads((tmp_path / "door.json").read_text()) == door.ports
+        assert door.stop() == 0
+    assert not (tmp_path / "door.json").exists()
+
+
 def test_a_door_may_open_as_many_files_as_the_system_allows(tmp_path: Path) -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     with process(tmp_path, "127.0.0.1:9", files=256) as door:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import urllib.request
 from collections import Counter
@@ -52,6 +53,19 @@ def test_every_call_of_the_sdk_works_through_the_door(door: Process, triton: Tri
         assert [str(one) for one in client.analyze_many([ARTICLE, ARTICLE[:200]])]
         assert client.is_ready()
         assert client.status().models == direct.status().models
+
+
+@pytest.mark.parametrize("limit_us", [10**18, 2**63 - 1])
+def test_a_time_out_of_ages_is_no_time_out(door: Process, limit_us: int) -> None:
+    """The library's calendar ends before it, and such a call counted as late at once."""
+    text = triton_grpc.InferInput("text", [1, 1], "BYTES")
+    text.set_data_from_numpy(np.array([[ARTICLE.encode()]], dtype=object))
+    with triton_grpc.InferenceServerClient(door.grpc_url.removeprefix("grpc://")) as client:
+        assert client.infer("classify", [text], timeout=limit_us).as_numpy("category") is not None
+    body = json.dumps({"text": ARTICLE, "timeout": limit_us}).encode()
+    url = f"http://127.0.0.1:{door.ports['http_port']}/v2/models/classify/generate"
+    with urllib.request.urlopen(url, body, timeout=PATIENCE_S) as answer:
+        assert answer.status == 200
 
 
 async def test_the_asynchronous_client_works_through_the_door(door: Process) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -19,7 +20,7 @@ from serving.processes import members
 from serving.supervisor.assembling import Plan
 from serving.supervisor.patience import Patience
 from tests.serving.stand_in import tensor, write_model
-from tests.serving.supervisor.running import Running, is_free, supervised, until
+from tests.serving.supervisor.running import DEADLINE_S, Running, is_free, supervised, until
 
 HERE = Path(__file__).parent
 QUICK = Patience(look_s=0.05, first_delay_s=0.02, ask_s=0.2, answer_s=2.0, loop_deaths=4)
@@ -86,6 +87,43 @@ def test_a_killed_door_is_started_again_where_it_was(behind_door: Running) -> No
     assert door.pid != pid
     assert get(url(behind_door)) == "answered"
     assert {"door died", "door back"} <= set(behind_door.kinds)
+
+
+def test_logs_that_somebody_deleted_end_nothing(behind_door: Running) -> None:
+    """What a dead process said last belongs into the news of its death, and is missed there alone."""
+    supervisor, door = behind_door.supervisor, behind_door.supervisor.door
+    assert door is not None
+    assert door.pid is not None
+    door.options.log_file.unlink()
+    os.kill(door.pid, signal.SIGKILL)
+    until(lambda: "door back" in behind_door.kinds)
+    supervisor.server.log_file.unlink()
+    os.kill(behind_door.triton_pid, signal.SIGTERM)
+    until(lambda: "triton back" in behind_door.kinds and behind_door.state["ready"])
+    assert get(url(behind_door)) == "answered"
+
+
+def test_a_machine_without_free_files_is_no_death_of_anything(
+    behind_door: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be looked at has not died: nothing is loaded or started again, and the supervisor goes on."""
+    pid, door = behind_door.triton_pid, behind_door.supervisor.door
+    assert door is not None
+    real, missed = os.listdir, threading.Event()
+
+    def full(path: str) -> list[str]:
+        if path.startswith("/proc/"):
+            missed.set()
+            raise OSError(errno.ENFILE, "Too many open files in system")
+        return real(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", full)
+        assert missed.wait(DEADLINE_S)
+        until(lambda: behind_door.supervisor.journal.last()[-1]["kind"] == "cannot look")
+    until(lambda: "cannot look" in behind_door.kinds and behind_door.state["ready"])
+    assert (behind_door.triton_pid, door.restarts) == (pid, 0)
+    assert get(url(behind_door)) == "answered"
 
 
 def test_a_door_that_hangs_is_killed_and_started_again(behind_door: Running) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -107,16 +107,37 @@ def _csv_parts(path: Path, encoding: str) -> Iterator[pd.DataFrame]:
     names: list[str] = []
     # As texts: guessed from a part alone, the type of a column would change from part to part. The names are read as a
     # row: pandas would rename columns that are called the same, and count one that has no name among the rows' names.
+    # And a cell that says "None" or "NA" is a text, as it is in the other formats: a label may be called so.
     with (
         open_text(path, encoding) as lines,
-        pd.read_csv(lines, dtype=str, header=None, sep=_separator(first), chunksize=PART_ROWS) as parts,
+        pd.read_csv(
+            lines,
+            dtype=str,
+            header=None,
+            sep=_separator(first),
+            chunksize=PART_ROWS,
+            keep_default_na=False,
+            na_values=[""],
+        ) as parts,
     ):
-        for part in parts:
+        for part in _told_apart(parts):
             if not names:
                 names = [name if isinstance(name, str) else f"unnamed {i}" for i, name in enumerate(part.iloc[0])]
                 part = part.iloc[1:]
             part.columns = pd.Index(names)
             yield part
+
+
+def _told_apart(parts: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """The parts; rows of another number of cells are refused in words of a table's rule."""
+    try:
+        yield from parts
+    except pd.errors.ParserError as error:
+        words = str(error).removeprefix("Error tokenizing data. C error: ").strip()
+        raise ValueError(
+            f"{words}. Every row has as many cells as the first "
+            "line, and a cell with a separator, a quotation mark or a line break in it stands in quotation marks"
+        ) from error
 
 
 def _separator(header: str) -> str:
