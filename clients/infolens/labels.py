@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Final
 
 SINGLE_LABEL: Final = "single_label_classification"
@@ -23,6 +24,8 @@ def label_fault(label: str) -> str:
         return "a label is text without blanks around it"
     if len(label.splitlines()) != 1:
         return "a label is one line"
+    if any(unicodedata.category(char) == "Cc" for char in label):
+        return "a label has no control characters"
     if len(label) > LONGEST_LABEL:
         return f"a label has at most {LONGEST_LABEL} characters"
     try:

@@ -93,7 +93,7 @@ def labels_of(config: Any, source: str, naming: Naming | None = None) -> tuple[s
         )
     for label in labels:
         if fault := label_fault(label):
-            raise CheckpointError(f"{fault}, but {source!r} has {label!r}; rename it with --labels THEIRS=OURS")
+            raise CheckpointError(f"{fault}, but {source!r} has {label[:60]!r}; rename it with --labels THEIRS=OURS")
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
         raise CheckpointError(f"every label has a name of its own, but {source!r} has {', '.join(twice)} twice")
     return labels

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from serving.arguments import ADMIN_HEADER, ServerOptions, pick_ports
-from serving.errors import KeysError
+from serving.errors import KeysError, PortError
 from serving.keys.rule import check_start, full_url, is_loopback
 from serving.launcher import TritonServer
 from serving.runtime import ROOT
@@ -169,7 +169,11 @@ def _behind(plan: Plan, public: ServerOptions) -> ServerOptions:
     )
     taken = {public.http_port, public.grpc_port, public.metrics_port}
     while True:
-        ports = pick_ports(options)
+        try:
+            ports = pick_ports(options)
+        except PortError as error:  # what people said was another option's name
+            words = str(error).replace("--grpc-port", "--direct-grpc").replace("--http-port", "--triton-http-port")
+            raise PortError(words) from None
         picked = dataclasses.replace(
             options, http_port=ports.get("http"), grpc_port=ports["grpc"], metrics_port=ports["metrics"]
         )

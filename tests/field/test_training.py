@@ -125,6 +125,13 @@ READ: list[tuple[str, str, str, Callable[[Path], Any]]] = [
         "t.csv",
         lambda p: FRAME.to_csv(p, index=False, sep=";"),
     ),
+    (
+        "T9",
+        "Excel's own line that says what separates",
+        "t.csv",
+        lambda p: p.write_text("sep=;\n" + FRAME.to_csv(index=False, sep=";"), "utf-8"),
+    ),
+    ("T9", "bars between columns", "t.csv", lambda p: FRAME.to_csv(p, index=False, sep="|")),
     ("T10", "CSV in UTF-16 with its mark", "t.csv", lambda p: p.write_bytes(CSV.encode("utf-16"))),
     (
         "T10",

@@ -11,7 +11,7 @@ import pytest
 from serving.arguments import arguments, in_brackets
 from serving.cli import main
 from serving.launcher import ServerOptions
-from tests.serving.test_launcher import DEADLINE_S, launched, one_model
+from tests.serving.test_launcher import DEADLINE_S, FREE_PORTS, launched, one_model
 
 
 def test_an_ipv6_address_stands_in_brackets_before_a_port() -> None:
@@ -54,3 +54,9 @@ def test_what_cannot_be_used_is_said_before_anything_starts(
     with pytest.raises(SystemExit, match="2"):
         main(words)
     assert said in capsys.readouterr().err
+
+
+def test_a_taken_port_of_triton_is_named_by_the_option_that_set_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert main([*FREE_PORTS, "--direct-grpc", str(taken.getsockname()[1])]) == 1
+    assert "with --direct-grpc" in capsys.readouterr().err

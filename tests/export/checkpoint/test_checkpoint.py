@@ -149,6 +149,7 @@ def test_a_task_takes_any_architecture_with_its_kind_of_answers(checkpoints: dic
         ),
         ({"id2label": {"0": "only"}}, "at least two labels"),
         ({"id2label": {"0": "real", "1": "real"}}, "real twice"),
+        ({"id2label": {"0": "real", "1": "fa\x00ke"}}, "a label has no control characters, but"),
         ({"id2label": {"0": "real", "1": "fa\nke"}}, "a label is one line, but"),
         ({"id2label": {"0": "real", "1": " "}}, "without blanks around it"),
         ({"id2label": {"0": "real", "2": "fake"}}, "numbered from 0"),

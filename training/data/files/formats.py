@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from training.errors import DataError
 from .cells import shown_value
 from .opening import GZIP, open_text
 
+_SAID: Final = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 PART_ROWS: Final = 4096
 """Rows of a part."""
 _LAYOUT: Final = (
@@ -104,6 +106,7 @@ def _csv_parts(path: Path, encoding: str) -> Iterator[pd.DataFrame]:
         first = next((line for line in lines if line.strip()), "")
     if not first:
         return
+    said = _SAID.fullmatch(first.strip("\ufeff \r\n"))  # Excel's own line, above the header
     names: list[str] = []
     # As texts: guessed from a part alone, the type of a column would change from part to part. The names are read as a
     # row: pandas would rename columns that are called the same, and count one that has no name among the rows' names.
@@ -114,7 +117,8 @@ def _csv_parts(path: Path, encoding: str) -> Iterator[pd.DataFrame]:
             lines,
             dtype=str,
             header=None,
-            sep=_separator(first),
+            sep=said[1] if said else _separator(first),
+            skiprows=1 if said else 0,
             chunksize=PART_ROWS,
             keep_default_na=False,
             na_values=[""],
@@ -141,8 +145,8 @@ def _told_apart(parts: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
 
 
 def _separator(header: str) -> str:
-    """What separates the columns: a comma, unless there is none and there are semicolons or tabs, as Excel writes."""
-    return next((sign for sign in (",", ";", "\t") if sign in header), ",")
+    """What separates the columns: a comma, unless there is none and there are semicolons, tabs or bars."""
+    return next((sign for sign in (",", ";", "\t", "|") if sign in header), ",")
 
 
 def _json_parts(path: Path, encoding: str) -> Iterator[pd.DataFrame]:
