@@ -33,6 +33,7 @@ from .errors import (
     ServerOverloadedError,
     ServerUnavailableError,
     UnexpectedResponseError,
+    WrongServerError,
 )
 from .types import (
     Article,
@@ -88,5 +89,6 @@ __all__ = [
     "Task",
     "UnexpectedResponseError",
     "Veracity",
+    "WrongServerError",
     "__version__",
 ]

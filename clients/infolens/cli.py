@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import io
 import os
 import shutil
@@ -16,7 +17,9 @@ from collections.abc import Iterator, Sequence
 from ._calls import check_in_flight
 from ._commands.articles import STDIN, parse_article, read_article
 from ._commands.keys import read_key
+from ._commands.outages import Outages
 from ._commands.parser import make_parser
+from ._commands.progress import Progress
 from ._commands.render import clean, error_json, report_json, report_text, status_json, status_text
 from ._transports.retry import RetryPolicy
 from ._transports.url import parse_url
@@ -30,6 +33,7 @@ from .errors import (
     PermissionDeniedError,
     ServerError,
     ServerUnavailableError,
+    WrongServerError,
 )
 from .types import Article, Report, SummaryOptions
 
@@ -40,31 +44,34 @@ INTERRUPTED, PIPE_CLOSED = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = make_parser(analyze=_analyze, status=_status).parse_args(arguments)
+    # What gRPC has to say of a broken connection comes as an error; its own log would stand beside that.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that lacks a character shows a question mark instead of a traceback.
         sys.stdout.reconfigure(errors="replace")
     try:
         code: int = options.run(options)
         sys.stdout.flush()
-    except InvalidSettingError as error:
-        return _complain(str(error), USAGE)
-    except (AuthenticationError, PermissionDeniedError) as error:
-        return _complain(str(error), USAGE)
-    except ServerUnavailableError as error:
-        return _complain(str(error), NO_SERVER)
     except InfoLensError as error:
-        return _complain(str(error), SOME_FAILED)
+        return _complain(str(error), _exit_code(error), notes_of=error)
     except BrokenPipeError:
         # What is still buffered has no reader any more; Python would complain about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
-    except KeyboardInterrupt:
-        return _complain("interrupted", INTERRUPTED)
+    except KeyboardInterrupt as interrupt:
+        return _complain("interrupted", INTERRUPTED, notes_of=interrupt)
     return code
 
 
-def _complain(message: str, code: int) -> int:
-    print(f"infolens: {clean(message)}", file=sys.stderr)
+def _exit_code(error: InfoLensError) -> int:
+    if isinstance(error, InvalidSettingError | AuthenticationError | PermissionDeniedError):
+        return USAGE
+    return NO_SERVER if isinstance(error, ServerUnavailableError | WrongServerError) else SOME_FAILED
+
+
+def _complain(message: str, code: int, *, notes_of: BaseException | None = None) -> int:
+    for words in (message, *getattr(notes_of, "__notes__", ())):
+        print(f"infolens: {clean(words)}", file=sys.stderr)
     return code
 
 
@@ -108,36 +115,40 @@ def _analyze(options: argparse.Namespace) -> int:
             waiting.append((name, item.title if isinstance(item, Article) else None))
             yield item
 
-    failed = 0
-    progress = _Progress(len(names))
+    progress = Progress(names)
     with _client(options, RetryPolicy(attempts=5)) as client, progress:
-        results = client.analyze_many(
-            articles(),
+        ask = functools.partial(
+            client.analyze_many,
             tasks=options.task,
             options=summary_options,
             partial=options.partial,
             in_flight=options.in_flight,
         )
+
+        def tell(outage: ServerUnavailableError) -> None:
+            progress.clear()
+            _complain(f"waiting up to {options.wait:g} s for the server: {outage}", OK)
+
+        results = Outages(ask, wait_s=options.wait, tell=tell).results(articles())
         with contextlib.closing(results):
             for result in results:
                 name, title = waiting.popleft()
                 progress.clear()
-                if isinstance(result, ServerUnavailableError | AuthenticationError | PermissionDeniedError):
+                if isinstance(result, WrongServerError | AuthenticationError | PermissionDeniedError):
                     # Whatever comes next would fail in the same way, once for every article.
                     raise result
+                failed = isinstance(result, InfoLensError) or bool(result.failed)
                 if isinstance(result, InfoLensError):
-                    failed += 1
                     _complain(f"{name}: {result}", SOME_FAILED)
                     if options.json:
                         sys.stdout.write(error_json(name, result))
                 else:
-                    failed += bool(result.failed)
                     for task, reason in result.failed.items():
                         _complain(f"{name}: no {task}: {reason}", SOME_FAILED)
                     sys.stdout.write(_shown(name, title, result, options, several=len(names) > 1))
                 sys.stdout.flush()
-                progress.advance()
-    return SOME_FAILED if failed else OK
+                progress.advance(failed=failed)
+    return SOME_FAILED if progress.failed else OK
 
 
 def _shown(name: str, title: str | None, report: Report, options: argparse.Namespace, *, several: bool) -> str:
@@ -171,32 +182,3 @@ def _load(name: str, options: argparse.Namespace) -> Article:
     if options.text is not None:
         return parse_article(options.text, options.title)
     return read_article(name, options.title)
-
-
-class _Progress:
-    """A counter on stderr, for several articles and only where stderr is a terminal."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._done = 0
-        self._shown = total > 1 and sys.stderr.isatty()
-
-    def __enter__(self) -> None:
-        self._draw()
-
-    def __exit__(self, *_: object) -> None:
-        self.clear()
-
-    def advance(self) -> None:
-        self._done += 1
-        self._draw()
-
-    def clear(self) -> None:
-        if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-    def _draw(self) -> None:
-        if self._shown:
-            filled = 30 * self._done // self._total
-            bar = "#" * filled + "." * (30 - filled)
-            print(f"[{bar}] {self._done}/{self._total}", end="", file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@
     ├── InvalidSettingError        a setting, URL, key or argument is out of range (also a ValueError)
     ├── ClientClosedError          the client was used after `close`
     └── ServerError                the server did not give an answer
-        ├── ServerUnavailableError     nobody listens, the connection broke, or the server is stopping
+        ├── ServerUnavailableError     nobody listens, the connection broke, or the server heals or stops
         │   └── ModelUnavailableError  the server runs, but does not serve the model that was asked for
         ├── RequestTimeoutError        no answer in time (also a TimeoutError)
         ├── ServerOverloadedError      the server is busy: it refused instead of keeping the request waiting
@@ -17,6 +17,7 @@
         │   └── PermissionDeniedError  the API key is valid, but not for this
         ├── InferenceFailedError       a model failed while it worked on the request
         └── UnexpectedResponseError    the answer is not what the contract promises
+            └── WrongServerError           what listens there is another server, or speaks another protocol
 
     InsecureKeyWarning             a warning: an API key is sent over a connection that others can read
 
@@ -59,7 +60,10 @@ class ServerError(InfoLensError):
 
 
 class ServerUnavailableError(ServerError):
-    """Nobody listens at the address, the connection broke, or the server is stopping."""
+    """Nobody listens at the address, the connection broke, or the server heals or stops.
+
+    ``retry_after_s`` is set where the server itself says so: it is there, and will answer again.
+    """
 
 
 class ModelUnavailableError(ServerUnavailableError):
@@ -96,6 +100,10 @@ class InferenceFailedError(ServerError):
 
 class UnexpectedResponseError(ServerError):
     """The answer is not what the contract promises: another server, or another version of it."""
+
+
+class WrongServerError(UnexpectedResponseError):
+    """What listens at the address is another server, or speaks another protocol than the URL says."""
 
 
 class InsecureKeyWarning(UserWarning):

@@ -27,6 +27,7 @@ from infolens import (
     RequestRejectedError,
     ServerError,
     ServerOverloadedError,
+    ServerUnavailableError,
 )
 from infolens.testing import FakeTransport, InferRequest
 
@@ -35,6 +36,11 @@ _CODES: dict[type[ServerError], tuple[int, grpc.StatusCode, str]] = {
     PermissionDeniedError: (403, grpc.StatusCode.PERMISSION_DENIED, "this needs the role admin"),
     RateLimitedError: (429, grpc.StatusCode.RESOURCE_EXHAUSTED, "the key desk has used its 10 requests a minute"),
     ServerOverloadedError: (503, grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size"),
+    ServerUnavailableError: (
+        503,
+        grpc.StatusCode.UNAVAILABLE,
+        "the inference server does not answer now: send the request again in a moment (failed to connect to all)",
+    ),
 }
 _TYPES: dict[str, Any] = {"INT32": np.int32, "FP32": np.float32}
 

@@ -10,6 +10,7 @@ ERRORS = """
     AuthenticationError ClientClosedError InferenceFailedError InfoLensError InsecureKeyWarning InvalidArticleError
     InvalidSettingError ModelUnavailableError PermissionDeniedError RateLimitedError RequestRejectedError
     RequestTimeoutError ServerError ServerOverloadedError ServerUnavailableError UnexpectedResponseError
+    WrongServerError
 """
 VALUES = """
     Article BatchResult Category Labelled Reading Report ServedTask ServerStatus Summary SummaryOptions Veracity

@@ -28,6 +28,7 @@ from infolens import (
     ServerUnavailableError,
     SummaryOptions,
     UnexpectedResponseError,
+    WrongServerError,
 )
 from infolens._transports.failures import to_error
 from infolens._transports.url import parse_url
@@ -198,7 +199,7 @@ def test_one_protocol_does_not_load_the_other() -> None:
         ("UNAVAILABLE", "Request for unknown model: 'x' has no available versions", ModelUnavailableError),
         ("INVALID_ARGUMENT", "unexpected inference output 'failed' for model 'info_lens'", RequestRejectedError),
         ("INVALID_ARGUMENT", "unexpected inference output 'mood' for model 'info_lens'", ModelUnavailableError),
-        ("404", "<html>", UnexpectedResponseError),
+        ("404", "<html>", WrongServerError),
         ("502", "Bad Gateway", ServerUnavailableError),
         ("INVALID_ARGUMENT", "the text is blank", RequestRejectedError),
         ("400", "the text is blank", RequestRejectedError),

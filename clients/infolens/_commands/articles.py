@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Final
@@ -11,6 +13,7 @@ from infolens.errors import InvalidArticleError
 from infolens.types import Article
 
 from .decoding import decode
+from .kinds import check_bytes, check_words
 
 MAX_TITLE_CHARS: Final = 200
 _MAX_FILE_BYTES: Final = 4 * MAX_ARTICLE_BYTES + 4
@@ -22,8 +25,14 @@ def read_article(name: str, title: str | None = None) -> Article:
     """Read the article of a file, or of the standard input when ``name`` is ``-``.
 
     Raises:
-        InvalidArticleError: The file cannot be read, is in an encoding that cannot be told, or holds no article.
+        InvalidArticleError: The file cannot be read, is in an encoding that cannot be told, is no plain text, or holds
+            no article.
     """
+    if re.match(r"(?i)https?://|ftp://", name):
+        raise InvalidArticleError(
+            f"a FILE is on this machine, but this is an address; fetch it: curl -sL {shlex.quote(name)} | "
+            "infolens analyze - (of a web page extract the text first)"
+        )
     try:
         if name == STDIN:
             data = sys.stdin.buffer.read(_MAX_FILE_BYTES + 1)
@@ -32,14 +41,25 @@ def read_article(name: str, title: str | None = None) -> Article:
                 # No more than that: a huge file is refused without being read to its end.
                 data = file.read(_MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InvalidArticleError(f"the file cannot be read: {reason}") from error
+        raise InvalidArticleError(_unreadable(name, error)) from error
+    check_bytes(data)
     if len(data) > _MAX_FILE_BYTES:
+        check_words(data.decode(errors="ignore"))
         raise InvalidArticleError(
             f"an article may have at most {MAX_ARTICLE_BYTES:,} bytes, but this file is larger; "
             "give each article a file of its own"
         )
-    return parse_article(decode(data), title)
+    text = decode(data)
+    check_words(text)
+    return parse_article(text, title)
+
+
+def _unreadable(name: str, error: Exception) -> str:
+    if isinstance(error, IsADirectoryError):
+        return f"a FILE is one file, but this is a folder; name the files in it: {Path(name) / '*.txt'}"
+    if isinstance(error, FileNotFoundError) and re.search(r"[*?[]", name):
+        return "no file has a name of this pattern; `ls` shows which there are"
+    return f"the file cannot be read: {getattr(error, 'strerror', None) or error}"
 
 
 def parse_article(text: str, title: str | None = None) -> Article:

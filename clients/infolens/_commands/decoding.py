@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 from typing import Final
 
 from infolens.errors import InvalidArticleError
@@ -19,6 +20,9 @@ _NO_WORDS: Final = re.compile(
     "[a-z\u00df-\u00ff][\u00c0-\u00de\u0160\u0178\u017d]|\\w[\u201a\u201e\u2026\u2021\u02c6\u2030\u201d\u2022\u2039]\\w"
 )
 """What no text has that is read as Windows-1252 and is: capitals and quotation marks within words."""
+_NO_TEXT: Final = frozenset({"Cc", "Cn", "Co"})
+_MOST_CONTROLS: Final = 0.02
+"""In a text, at most so many of the characters are control characters or none that Unicode knows."""
 _MOST_ACCENTS: Final = 0.25
 """In a text in a Western encoding, at most so many of the letters are no ASCII; in other encodings most are not."""
 
@@ -55,8 +59,20 @@ def _unmarked(data: bytes) -> str | None:
     zeros = {"utf-16le": data[1::2].count(0) / pairs, "utf-16be": data[0::2].count(0) / pairs}
     encoding = max(zeros, key=lambda name: zeros[name])
     if 0.4 < min(zeros.values()) < 0.8:
-        return encoding.replace("16", "32")
-    return encoding if zeros[encoding] > 0.6 and min(zeros.values()) < 0.1 else None
+        encoding = encoding.replace("16", "32")
+    elif zeros[encoding] <= 0.6 or min(zeros.values()) >= 0.1:
+        return None
+    return encoding if _is_text(data, encoding) else None
+
+
+def _is_text(data: bytes, encoding: str) -> bool:
+    """Whether an encoding makes text of it: hardly a control character, but for those between lines and words."""
+    try:
+        text = data[: len(data) // 4 * 4 or 2].decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    odd = sum(unicodedata.category(char) in _NO_TEXT and char not in "\t\n\r\f" for char in text)
+    return odd <= _MOST_CONTROLS * len(text)
 
 
 def _advice(data: bytes) -> str:
@@ -71,6 +87,10 @@ def _advice(data: bytes) -> str:
     odd = "\0" in text or "\ufffd" in text or _NO_WORDS.search(text)
     if not odd and accents <= _MOST_ACCENTS * letters:
         return f"it looks like Windows-1252 (Latin-1 is a part of it); {_convert('cp1252')}"
+    if "\0" in text:
+        return (
+            "it is no text (it holds zero bytes): find out with `file -i FILE` what it is, and extract its text first"
+        )
     return (
         "it is in another encoding, or no text at all: find out with `file -i FILE`, and convert it with iconv -f ... "
         "-t utf-8"

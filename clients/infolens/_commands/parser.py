@@ -12,6 +12,8 @@ from infolens._transports.url import DEFAULT_URL, URL_VARIABLE
 from infolens.contract import SUMMARY_SETTINGS, Task
 
 from .articles import MAX_TITLE_CHARS
+from .outages import DEFAULT_WAIT_S
+from .usage import CommandParser, MainParser
 
 Run = Callable[[argparse.Namespace], int]
 _EXIT_CODES = """\
@@ -19,7 +21,7 @@ exit codes:
   0  all articles were answered (status: everything is ready)
   1  some articles, or with --partial some tasks, failed; each has its line on stderr
   2  wrong usage: an unknown option, a setting out of range, a malformed URL, a key that the server does not take
-  3  the server cannot be reached, or a model is not ready
+  3  the server cannot be reached, speaks another protocol, or a model is not ready
   130, 141  interrupted by Ctrl-C; the reader of the output went away
 """
 
@@ -32,10 +34,11 @@ examples:
 {_EXIT_CODES}"""
 
 _ANALYZE_EPILOG = f"""\
-A file is UTF-8 text, or UTF-16 with its mark. A first line of at most {MAX_TITLE_CHARS} characters, without a full stop
-at its end and with a blank line below, is the title; with --title all is text. With --json every article gives one
-line with the keys file, title, summary, category, veracity, truncated and readings, or file and error; with --partial
-also failed, where tasks failed.
+A file is plain text in UTF-8, or in UTF-16 with its mark; of others (PDF, Word, HTML, JSON, tables, images) it is said
+how to get at their text. A first line of at most {MAX_TITLE_CHARS} characters, without a full stop at its end and with
+a blank line below, is the title; with --title all is text. With --json every article gives one line with the keys file,
+title, summary, category, veracity, truncated and readings, or file and error; with --partial also failed, where tasks
+failed.
 
 examples:
   infolens analyze article.txt
@@ -59,16 +62,16 @@ examples:
 def make_parser(*, analyze: Run, status: Run) -> argparse.ArgumentParser:
     """The parser of the command; each subcommand names the function that runs it."""
     layout = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
+    parser = MainParser(
         prog="infolens",
         formatter_class=layout,
         description="Summary, category and veracity of news articles, from an Info Lens server.",
         epilog=_MAIN_EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=CommandParser)
 
-    common = argparse.ArgumentParser(add_help=False)
+    common = CommandParser(add_help=False)
     common.add_argument(
         "--server",
         metavar="URL",
@@ -126,6 +129,14 @@ def make_parser(*, analyze: Run, status: Run) -> argparse.ArgumentParser:
         default=DEFAULT_IN_FLIGHT,
         metavar="N",
         help="how many articles are under way at once (default: %(default)s)",
+    )
+
+    analyzing.add_argument(
+        "--wait",
+        type=float,
+        default=DEFAULT_WAIT_S,
+        metavar="SECONDS",
+        help="how long to wait when the server goes away in the middle, or says that it heals (default: %(default)g)",
     )
 
     showing = commands.add_parser(

@@ -16,7 +16,7 @@ from typing import Any, Final
 import aiohttp
 
 from infolens._transports.base import ConnectionSettings
-from infolens._transports.failures import no_answer, unreachable
+from infolens._transports.failures import no_answer, unreachable, wrong_protocol
 from infolens._transports.http import tls_context
 from infolens._transports.retry import RetryPolicy
 from infolens._transports.url import ServerURL
@@ -173,10 +173,11 @@ class Batch:
             error = counts_as = failure
         except TimeoutError:
             error = counts_as = no_answer(server, self._asked.timeout_s)
-        except aiohttp.ClientResponseError as failure:
-            error = unreachable(server, str(failure))  # the failure itself holds the headers, and with them the key
+        except aiohttp.ClientResponseError:
+            # The failure itself holds the headers, and with them the key, and what the peer sent.
+            error = counts_as = wrong_protocol(server)
         except (aiohttp.ClientError, OSError) as failure:
-            error = unreachable(server, str(failure) or type(failure).__name__)
+            error = counts_as = unreachable(server, str(failure) or type(failure).__name__)
         self._sent = {}
         course.give_back(sent.values())
         if error is None:

@@ -26,9 +26,11 @@ from infolens.types import ServerStatus
 
 from .about import MODELS_PATH, READY_PATH, with_about
 from .base import ConnectionSettings, InferRequest, timeout_us
-from .failures import no_answer, read_seconds, to_error, unreachable
+from .failures import no_answer, read_seconds, to_error, unreachable, wrong_protocol
 from .url import ServerURL
 
+_NO_HTTP = (http.client.BadStatusLine, http.client.LineTooLong, http.client.UnknownProtocol)
+"""What comes of an answer in another protocol."""
 _LENGTH_HEADER = "Inference-Header-Content-Length"
 
 
@@ -225,6 +227,8 @@ class HTTPTransport:
             except TimeoutError as error:
                 raise no_answer(str(self._url), timeout_s) from error
             except (http.client.HTTPException, OSError) as error:
+                if isinstance(error, _NO_HTTP) and not isinstance(error, http.client.RemoteDisconnected):
+                    raise wrong_protocol(str(self._url)) from None  # the error holds what the peer sent
                 # A server may close a kept connection at any time: that alone is no reason to fail.
                 if reused and not self._closed:
                     continue

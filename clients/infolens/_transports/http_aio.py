@@ -13,7 +13,7 @@ from infolens.types import ServerStatus
 
 from .about import MODELS_PATH, READY_PATH, with_about
 from .base import ConnectionSettings, InferRequest
-from .failures import no_answer, unreachable
+from .failures import no_answer, unreachable, wrong_protocol
 from .http import configuration_path, decode, encode, read_configuration, read_version, refusal, tls_context
 from .url import ServerURL
 
@@ -85,8 +85,8 @@ class AsyncHTTPTransport:
                 return response.status, await response.read(), response.headers
         except TimeoutError as error:
             raise no_answer(str(self._url), timeout_s) from error
-        except aiohttp.ClientResponseError as error:
-            reason = str(error)  # the error itself holds the headers, and with them the key
+        except aiohttp.ClientResponseError:
+            pass  # the error holds the headers, and with them the key, and what the peer sent
         except (aiohttp.ClientError, OSError) as error:
             raise unreachable(str(self._url), str(error) or type(error).__name__) from error
-        raise unreachable(str(self._url), reason)
+        raise wrong_protocol(str(self._url))

@@ -15,7 +15,7 @@ DEFAULT_URL: Final = "grpc://127.0.0.1:8001"
 URL_VARIABLE: Final = "INFOLENS_URL"
 """The environment variable that names the server where no URL is given."""
 
-_PORTS: Final = {"grpc": 8001, "grpcs": 443, "http": 8000, "https": 443}
+DEFAULT_PORTS: Final = {"grpc": 8001, "grpcs": 443, "http": 8000, "https": 443}
 _FORMS: Final = "use grpc://HOST:8001, http://HOST:8000, grpcs://HOST, https://HOST, or HOST:PORT for gRPC"
 
 
@@ -77,7 +77,7 @@ def parse_url(url: str | None = None) -> ServerURL:
     except ValueError as error:
         raise InvalidSettingError(f"the server URL {shown!r} is not valid ({error}); {_FORMS}") from error
     scheme = parts.scheme
-    if scheme not in _PORTS:
+    if scheme not in DEFAULT_PORTS:
         raise InvalidSettingError(f"the server URL {shown!r} has the unknown scheme {scheme!r}; {_FORMS}")
     if not host or any(char.isspace() for char in url):
         raise InvalidSettingError(f"the server URL {shown!r} does not name a host; {_FORMS}")
@@ -88,4 +88,4 @@ def parse_url(url: str | None = None) -> ServerURL:
         raise InvalidSettingError(
             f"the server URL {shown!r} may hold scheme, host and port, and a path for HTTP; leave out the rest"
         )
-    return ServerURL(scheme=scheme, host=host, port=port or _PORTS[scheme], path=path)
+    return ServerURL(scheme=scheme, host=host, port=port or DEFAULT_PORTS[scheme], path=path)

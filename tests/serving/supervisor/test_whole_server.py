@@ -189,6 +189,29 @@ def test_the_door_and_triton_have_keys_of_their_own(server: Server) -> None:
             client.close()
 
 
+def test_the_command_waits_while_triton_is_started_again(server: Server, tmp_path: Path) -> None:
+    files = [str(tmp_path / f"{number:03}.txt") for number in range(150)]
+    for file in files:
+        Path(file).write_text(ARTICLE, encoding="utf-8")
+    command = subprocess.Popen(
+        [sys.executable, "-m", "infolens", "analyze", "--json", "--server", server.ready["grpc_url"], *files],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert command.stdout is not None
+    first = [command.stdout.readline() for _ in range(10)]
+    server.kill_triton()
+    rest, complaints = command.communicate()
+    assert command.returncode == 0, complaints
+    answers = [json.loads(line) for line in [*first, *rest.splitlines()]]
+    assert [answer["file"] for answer in answers] == files
+    assert len({answer["category"]["label"] for answer in answers}) == 1
+    assert complaints
+    assert all(line.startswith("infolens: waiting up to 30 s for the server: ") for line in complaints.splitlines())
+
+
 def test_nothing_is_left_when_the_supervisor_is_killed(server: Server) -> None:
     """The last test of the file: it ends the server."""
     ready = server.ready
