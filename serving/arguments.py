@@ -49,7 +49,9 @@ class ServerOptions:
     response_cache_bytes: int = 0
     """Memory for answers that come again; 0 for no cache."""
     trace_url: str | None = None
-    """Where the spans of every request go: an OpenTelemetry collector (OTLP over HTTP)."""
+    """Where Triton's spans go: an OpenTelemetry collector (OTLP over HTTP)."""
+    trace_all: bool = True
+    """Whether every request has spans; otherwise those that the door marks."""
     serve_what_loads: bool = False
     """Start with the models that can be loaded; otherwise one that cannot ends the start."""
     board: Path | None = None
@@ -102,7 +104,12 @@ def arguments(
     if options.response_cache_bytes:
         more += [f"--cache-config=local,size={options.response_cache_bytes}", f"--cache-directory={caches}"]
     if options.trace_url is not None:
-        settings = ("mode=opentelemetry", "rate=1", "level=TIMESTAMPS", f"opentelemetry,url={options.trace_url}")
+        settings = (
+            "mode=opentelemetry",
+            f"rate={int(options.trace_all)}",
+            "level=TIMESTAMPS",
+            f"opentelemetry,url={options.trace_url}",
+        )
     more += [f"--trace-config={setting}" for setting in settings]
     return ["--disable-auto-complete-config", *(f"--{key}={value}" for key, value in words.items()), *more]
 

@@ -18,6 +18,7 @@ from types import FrameType
 
 from .arguments import ServerOptions
 from .assembly import prepare
+from .edge.command import add_edge, read_edge, words_about_tls
 from .errors import ServingError, StartError
 from .runtime import CACHE, ROOT
 from .supervisor.assembling import Plan, assemble_supervisor, has_door
@@ -76,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         verbose=args.verbose,
         operators=not args.no_operators,
         response_cache_bytes=args.response_cache_mb * 1_000_000,
-        trace_url=args.trace_url,
+        trace_url=args.trace_url if args.trace_models or not args.trace_sample else None,
+        trace_all=not args.trace_sample,
         serve_what_loads=True,
     )
     plan = Plan(
@@ -90,6 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         keys_url=args.keys_url,
         key_rate_per_minute=args.key_rate_per_minute,
         key_concurrency=args.key_concurrency,
+        edge=read_edge(args),
         ready_file=args.ready_file,
     )
     try:
@@ -134,7 +137,7 @@ def _welcome(supervisor: Supervisor) -> str:
     server, urls = supervisor.server, supervisor.urls
     if urls is None:
         raise RuntimeError("the server was not started")
-    standard = server.options.host == "127.0.0.1" and urls.grpc.endswith(":8001")
+    standard = urls.grpc == "grpc://127.0.0.1:8001"
     option = "" if standard else f" --server {urls.grpc}"
     text = "The old bridge over the harbour will close for repairs in June, the city said on Monday."
     ready = [name for name, reason in supervisor.state().models.items() if not reason]
@@ -150,6 +153,7 @@ def _welcome(supervisor: Supervisor) -> str:
             f"  gRPC     {urls.grpc}{behind}",
             f"  metrics  {urls.metrics}",
             f"  keys     {'every caller needs one (python -m serving keys)' if keys else 'none needed'}",
+            *words_about_tls({} if supervisor.door is None else supervisor.door.options.configuration["edge"]),
             f"  log      {server.log_file}",
             f"  state    {supervisor.state_file}",
             "try it from another shell:",
@@ -241,9 +245,11 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--trace-url",
         metavar="URL",
-        help="for a look inside, not for production: send the spans of every request to an OpenTelemetry collector, "
-        "such as http://localhost:4318/v1/traces; info_lens then answers one request after the other",
+        help="an OpenTelemetry collector, such as http://localhost:4318/v1/traces. Without --trace-sample it gets the "
+        "models' spans of every request, for a look inside and not for production: info_lens then answers one request "
+        "after the other",
     )
+    add_edge(parser)
     add("--verbose", action="store_true", help="Triton's log tells every request")
     add(
         "--direct-grpc",

@@ -4,6 +4,7 @@ ServingError
 ├── RuntimeSetupError   the runtime environment cannot be made here
 ├── RepositoryError     the model repository lacks something
 ├── PortError           a port is taken
+├── EdgeError           TLS, origins, proxies or traces are asked for in a way that cannot be
 ├── StartError          Triton ended, or did not become ready
 ├── DoorError           the door ended, or did not listen
 ├── CrashLoopError      Triton ends again and again
@@ -29,6 +30,10 @@ class RepositoryError(ServingError):
 
 class PortError(ServingError):
     """Something listens already on a port that the server needs."""
+
+
+class EdgeError(ServingError):
+    """TLS, origins of web pages, proxies or traces are asked for in a way that cannot be kept to."""
 
 
 class StartError(ServingError):

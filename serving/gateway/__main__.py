@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from serving.errors import KeysError
+from serving.errors import EdgeError, KeysError
 
 from .configuration import ConfigurationError, read_options
 from .grpc_door.door import ListenError
@@ -17,7 +17,7 @@ def main() -> int:
         return 2
     try:
         run(read_options(Path(sys.argv[1])))
-    except (ConfigurationError, KeysError, ListenError) as error:
+    except (ConfigurationError, EdgeError, KeysError, ListenError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from .edge.tracing import part
 from .refusals import Refusal, RefusedError
 
 
@@ -134,7 +135,8 @@ class WaitingRoom:
         if self._has_places(branches):
             self._take(branches)
         else:
-            await self._wait(branches, until_s)
+            with part("waiting"):
+                await self._wait(branches, until_s)
         started_s, beside = self._now(), [branch.running for branch in mine]
         place, whole = Place(), False
         try:

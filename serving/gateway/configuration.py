@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
+from serving.edge.options import EdgeOptions
+
 
 class ConfigurationError(Exception):
     """The door cannot use its configuration; the message says why and what to do."""
@@ -85,6 +87,7 @@ class GatewayOptions:
     log_requests: bool = True
     """Whether the log has a line for each inference, or only for those that were not answered."""
     limits: GatewayLimits = field(default_factory=GatewayLimits)
+    edge: EdgeOptions = field(default_factory=EdgeOptions)
 
     @property
     def door_file(self) -> Path:
@@ -106,7 +109,10 @@ _KINDS: Final[Mapping[Any, tuple[type, ...]]] = {
     int: (int,),
     float: (int, float),
     str | None: (str, type(None)),
+    Path | None: (str, type(None)),
+    tuple[str, ...]: (list,),
 }
+_GROUPS: Final = ("limits", "edge")
 
 
 def read_options(path: Path) -> GatewayOptions:
@@ -121,9 +127,10 @@ def read_options(path: Path) -> GatewayOptions:
         raise ConfigurationError(f"the door's configuration {path} cannot be read: {error}") from None
     if not isinstance(document, dict):
         raise ConfigurationError(f"the door's configuration {path} is a JSON object, not {type(document).__name__}")
-    limits = document.pop("limits", {})
-    if not isinstance(limits, dict):
-        raise ConfigurationError(f"limits in {path} is a JSON object, not {json.dumps(limits)}")
+    limits, edge = (document.pop(name, {}) for name in _GROUPS)
+    for name, group in zip(_GROUPS, (limits, edge), strict=True):
+        if not isinstance(group, dict):
+            raise ConfigurationError(f"{name} in {path} is a JSON object, not {json.dumps(group)}")
     values = _checked(GatewayOptions, document, path)
     for name, port in values.items():
         if name.endswith("_port") and not 0 <= port <= 65535:
@@ -132,13 +139,14 @@ def read_options(path: Path) -> GatewayOptions:
     for name, value in checked_limits.items():
         if value <= 0:
             raise ConfigurationError(f"limits.{name} in {path} is above 0, not {value}")
-    return GatewayOptions(**values, limits=GatewayLimits(**checked_limits))
+    checked_edge = EdgeOptions(**_checked(EdgeOptions, edge, path))
+    return GatewayOptions(**values, limits=GatewayLimits(**checked_limits), edge=checked_edge)
 
 
 def _checked(kind: type, document: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """The fields of a dataclass from a JSON object."""
     hints = get_type_hints(kind)
-    fields = {one.name: one for one in dataclasses.fields(kind) if one.name != "limits"}
+    fields = {one.name: one for one in dataclasses.fields(kind) if one.name not in _GROUPS}
     if unknown := sorted(document.keys() - fields.keys()):
         raise ConfigurationError(f"{path} has settings that the door does not know: {unknown}; it knows {list(fields)}")
     missing_values = (dataclasses.MISSING, dataclasses.MISSING)
@@ -151,5 +159,8 @@ def _checked(kind: type, document: Mapping[str, Any], path: Path) -> dict[str, A
         if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
             names = " or ".join(one.__name__ for one in allowed)
             raise ConfigurationError(f"{name} in {path} is of the type {names}, not {json.dumps(value)}")
-        values[name] = hints[name](value) if hints[name] is Path else value
+        if isinstance(value, str) and hints[name] in (Path, Path | None):
+            values[name] = Path(value)
+        else:
+            values[name] = tuple(value) if isinstance(value, list) else value
     return values

@@ -25,6 +25,7 @@ from serving.keys.records import OTHER
 
 from .access.doorkeeper import Doorkeeper
 from .admission import WaitingRoom
+from .edge.tracing import trace_id
 from .refusals import Refusal, RefusedError
 from .verdict import VerdictFile
 
@@ -57,6 +58,8 @@ class Access:
     request_id: str = ""
     bytes_in: int = 0
     bytes_out: int = 0
+    address: str = ""
+    """Whose request it is, by what the proxies say that count."""
 
 
 class GatewayMetrics:
@@ -135,7 +138,10 @@ class GatewayMetrics:
             "ms": round(1e3 * access.seconds, 3),
             "bytes_in": access.bytes_in,
             "bytes_out": access.bytes_out,
+            "address": access.address,
         }
+        if trace := trace_id():
+            fields["trace_id"] = trace
         if refusal is None:
             self._log.info("answered", **fields)
             return

@@ -8,6 +8,7 @@ import aiohttp
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from .edge.headers import protect
 from .parts import Parts
 
 _TIMEOUT_S: Final = 5.0
@@ -40,6 +41,7 @@ def make_metrics_app(parts: Parts) -> web.Application:
         return _health(well=verdict.ready, reason=verdict.reason)
 
     app = web.Application(client_max_size=1024)
+    app.on_response_prepare.append(protect)
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/metrics/triton", triton_metrics)
     app.router.add_get("/health/live", live)

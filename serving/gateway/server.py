@@ -10,10 +10,11 @@ import logging
 import os
 import resource
 import signal
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 
@@ -24,6 +25,9 @@ from .branches import Branches, read_room_limits
 from .calls import Board, Inferences
 from .catalogue import Catalogue
 from .configuration import GatewayOptions
+from .edge.headers import add_edge
+from .edge.tls import HANDSHAKE_S, open_certificates
+from .edge.tracing import OFF, Tracing, open_tracing
 from .grpc_door.door import ListenError, listen, make_server
 from .http import Bodies, DoorRunner, make_app
 from .logs import log_libraries, open_log
@@ -34,6 +38,7 @@ from .parts import Parts
 from .upstream import Upstream
 from .verdict import VerdictFile
 
+LOOPBACK: Final = "127.0.0.1"
 _MAX_FILES: Final = 65_536
 """No more are of use: the doors have limits of their own."""
 LOOK_EVERY_S: Final = 1.0
@@ -47,6 +52,7 @@ def run(options: GatewayOptions) -> None:
         ConfigurationError: The repository's limits cannot be read.
         ListenError: A port cannot be had.
         KeysError: Keys are needed, and their store cannot be used at all.
+        EdgeError: The certificate cannot be served.
     """
     raise_file_limit()
     asyncio.run(_run(options))
@@ -102,11 +108,14 @@ async def open_parts(options: GatewayOptions, log: Any) -> AsyncIterator[Parts]:
         board.close()
 
 
-def make_whole_app(parts: Parts) -> web.Application:
-    """All that HTTP offers: KServe v2 and the JSON API."""
+def make_whole_app(parts: Parts, tracing: Tracing = OFF) -> web.Application:
+    """All that HTTP offers, KServe v2 and the JSON API, behind what every request and answer passes."""
     bodies = Bodies(parts.options.limits)
     app = make_app(parts, bodies)
     add_routes(app, parts, bodies)
+    add_edge(app, parts.options.edge)
+    app.middlewares.insert(0, tracing.over_http)
+    app.on_response_prepare.append(tracing.mark)
     return app
 
 
@@ -116,20 +125,29 @@ async def open_door(parts: Parts) -> AsyncIterator[dict[str, int]]:
 
     Raises:
         ListenError: A port cannot be had.
+        EdgeError: The certificate cannot be served.
     """
     options, grace_s = parts.options, parts.options.limits.exit_timeout_s
     async with AsyncExitStack() as stack:
         # What comes last here ends first: the doors, and then the port that tells how they are.
         metrics_runner = await _runner(stack, make_metrics_app(parts), 1.0)
         metrics_port = await _listen(metrics_runner, options.host, options.metrics_port, "metrics")
-        server = make_server(parts)
-        grpc_port = listen(server, options.host, options.grpc_port)
-        http_runner = DoorRunner(make_whole_app(parts), options.limits, shutdown_timeout=grace_s)
+        tracing = await stack.enter_async_context(open_tracing(options.edge))
+        certificates = await stack.enter_async_context(
+            open_certificates(options.edge, parts.log, parts.metrics.registry)
+        )
+        server = make_server(parts, tracing)
+        credentials = None if certificates is None else certificates.grpc_credentials()
+        ports = {"grpc_port": listen(server, options.host, options.grpc_port, credentials)}
+        if certificates is not None:  # the supervisor asks whether the door lives, and trusts no certificate
+            ports["plain_grpc_port"] = listen(server, LOOPBACK, 0)
+        http_runner = DoorRunner(make_whole_app(parts, tracing), options.limits, shutdown_timeout=grace_s)
         await http_runner.setup()
         try:
-            http_port = await _listen(http_runner, options.host, options.http_port, "http")
+            context = None if certificates is None else certificates.http_context
+            http_port = await _listen(http_runner, options.host, options.http_port, "http", context)
             await server.start()
-            yield {"http_port": http_port, "grpc_port": grpc_port, "metrics_port": metrics_port}
+            yield {"http_port": http_port, "metrics_port": metrics_port, **ports}
         finally:
             parts.room.close()
             await asyncio.gather(server.stop(grace_s), http_runner.cleanup())
@@ -190,9 +208,27 @@ async def _runner(stack: AsyncExitStack, app: web.Application, grace_s: float) -
     return runner
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int, kind: str) -> int:
+class _Site(web.TCPSite):
+    """Where an application listens; a caller who does not get on with TLS, at its start or end, is sent away."""
+
+    async def start(self) -> None:
+        """Listen."""
+        await web.BaseSite.start(self)
+        patience_s = None if self._ssl_context is None else HANDSHAKE_S
+        self._server = await asyncio.get_running_loop().create_server(
+            cast("web.Server", self._runner.server),
+            self._host,
+            self._port,
+            ssl=self._ssl_context,
+            backlog=self._backlog,
+            ssl_handshake_timeout=patience_s,
+            ssl_shutdown_timeout=patience_s,
+        )
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int, kind: str, context: ssl.SSLContext | None = None) -> int:
     try:
-        await web.TCPSite(runner, host, port).start()
+        await _Site(runner, host, port, ssl_context=context).start()
     except OSError as error:
         reason = error.strerror or error
         raise ListenError(

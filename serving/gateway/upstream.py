@@ -9,6 +9,7 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
+from .edge.tracing import part
 from .refusals import Refusal, RefusedError
 
 SERVICE: Final = "inference.GRPCInferenceService"
@@ -133,8 +134,9 @@ class Upstream:
         if call is None:  # without serialisers a message is the bytes that it came as
             call = self._calls[method] = self._channel.unary_unary(f"/{SERVICE}/{method}")
         try:
-            running = call(request, timeout=timeout_s, metadata=metadata)
-            answer: bytes = await running
+            with part(method) as more:
+                running = call(request, timeout=timeout_s, metadata=(*metadata, *more))
+                answer: bytes = await running
             if trailers is not None:
                 trailers.extend(await running.trailing_metadata() or ())
         except grpc.aio.AioRpcError as error:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from serving.arguments import ADMIN_HEADER, ServerOptions, pick_ports
-from serving.errors import KeysError, PortError
+from serving.edge.options import EdgeOptions, check_edge
+from serving.errors import EdgeError, KeysError, PortError
 from serving.keys.rule import check_start, full_url, is_loopback
 from serving.launcher import TritonServer
 from serving.runtime import ROOT
@@ -49,6 +50,7 @@ class Plan:
     """Inferences in a minute of a key that says nothing else."""
     key_concurrency: int = 64
     """Inferences at the same time of a key that says nothing else."""
+    edge: EdgeOptions = field(default_factory=EdgeOptions)
     ready_file: Path | None = None
     patience: Patience = field(default_factory=Patience)
 
@@ -62,12 +64,18 @@ def assemble_supervisor(plan: Plan) -> Supervisor:
     """A supervisor for a plan, ready to be started.
 
     Raises:
-        ServingError: An address or a port cannot be had, or keys are needed and there is none.
+        ServingError: An address or a port cannot be had, keys are needed and there is none, or the options of the edge
+            cannot be kept to.
     """
+    if not plan.door and plan.edge != EdgeOptions():
+        raise EdgeError(
+            "with --no-door there is no TLS, no --cors-origin, --forwarded-allow or --trace-sample: leave --no-door out"
+        )
     public = plan.server
     # What listens keeps its port when it is started again, so a free one is picked once, here.
     ports = pick_ports(public)
     keys = check_keys(plan)
+    plan = dataclasses.replace(plan, edge=check_edge(plan.edge, keys=keys))
     number = ports.get("http", ports["grpc"])
     logs = public.cache / "logs" if public.log_file is None else public.log_file.parent
     public = dataclasses.replace(
@@ -142,6 +150,7 @@ def door_configuration(
         "admin_header": ADMIN_HEADER,
         "admin_key": public.admin_key,
         "triton_admin_key": triton.options.admin_key,
+        "edge": plan.edge.document(),
         "keys": keys,
         "keys_url": full_url(plan.keys_url, public.cache) if keys else "",
         "limits": {

@@ -169,6 +169,8 @@ class Door:
         if self._live is None:
             listens = json.loads(self._listens_at.read_text(encoding="utf-8"))
             address = f"{in_brackets(resolve(self.options.configuration['host']))}:{listens['grpc_port']}"
+            if "plain_grpc_port" in listens:  # under TLS: beside it, for this question alone
+                address = f"127.0.0.1:{listens['plain_grpc_port']}"
             client = self._client = TritonClient(address, ("", ""))
             self._live = Asked(lambda: client.live(patience.answer_s), patience.ask_s)
         self._live.poll(now_s)
@@ -192,6 +194,7 @@ class Door:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=self.options.root,
+                env={"GRPC_VERBOSITY": "ERROR", **os.environ},  # else a line for each failed handshake of anybody
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which then ends the door in order
             )
 

@@ -113,9 +113,10 @@ class Supervisor:
             self.door = self._make_door(self.server)
             listens = self.door.start()
             host = in_brackets(self.door.options.configuration["host"])
+            secure = "s" if "plain_grpc_port" in listens else ""
             self.urls = Urls(
-                http=f"http://{host}:{listens['http_port']}",
-                grpc=f"grpc://{host}:{listens['grpc_port']}",
+                http=f"http{secure}://{host}:{listens['http_port']}",
+                grpc=f"grpc{secure}://{host}:{listens['grpc_port']}",
                 metrics=f"http://{host}:{listens['metrics_port']}/metrics",
             )
         self._guard()

@@ -37,7 +37,7 @@ class Given:
     keys: tuple[str, ...] = field(default=(), repr=False)
     """What came in the places where a key belongs, each once."""
     address: str = ""
-    """Where its connection comes from, such as ``192.0.2.7`` or gRPC's ``ipv6:[2001:db8::1]:4711``."""
+    """Where it comes from, such as ``192.0.2.7``, by what the proxies say that count."""
 
 
 def read_given(authorizations: Iterable[str], api_keys: Iterable[str], address: str) -> Given:
@@ -46,7 +46,7 @@ def read_given(authorizations: Iterable[str], api_keys: Iterable[str], address: 
     Args:
         authorizations: The values of its header ``Authorization``; schemes other than ``Bearer`` are nobody's key here.
         api_keys: The values of its header ``X-API-Key``.
-        address: Where its connection comes from.
+        address: Where it comes from.
     """
     found = []
     for value in authorizations:

@@ -38,6 +38,7 @@ class Batch:
         analysis: What answers a row.
         limits: What a row may be.
         request_id: The id of the request.
+        prefix: The path under which a proxy has put this server.
         log: Where a fault of ours is told.
         ordered: Whether answers come in the order of the rows.
         take: Takes one of the caller's rate, and waits for it until a time on the clock of the event loop.
@@ -50,6 +51,7 @@ class Batch:
         limits: GatewayLimits,
         *,
         request_id: str,
+        prefix: str = "",
         log: Any,
         ordered: bool,
         take: Callable[[float], Awaitable[None]],
@@ -58,6 +60,7 @@ class Batch:
         self._analysis = analysis
         self._limits = limits
         self._request_id = request_id
+        self._prefix = prefix
         self._log = log
         self._take = take
         self._on_row = on_row
@@ -91,7 +94,7 @@ class Batch:
                         index = await self._flow.begin(size_bytes)
                         rows.create_task(self._row(index, line))
                 except RefusedError as error:
-                    last = _written({"index": None, "error": problem(error, self._request_id)})
+                    last = _written({"index": None, "error": problem(error, self._request_id, self._prefix)})
         finally:
             self._flow.end(last)
 
@@ -123,7 +126,7 @@ class Batch:
     def _refused(self, refused: RefusedError, line: _Line, row_id: str) -> dict[str, Any]:
         """The row of a refusal, with the caller's id where it can be read."""
         self._on_row(refused.kind.value)
-        document: dict[str, Any] = {"error": problem(refused, row_id)}
+        document: dict[str, Any] = {"error": problem(refused, row_id, self._prefix)}
         with suppress(RefusedError):
             given = {} if isinstance(line, LineTooLongError) else parse(line, max_depth=self._limits.max_json_depth)
             if isinstance(given.get("id"), str):

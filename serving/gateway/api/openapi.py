@@ -179,10 +179,11 @@ OPERATIONS: Final = (
 )
 
 
-def document(*, keys: bool = False) -> dict[str, Any]:
+def document(prefix: str = "", *, keys: bool = False) -> dict[str, Any]:
     """The OpenAPI document, of version 3.1.
 
     Args:
+        prefix: The path under which a proxy has put this server, if that is known; else it is where the document is.
         keys: Whether callers need a key.
     """
     models = {model for one in OPERATIONS for model in (one.takes, one.gives, *one.otherwise.values()) if model}
@@ -201,7 +202,7 @@ def document(*, keys: bool = False) -> dict[str, Any]:
             "description": _DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": ".", "description": "This server"}],
+        "servers": [{"url": prefix or ".", "description": "This server"}],
         "paths": paths,
         "components": {
             "schemas": definitions["$defs"],

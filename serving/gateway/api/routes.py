@@ -10,6 +10,8 @@ from typing import Any, Final
 from aiohttp import web
 
 from infolens.contract import MAX_ARTICLE_BYTES, SUMMARY_SETTINGS
+from serving.gateway.edge.headers import POLICY_HEADER, page_policy
+from serving.gateway.edge.proxies import prefix
 from serving.gateway.http.body import Bodies
 from serving.gateway.http.documents import dump, parse
 from serving.gateway.http.notes import CALLER, NOTES
@@ -48,8 +50,9 @@ class API:
         self._analysis = Analysis(parts, self._served)
         self._readiness = Readiness(parts)
         self._batches = 0
-        self._openapi = dump(document(keys=parts.doorkeeper.wants_keys))
+        self._openapi = self._document("")
         self._page = _PAGE.read_bytes()
+        self._page_headers = {POLICY_HEADER: page_policy(self._page)}
 
     async def analyze(self, request: web.Request) -> web.StreamResponse:
         """``POST /v1/analyze``."""
@@ -73,6 +76,7 @@ class API:
             self._analysis,
             self._limits,
             request_id=notes.request_id,
+            prefix=prefix(request),
             log=self._parts.log,
             ordered=_ORDERS[order],
             take=lambda until_s: self._parts.doorkeeper.take(caller, wait_until_s=until_s),
@@ -145,7 +149,7 @@ class API:
 
     async def problem(self, request: web.Request) -> web.StreamResponse:
         """``GET /v1/problems/{kind}``."""
-        return json_response(dump(explanation(request.match_info["kind"])))
+        return json_response(dump(explanation(request.match_info["kind"], prefix(request))))
 
     async def healthz(self, _: web.Request) -> web.StreamResponse:
         """``GET /healthz``."""
@@ -158,11 +162,15 @@ class API:
 
     async def openapi(self, request: web.Request) -> web.StreamResponse:
         """``GET /openapi.json``."""
-        return encoded_response(request, self._openapi)
+        where = prefix(request)
+        return encoded_response(request, self._document(where) if where else self._openapi)
+
+    def _document(self, prefix: str) -> bytes:
+        return dump(document(prefix, keys=self._parts.doorkeeper.wants_keys))
 
     async def page(self, request: web.Request) -> web.StreamResponse:
         """``GET /``."""
-        return encoded_response(request, self._page, content_type="text/html")
+        return encoded_response(request, self._page, headers=self._page_headers, content_type="text/html")
 
 
 def add_routes(app: web.Application, parts: Parts, bodies: Bodies) -> None:

@@ -9,6 +9,7 @@ import grpc
 import grpc.aio
 
 from serving.gateway.configuration import GatewayOptions
+from serving.gateway.edge.tracing import OFF, Tracing
 from serving.gateway.parts import Parts
 
 from .messages import ABOVE
@@ -23,24 +24,26 @@ class ListenError(Exception):
     """A port cannot be had; the message says which and why."""
 
 
-def make_server(parts: Parts) -> grpc.aio.Server:
+def make_server(parts: Parts, tracing: Tracing = OFF) -> grpc.aio.Server:
     """A server with all services that listens nowhere yet. Make it inside the running event loop."""
     limits = parts.options.limits
     server = grpc.aio.server(options=server_options(parts.options), maximum_concurrent_rpcs=limits.max_calls)
     for service, methods in Service(parts).handlers().items():
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, tracing.over_grpc(methods)),))
     return server
 
 
-def listen(server: grpc.aio.Server, host: str, port: int) -> int:
-    """Bind a port, 0 for a free one; returns the port.
+def listen(server: grpc.aio.Server, host: str, port: int, credentials: grpc.ServerCredentials | None = None) -> int:
+    """Bind a port, 0 for a free one, under TLS if there are credentials; returns the port.
 
     Raises:
         ListenError: It is taken, or the address is not of this machine.
     """
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
-        bound: int = server.add_insecure_port(address)
+        bound: int = (
+            server.add_insecure_port(address) if credentials is None else server.add_secure_port(address, credentials)
+        )
     except RuntimeError:
         bound = 0
     if not bound:

@@ -7,6 +7,7 @@ from typing import Final
 import grpc.aio
 
 from serving.gateway.access.caller import Given, read_given
+from serving.gateway.edge.proxies import Proxies, call_address
 
 HEALTH: Final = "grpc.health.v1.Health"
 """The service by which Kubernetes and load balancers ask how a server is."""
@@ -24,13 +25,13 @@ CLOSED_METHODS: Final = tuple(
 """Methods that nobody may call."""
 
 
-def read_caller(context: grpc.aio.ServicerContext) -> Given:
-    """What the metadata of a call shows of who sent it."""
+def read_caller(context: grpc.aio.ServicerContext, proxies: Proxies) -> Given:
+    """What the metadata of a call shows of who sent it, by what the proxies say that count."""
     metadata = [(name, value) for name, value in context.invocation_metadata() or () if isinstance(value, str)]
     return read_given(
         (value for name, value in metadata if name == "authorization"),
         (value for name, value in metadata if name == "x-api-key"),
-        context.peer(),
+        call_address(context, proxies),
     )
 
 

@@ -19,6 +19,7 @@ from tritonclient.grpc import service_pb2
 
 from serving.gateway.access.caller import ANONYMOUS, Caller
 from serving.gateway.checking import check_request, timeout_s
+from serving.gateway.edge.proxies import Proxies, call_address
 from serving.gateway.kserve.classification import put_in, take_out
 from serving.gateway.logs import describe, request_id
 from serving.gateway.metrics import Access
@@ -66,6 +67,7 @@ class Service:
         self._parts = parts
         self._limits = parts.options.limits
         self._messages = Messages(self._limits)
+        self._proxies = Proxies(parts.options.edge.forwarded_allow)
         self._admin_header = (_ADMIN_PREFIX + parts.options.admin_header).lower()
 
     def handlers(self) -> Mapping[str, Mapping[str, grpc.RpcMethodHandler]]:
@@ -105,7 +107,9 @@ class Service:
             code = grpc.StatusCode.CANCELLED
             try:
                 admin = managing and self._has_admin_key(context)
-                call.caller = await doorkeeper.recognise(route, lambda: read_caller(context), otherwise=admin)
+                call.caller = await doorkeeper.recognise(
+                    route, lambda: read_caller(context, self._proxies), otherwise=admin
+                )
                 with doorkeeper.admitted(route, call.caller):
                     async with self._messages.read(context) as call.request:
                         started_s = time.perf_counter()
@@ -128,6 +132,7 @@ class Service:
                     request_id=call.request_id,
                     bytes_in=len(call.request),
                     bytes_out=len(answer),
+                    address=call_address(context, self._proxies),
                 )
                 self._parts.metrics.record(access, refusal)
                 call.request = b""  # gRPC keeps this frame of a call that is refused until a collection

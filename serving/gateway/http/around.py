@@ -15,6 +15,7 @@ from aiohttp import web
 from serving.gateway.access.caller import Given, read_given
 from serving.gateway.access.doorkeeper import Doorkeeper
 from serving.gateway.configuration import GatewayLimits
+from serving.gateway.edge.proxies import client_address
 from serving.gateway.logs import request_id
 from serving.gateway.metrics import INFERENCES, Access, GatewayMetrics
 from serving.gateway.refusals import Refusal, RefusedError
@@ -55,6 +56,7 @@ class Around:
             request_id=request_id(request.headers.get(ID_HEADER, "")),
             route=(request.match_info.route.name or "").partition("-")[0] or "unknown",
             started_s=asyncio.get_running_loop().time(),
+            address=client_address(request),
         )
         refused: RefusedError | None = None
         headers: dict[str, str] = {}
@@ -103,13 +105,15 @@ class Around:
             request_id=notes.request_id,
             bytes_in=notes.bytes_in,
             bytes_out=size,
+            address=notes.address,
         )
         self._metrics.record(access, refused)
 
 
 def _given(request: web.Request) -> Given:
     headers = request.headers
-    return read_given(headers.getall("Authorization", ()), headers.getall("X-API-Key", ()), request.remote or "")
+    address = request[NOTES].address
+    return read_given(headers.getall("Authorization", ()), headers.getall("X-API-Key", ()), address)
 
 
 def _check_headers(request: web.Request, limits: GatewayLimits) -> None:

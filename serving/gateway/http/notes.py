@@ -21,6 +21,8 @@ class Notes:
     """When it came, or its body was whole; on the clock of the event loop."""
     key: str = ""
     """The name of the caller's key, never the key; empty where none was needed."""
+    address: str = ""
+    """Whose request it is, by what the proxies say that count."""
     model: str = ""
     """A model of the catalogue, once it was found there."""
     bytes_in: int = 0

@@ -34,23 +34,26 @@ ADVICE: Final[Mapping[Refusal, str]] = {
 """What to do about it."""
 
 
-def problem(refused: RefusedError, request_id: str = "") -> dict[str, Any]:
+def problem(refused: RefusedError, request_id: str = "", prefix: str = "") -> dict[str, Any]:
     """The problem document of a refusal.
 
     Args:
         refused: The refusal.
         request_id: The id of the request, under which the log has it too.
+        prefix: The path under which a proxy has put this server.
     """
-    return Problem(
+    document = Problem(
         kind=refused.kind.value,
         detail=refused.words,
         instance=request_id or None,
         errors=tuple(Fault(pointer=one.pointer, detail=one.words) for one in refused.fields),
         retry_after_ms=None if refused.retry_after_s is None else math.ceil(1e3 * refused.retry_after_s),
     ).to_dict()
+    document["type"] = f"{prefix}{document['type']}"
+    return document
 
 
-def explanation(kind: str) -> dict[str, Any]:
+def explanation(kind: str, prefix: str = "") -> dict[str, Any]:
     """What a kind of problem is, for people.
 
     Raises:
@@ -63,7 +66,7 @@ def explanation(kind: str) -> dict[str, Any]:
         raise RefusedError(Refusal.NOT_FOUND, f"there is no problem '{kind[:40]}': there are {kinds}") from None
     known = KINDS[found.value]
     return {
-        "type": f"{TYPE_PREFIX}{found.value}",
+        "type": f"{prefix}{TYPE_PREFIX}{found.value}",
         "title": known.title,
         "status": known.status,
         "advice": ADVICE[found],

@@ -16,6 +16,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from serving.gateway.configuration import GatewayLimits
+from serving.gateway.edge.headers import SECURITY
+from serving.gateway.edge.proxies import prefix
 from serving.gateway.refusals import RefusedError
 
 from .documents import dump
@@ -106,6 +108,7 @@ class DoorProtocol(web.RequestHandler):
             status, words = 503, "the server could not handle this request: try again"
         response = web.Response(status=status, body=dump({"error": words}), content_type="application/json")
         response.force_close()
+        response.headers.update(SECURITY)
         named(response, "")
         return response
 
@@ -134,6 +137,7 @@ class _Full(DoorProtocol):
     def connection_made(self, transport: Any) -> None:
         body = dump({"error": "the server is busy: it has as many connections as it takes; try again later"})
         head = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in SECURITY.items())
         transport.write(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
         transport.close()
         self.abandon()
@@ -196,7 +200,8 @@ def refusal_response(refused: RefusedError, request: web.Request, request_id: st
         if refused.retry_after_s is not None:
             document["expected_wait_ms"] = round(1e3 * refused.retry_after_s)
         return json_response(dump(document), status=refused.http_status, headers=refused.headers)
-    response = json_response(dump(problem(refused, request_id)), status=refused.http_status, headers=refused.headers)
+    document = problem(refused, request_id, prefix(request))
+    response = json_response(dump(document), status=refused.http_status, headers=refused.headers)
     response.content_type = CONTENT_TYPE
     return response
 

@@ -150,6 +150,7 @@ async def test_a_line_says_what_happened_and_nothing_that_was_said(grpc_door: Do
         "code": "OK",
         "bytes_in": size,
         "bytes_out": 13,
+        "address": "127.0.0.1",
     }
     assert len(other["request_id"]) == 16
     assert (unknown["event"], unknown["reason"], unknown["model"]) == ("refused", "not_found", "")

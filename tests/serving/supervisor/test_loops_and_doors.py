@@ -19,7 +19,6 @@ from serving.errors import CrashLoopError, DoorError
 from serving.processes import members
 from serving.supervisor.assembling import Plan
 from serving.supervisor.patience import Patience
-from tests.serving.stand_in import tensor, write_model
 from tests.serving.supervisor.running import DEADLINE_S, Running, is_free, supervised, until
 
 HERE = Path(__file__).parent
@@ -28,25 +27,8 @@ DOOR = Plan(server=None, door_command=(sys.executable, str(HERE / "stand_in_door
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    folder = tmp_path / "models"
-    text = [tensor("text", "STRING", "1")]
-    write_model(folder, "summarize", "ensemble", text, [tensor("summary", "STRING", "1")])
-    return folder
-
-
-@pytest.fixture
-def fake(tmp_path: Path) -> Path:
-    """An executable in place of Triton's."""
-    script = tmp_path / "tritonserver"
-    script.write_text(f"#!{sys.executable}\n" + (HERE / "fake_triton.py").read_text())
-    script.chmod(0o755)
-    return script
-
-
-@pytest.fixture
-def behind_door(repository: Path, fake: Path, tmp_path: Path) -> Iterator[Running]:
-    with supervised(repository, tmp_path, patience=QUICK, plan=DOOR, executable=fake) as running:
+def behind_door(stand_in: Path, fake: Path, tmp_path: Path) -> Iterator[Running]:
+    with supervised(stand_in, tmp_path, patience=QUICK, plan=DOOR, executable=fake) as running:
         yield running
 
 
@@ -68,12 +50,12 @@ def doom(running: Running, folder: Path) -> None:
     assert members(pid) == []
 
 
-def test_a_triton_that_always_ends_is_given_up(repository: Path, fake: Path, tmp_path: Path) -> None:
+def test_a_triton_that_always_ends_is_given_up(stand_in: Path, fake: Path, tmp_path: Path) -> None:
     with (
         pytest.raises(CrashLoopError, match=r"exit code 3: doomed .*ended 4 times and never served for 30 s"),
-        supervised(repository, tmp_path, patience=QUICK, executable=fake) as running,
+        supervised(stand_in, tmp_path, patience=QUICK, executable=fake) as running,
     ):
-        doom(running, repository)
+        doom(running, stand_in)
 
 
 def test_a_killed_door_is_started_again_where_it_was(behind_door: Running) -> None:
@@ -154,9 +136,9 @@ def test_requests_in_flight_are_answered_before_triton_ends(behind_door: Running
     until(lambda: not members(triton))
 
 
-def test_the_key_that_people_are_given_stands_on_no_command_line(repository: Path, fake: Path, tmp_path: Path) -> None:
+def test_the_key_that_people_are_given_stands_on_no_command_line(stand_in: Path, fake: Path, tmp_path: Path) -> None:
     key, plan = "a key of mine", replace(DOOR, ready_file=tmp_path / "ready.json")
-    with supervised(repository, tmp_path, plan=plan, executable=fake, admin_key=key) as running:
+    with supervised(stand_in, tmp_path, plan=plan, executable=fake, admin_key=key) as running:
         ready = json.loads((tmp_path / "ready.json").read_text())
         pids = [ready["server_pid"], ready["door_pid"], running.supervisor.watcher_pid]
         words = [Path(f"/proc/{pid}/cmdline").read_bytes().decode() for pid in pids]
@@ -167,22 +149,22 @@ def test_the_key_that_people_are_given_stands_on_no_command_line(repository: Pat
     assert f"infolens-admin-key={ready['triton_admin_key']}" in words[0]
 
 
-def test_a_door_that_always_ends_is_given_up(repository: Path, fake: Path, tmp_path: Path) -> None:
+def test_a_door_that_always_ends_is_given_up(stand_in: Path, fake: Path, tmp_path: Path) -> None:
     with (
         pytest.raises(DoorError, match=r"the door ended with exit code 4: doomed .*ended 4 times"),
-        supervised(repository, tmp_path, patience=QUICK, plan=DOOR, executable=fake) as running,
+        supervised(stand_in, tmp_path, patience=QUICK, plan=DOOR, executable=fake) as running,
     ):
         doom(running, running.supervisor.state_file.parent)
 
 
-def test_a_door_that_cannot_start_says_why(repository: Path, fake: Path, tmp_path: Path) -> None:
-    (repository / "summarize" / "configs").mkdir()
-    (repository / "summarize" / "configs" / "refused.pbtxt").write_bytes(
-        (repository / "summarize" / "config.pbtxt").read_bytes()
+def test_a_door_that_cannot_start_says_why(stand_in: Path, fake: Path, tmp_path: Path) -> None:
+    (stand_in / "summarize" / "configs").mkdir()
+    (stand_in / "summarize" / "configs" / "refused.pbtxt").write_bytes(
+        (stand_in / "summarize" / "config.pbtxt").read_bytes()
     )
     with (
         pytest.raises(DoorError, match="the door ended with exit code 1: error: it cannot be configured so"),
-        supervised(repository, tmp_path, plan=DOOR, executable=fake, config_name="refused"),
+        supervised(stand_in, tmp_path, plan=DOOR, executable=fake, config_name="refused"),
     ):
         pass
 
