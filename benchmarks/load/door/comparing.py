@@ -52,8 +52,8 @@ class DoorConfig:
     """Turns of the open loop."""
     seconds: float = 15.0
     """Length of such a turn."""
-    bound_ms: float = 500.0
-    """An answer that takes longer does not count in it."""
+    bound_ms: float = 1500.0
+    """An answer that takes longer does not count in it; one may wait for 500 ms before it runs."""
     batch_turns: int = 3
     """Turns of many articles by one program."""
     batch_articles: int = 2000
