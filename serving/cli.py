@@ -57,7 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from .keys.command import main as keys_main  # it loads the library of a database
 
         return keys_main(words[1:])
-    args = _parser().parse_args(words)
+    parser = _parser()
+    args = parser.parse_args(words)
+    if {"--keys", "--no-keys"} <= set(words):
+        parser.error("--keys and --no-keys say the opposite: give one of them")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     # SIGTERM ends the launcher as Ctrl-C does: through the same `finally` blocks.
     signal.signal(signal.SIGTERM, _interrupt)

@@ -77,6 +77,9 @@ class WaitingRoom:
         limits: How much is taken on at once.
         now: The clock, in seconds.
         on_refusal: Called with the reason (one of `REASONS`) for each request that is refused.
+
+    Attributes:
+        closing: Set once it takes no more requests.
     """
 
     REASONS = ("wait_too_long", "time_too_short", "room_full", "time_is_up", "stopping")
@@ -95,12 +98,12 @@ class WaitingRoom:
         self._waiting: dict[_Waiter, None] = {}  # in the order in which they came
         self._running = 0
         self._kept = 0
-        self._closed = False
+        self.closing = asyncio.Event()
 
     @property
     def closed(self) -> bool:
         """Whether the server stops."""
-        return self._closed
+        return self.closing.is_set()
 
     @property
     def running(self) -> int:
@@ -156,7 +159,7 @@ class WaitingRoom:
 
     def close(self) -> None:
         """Refuse the requests that wait and all that come; those that run keep their places."""
-        self._closed = True
+        self.closing.set()
         for waiter in tuple(self._waiting):
             self._leave(waiter)
             if not waiter.turn.done():
@@ -164,7 +167,7 @@ class WaitingRoom:
 
     def _admit(self, branches: Collection[str], now_s: float, until_s: float) -> None:
         """Refuse a request that cannot be served in time."""
-        if self._closed:
+        if self.closed:
             raise self._refused("stopping")
         left_s, limits = until_s - now_s, self._limits
         if left_s <= 0:

@@ -21,7 +21,13 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
 
 
 class CommandParser(argparse.ArgumentParser):
-    """The parser of one command: what it does not know is refused here, under this command's usage."""
+    """The parser of one command: what it does not know is refused here, under this command's usage.
+
+    No option may be shortened: ``--api-key KEY`` would be taken for ``--api-key-file``, and the key told in an error.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
     @property
     def flags(self) -> list[str]:

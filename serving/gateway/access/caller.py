@@ -15,6 +15,8 @@ class Caller:
 
     name: str = ""
     """The name of the key, never the key; empty for a caller of whom none was asked."""
+    digest: bytes = field(default=b"", repr=False)
+    """By which the key is looked up; empty likewise."""
     role: Role | None = None
     rate_per_minute: int | None = None
     """Inferences in a minute; None for no limit."""

@@ -82,15 +82,12 @@ class Doorkeeper:
         if len(shown.keys) > 1:
             raise RefusedError(Refusal.UNAUTHENTICATED, f"a request has one key, not {len(shown.keys)}: {_HOW}")
         record = await self._find(self._known, shown.keys[0], shown.address)
-        state = record.state(self._today())
-        if state is KeyState.REVOKED:
-            raise RefusedError(Refusal.UNAUTHENTICATED, f"the key '{record.name}' was revoked: {_WHO}")
-        if state is KeyState.EXPIRED:
-            raise RefusedError(Refusal.UNAUTHENTICATED, f"the key '{record.name}' has expired: {_WHO}")
+        self._check(record)
         self._known.note_used(record)
         limits = self._limits
         return Caller(
             name=record.name,
+            digest=digest_of(shown.keys[0]),
             role=record.role,
             rate_per_minute=record.rate_per_minute or limits.key_rate_per_minute,
             concurrency=record.concurrency or limits.key_concurrency,
@@ -112,8 +109,22 @@ class Doorkeeper:
             yield
 
     async def take(self, caller: Caller, count: int = 1, wait_until_s: float | None = None) -> None:
-        """Take inferences of a caller's minute that its request did not take as it came: `Rates.take`."""
+        """Take inferences of a caller's minute that its request did not take as it came: `Rates.take`.
+
+        Raises:
+            RefusedError: As `Rates.take`; or the key has ended since the request came (``UNAUTHENTICATED``).
+        """
+        if self._known is not None and caller.digest and (record := self._known.get(caller.digest)) is not None:
+            self._check(record)
         await self._rates.take(caller, count, wait_until_s)
+
+    def _check(self, record: KeyRecord) -> None:
+        """Refuse a key that opens nothing any more."""
+        state = record.state(self._today())
+        if state is KeyState.REVOKED:
+            raise RefusedError(Refusal.UNAUTHENTICATED, f"the key '{record.name}' was revoked: {_WHO}")
+        if state is KeyState.EXPIRED:
+            raise RefusedError(Refusal.UNAUTHENTICATED, f"the key '{record.name}' has expired: {_WHO}")
 
     async def _find(self, known: KnownKeys, key: str, address: str) -> KeyRecord:
         """The record of a key."""

@@ -18,7 +18,8 @@ from serving.gateway.parts import Parts
 from serving.gateway.refusals import Refusal, RefusedError, invalid
 from serving.gateway.upstream import is_busy
 
-from .requests import MAX_DEADLINE_MS, Question
+from .faults import MAX_DEADLINE_MS
+from .requests import Question
 from .served import Served, ServedTask
 from .tensors import to_arrays, to_message
 
@@ -68,6 +69,11 @@ class Analysis:
     def __init__(self, parts: Parts, served: Served) -> None:
         self._parts = parts
         self._served = served
+
+    @property
+    def stopping(self) -> asyncio.Event:
+        """Set once the server stops."""
+        return self._parts.room.closing
 
     async def answer(
         self, question: Question, request_id: str, *, patient: bool = False, came_s: float | None = None

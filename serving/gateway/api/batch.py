@@ -66,6 +66,8 @@ class Batch:
         self._on_row = on_row
         self._flow = Flow(ordered=ordered)
         self._asking = asyncio.Semaphore(_ASKED)
+        self._reading: asyncio.Task[None] | None = None
+        self._last = b""
 
     async def run(self, lines: AsyncIterator[_Line]) -> AsyncGenerator[bytes, None]:
         """Yield the lines of the answer, several at once where there are several.
@@ -83,20 +85,37 @@ class Batch:
                 await working
 
     async def _work(self, lines: AsyncIterator[_Line]) -> None:
-        last = b""
         try:
             async with asyncio.TaskGroup() as rows:
-                try:
-                    async for line in lines:
-                        size_bytes = 0 if isinstance(line, LineTooLongError) else len(line)
-                        if isinstance(line, bytes) and not line.strip():
-                            continue
-                        index = await self._flow.begin(size_bytes)
-                        rows.create_task(self._row(index, line))
-                except RefusedError as error:
-                    last = _written({"index": None, "error": problem(error, self._request_id, self._prefix)})
+                self._reading = rows.create_task(self._read(lines, rows))
+                ending = asyncio.create_task(self._end_with_the_server())
+                await asyncio.wait((self._reading,))
+                ending.cancel()
         finally:
-            self._flow.end(last)
+            self._flow.end(self._last)
+
+    async def _read(self, lines: AsyncIterator[_Line], rows: asyncio.TaskGroup) -> None:
+        try:
+            async for line in lines:
+                size_bytes = 0 if isinstance(line, LineTooLongError) else len(line)
+                if isinstance(line, bytes) and not line.strip():
+                    continue
+                index = await self._flow.begin(size_bytes)
+                rows.create_task(self._row(index, line))
+        except RefusedError as error:
+            self._stop(error)
+
+    async def _end_with_the_server(self) -> None:
+        await self._analysis.stopping.wait()
+        words = "the server stops: send the rows without an answer again once it has started"
+        self._stop(RefusedError(Refusal.AWAY, words, retry_after_s=1.0))
+
+    def _stop(self, refused: RefusedError) -> None:
+        """Begin no further row, and say why in the last line."""
+        if not self._last:
+            self._last = _written({"index": None, "error": problem(refused, self._request_id, self._prefix)})
+        if self._reading is not None and self._reading is not asyncio.current_task():
+            self._reading.cancel()
 
     async def _row(self, index: int, line: _Line) -> None:
         row_id = f"{self._request_id}.{index}"
@@ -106,6 +125,8 @@ class Batch:
             self._on_row("answered")
         except RefusedError as error:
             document = self._refused(error, line, row_id)
+            if error.kind is Refusal.UNAUTHENTICATED:  # the key has ended meanwhile, and so has all that it began
+                self._stop(error)
         except Exception as error:  # a fault of ours, which is this row's alone
             self._log.error("failed", door="http", route="analyze_batch", request_id=row_id, **describe(error))
             words = "the server failed on this row: its log says why"

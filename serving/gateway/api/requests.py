@@ -12,7 +12,8 @@ from infolens import Article, InvalidArticleError, InvalidSettingError, SummaryO
 from infolens.contract import CONTRACTS, MAX_ARTICLE_BYTES, SUMMARY_SETTINGS, SummarySetting, Task
 from serving.gateway.refusals import FieldError, invalid_fields
 
-MAX_DEADLINE_MS: Final = 300_000
+from .faults import MAX_DEADLINE_MS, field_error
+
 MAX_ID_CHARACTERS: Final = 128
 _STRICT: Final = ConfigDict(strict=True, extra="forbid", frozen=True)
 _SETTINGS: Final[Mapping[str, SummarySetting]] = {setting.name: setting for setting in SUMMARY_SETTINGS}
@@ -113,7 +114,7 @@ def read_question(document: Mapping[str, Any]) -> Question:
     try:
         asked = AnalyzeRequest.model_validate(document)
     except ValidationError as error:
-        raise invalid_fields([_field_error(one) for one in error.errors(include_url=False)]) from None
+        raise invalid_fields([field_error(one, _FIELDS) for one in error.errors(include_url=False)]) from None
     try:
         article = Article(text=asked.text, title=asked.title)
     except InvalidArticleError as error:
@@ -138,16 +139,7 @@ def _options(settings: SummarySettings | None) -> SummaryOptions | None:
         raise invalid_fields([FieldError(pointer="/summary", words=str(error))]) from None
 
 
-def _field_error(error: Any) -> FieldError:
-    """What pydantic found, without the value, which may be an article."""
-    place = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')[:60]}" for part in error["loc"])
-    words = str(error["msg"])
-    if error["type"] == "extra_forbidden":
-        words = f"there is no such field: the fields are {', '.join(AnalyzeRequest.model_fields)}"
-        if place.startswith("/summary/"):
-            words = f"there is no such setting: the settings are {', '.join(SummarySettings.model_fields)}"
-    elif error["type"] == "missing":
-        words = "this field is needed"
-    elif error["type"].startswith("string_unicode"):
-        words = "a text has half a surrogate pair, which is no character"
-    return FieldError(pointer=place, words=words)
+_FIELDS: Final[Mapping[str, str]] = {
+    "": ", ".join(AnalyzeRequest.model_fields),
+    "/summary": ", ".join(SummarySettings.model_fields),
+}

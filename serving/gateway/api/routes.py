@@ -22,10 +22,11 @@ from serving.gateway.refusals import Refusal, RefusedError, invalid
 
 from .analysis import Analysis
 from .batch import MEDIA_TYPE, Batch
+from .faults import MAX_DEADLINE_MS
 from .lines import Lines
 from .openapi import OPERATIONS, document
 from .readiness import Readiness
-from .requests import MAX_DEADLINE_MS, read_question
+from .requests import read_question
 from .served import Served
 
 _MAX_BATCHES: Final = 16

@@ -30,7 +30,10 @@ def parse(body: bytes | memoryview, *, max_depth: int) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         if not body.strip():
             raise invalid("the body is empty: send a JSON object") from None
-        raise invalid(f"the body is not JSON: {error.msg} at character {error.pos}") from None
+        if error.msg == "Extra data":
+            words = f"more comes after the document, from character {error.pos} on: send one document, or one a line to"
+            raise invalid(f"{words} /v1/analyze/batch (curl -d takes line breaks out: use -T FILE)") from None
+        raise invalid(f"the body is not JSON: {error.msg.removesuffix(' at')} at character {error.pos}") from None
     except (ValueError, RecursionError) as error:
         raise invalid(f"the body cannot be read as JSON: {str(error)[:100]}") from None
     if not isinstance(document, dict):

@@ -170,6 +170,25 @@ def test_a_caller_who_leaves_ends_the_batch(door: RunningDoor, fake: FakeTriton)
     assert lines(ask(door, row()).body)[0]["index"] == 0
 
 
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_server_that_stops_says_so_in_a_last_line(door: RunningDoor, fake: FakeTriton, busy: bool) -> None:
+    if busy:
+        fake.answering.clear()
+    with door.raw() as connection, connection.makefile("rb") as answer:
+        connection.sendall(b"POST /v1/analyze/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + row())
+        assert fake.arrived.wait(30)
+        if not busy:
+            while b'"index":0' not in answer.readline():
+                pass
+        door.call(door.parts.room.close)
+        fake.answering.set()
+        last = b""
+        while (line := answer.readline()) not in (b"", b"0\r\n"):
+            last = line if line.startswith(b"{") else last
+    assert json.loads(last)["index"] is None
+    assert json.loads(last)["error"]["type"] == "/v1/problems/away"
+
+
 def test_who_sends_all_before_reading_is_answered(door: RunningDoor) -> None:
     """Far more than sockets hold: 3,000 answers of some 900 bytes."""
     body = row() * 3000

@@ -106,6 +106,24 @@ def test_a_batch_is_one_request_at_a_time(door: RunningDoor, fake: FakeTriton, k
     assert [("error" in one) for one in lines(answer.body)] == [False] * 3
 
 
+def test_a_batch_ends_with_its_key(door: RunningDoor, store: KeyStore) -> None:
+    key = store.create("desk", Role.READ)[0]
+    row = b"%x\r\n%b\r\n" % (len(ROW), ROW.encode())
+    head = f"POST /v1/analyze/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
+    head += "Transfer-Encoding: chunked\r\n\r\n"
+    with door.raw() as connection, connection.makefile("rb") as answer:
+        connection.sendall(head.encode() + row)
+        while b'"index":0' not in answer.readline():
+            pass
+        store.revoke("desk")
+        last = b""
+        while b'"index":null' not in last:  # the door looks for changes every two seconds
+            connection.sendall(row)
+            while not (last := answer.readline()).startswith(b"{"):
+                assert last
+    assert kind(json.loads(last)["error"]) == "unauthenticated"
+
+
 def test_a_batch_without_a_key_is_not_read(door: RunningDoor, fake: FakeTriton) -> None:
     answer = door.ask("POST", "/v1/analyze/batch", ROW)
     assert (answer.status, kind(answer.json)) == (401, "unauthenticated")

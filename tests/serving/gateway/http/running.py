@@ -156,11 +156,16 @@ class RunningDoor:
 
     port: int = 0
     parts: Any = None
+    loop: Any = None
     log: io.BytesIO = field(default_factory=io.BytesIO)
     """What it logs of requests."""
     records: list[logging.LogRecord] = field(default_factory=list)
     """What else was logged meanwhile, from warnings on."""
     failure: BaseException | None = None
+
+    def call(self, function: Callable[[], Any]) -> None:
+        """Have something done on the door's event loop."""
+        self.loop.call_soon_threadsafe(function)
 
     @property
     def url(self) -> str:
@@ -209,6 +214,7 @@ def running(opens: Callable[[Any], AbstractAsyncContextManager[Parts]]) -> Itera
             try:
                 await web.TCPSite(runner, "127.0.0.1", 0).start()
                 door.port, door.parts = runner.addresses[0][1], parts
+                door.loop = asyncio.get_running_loop()
                 ends.append((asyncio.get_running_loop(), stop))
                 listening.set()
                 await stop.wait()
