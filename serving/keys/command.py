@@ -186,7 +186,7 @@ def _parser() -> argparse.ArgumentParser:
         "--role",
         required=True,
         choices=[role.value for role in GRANTS],
-        help="read: ask models and see them; feedback: say what was right; admin: everything",
+        help="read: ask models and see them; feedback: say what was right (nothing takes it yet); admin: everything",
     )
     create.add_argument(
         "--rate-per-minute",

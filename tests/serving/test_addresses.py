@@ -60,3 +60,9 @@ def test_a_taken_port_of_triton_is_named_by_the_option_that_set_it(capsys: pytes
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main([*FREE_PORTS, "--direct-grpc", str(taken.getsockname()[1])]) == 1
     assert "with --direct-grpc" in capsys.readouterr().err
+
+
+def test_keys_are_wanted_or_not(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([*FREE_PORTS, "--keys", "--no-keys"])
+    assert "say the opposite" in capsys.readouterr().err

@@ -8,6 +8,8 @@ from typing import Final
 from infolens.errors import InvalidSettingError
 
 _MAX_BYTES: Final = 4096
+_KEY_BEGINS: Final = "il_"
+"""What begins so may be a key, and is told to nobody."""
 
 
 def read_key(name: str) -> str:
@@ -21,6 +23,11 @@ def read_key(name: str) -> str:
             key = file.read(_MAX_BYTES + 1).decode("ascii").strip()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no ASCII text"
+        if name.startswith(_KEY_BEGINS):
+            raise InvalidSettingError(
+                "--api-key-file must name a file with an API key, and was given what looks like the key itself: write "
+                "it into a file, or into INFOLENS_API_KEY"
+            ) from None
         raise InvalidSettingError(f"--api-key-file must name a file with an API key, but {name}: {reason}") from None
     if not key or len(key) > _MAX_BYTES:
         raise InvalidSettingError(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
 
 from infolens.contract import CONTRACTS, AnswerKind
 
@@ -104,6 +104,24 @@ class ProblemKind(BaseModel):
     title: str
     status: int
     advice: str
+
+
+class BatchAnswer(AnalyzeAnswer):  # type: ignore[misc, valid-type]  # made from the tasks
+    """The answer of a row."""
+
+    index: int = Field(ge=0, description="Which row, counted from 0.")
+
+
+class BatchError(BaseModel):
+    """A row that has no answer, or what ended the whole batch."""
+
+    index: int | None = Field(description="Which row; null for the whole batch, in its last line.")
+    id: str | None = Field(default=None, description="The row's own id, where it could be read.")
+    error: Problem
+
+
+class BatchLine(RootModel[BatchAnswer | BatchError]):
+    """A line of the answer to a batch."""
 
 
 class ServedModelAnswer(BaseModel):

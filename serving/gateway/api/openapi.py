@@ -106,13 +106,13 @@ OPERATIONS: Final = (
         name="analyze_batch",
         summary="Ask for the answers of many articles",
         description="One JSON object a line in, as `/v1/analyze` takes it; one a line out, as it gives it, with the "
-        '`index` of its row: `{"index": 0, "id": ..., "summary": ...}`. A refused row is `{"index": 0, "error": '
-        "{problem}}` and no more. Rows wait for a busy server. Lines are read and answers sent at the same time: read "
-        "while you send, or send a few thousand articles at most. A caller who leaves ends it. Whatever ends the whole "
-        'batch early is a last line `{"index": null, "error": {problem}}`.',
+        "`index` of its row (blank lines are no rows). A refused row has `index` and `error`, a problem document. Rows "
+        "wait for a busy server. Lines are read and answers sent at the same time: read while you send, or send a few "
+        "thousand articles at most. A caller who leaves ends it. Whatever ends the whole batch early stands in a last "
+        "line whose `index` is null.",
         takes=AnalyzeRequest,
         takes_media=NDJSON,
-        gives=answers.AnalyzeAnswer,
+        gives=answers.BatchLine,
         gives_media=NDJSON,
         refusals=(Refusal.INVALID, Refusal.ENCODING, Refusal.BUSY, Refusal.AWAY),
         parameters=(_ORDER,),
@@ -257,7 +257,7 @@ def _response(words: str, media: str, schema: Mapping[str, Any]) -> dict[str, An
 
 def _media(media: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     if media == NDJSON:  # a document of lines is described by one of them
-        return {"schema": {"description": "One object a line."}, "x-line-schema": schema}
+        return {"schema": {"description": "One object a line; blank lines are none."}, "x-line-schema": schema}
     return {"schema": schema}
 
 

@@ -52,3 +52,14 @@ def test_files_may_stand_around_options(run: Any, use: Any, tmp_path: Path) -> N
     fake = use(FakeTransport())
     assert run("analyze", a, "--json", b, "--in-flight", "1", c)[0] == 0
     assert [article.text for article in fake.articles] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("option", ["--api-key", "--api", "--api-key=", "--api-key-file", "--key"])
+def test_a_key_on_the_command_line_is_told_to_nobody(run: Any, option: str) -> None:
+    key = "il_" + "k" * 43
+    words = [f"{option}{key}"] if option.endswith("=") else [option, key]
+    for command in (["analyze", "x"], ["status"]):
+        code, out, err = run(*command, *words)
+        assert code == 2
+        assert key not in out + err
+        assert "--api-key-file" in err
