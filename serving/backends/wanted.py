@@ -13,6 +13,7 @@ The server lays a copy of this file into the folder of every backend.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -48,17 +49,22 @@ class Board:
     """Where it stands which callers have left.
 
     Args:
-        path: The file; empty where there is none, and then nothing is known of anybody.
+        path: The file; where it is empty or there is no such file, nothing is known of anybody.
     """
 
     def __init__(self, path: str = "") -> None:
-        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path else -1
+        self._file = -1
+        # A model that is loaded again after somebody has deleted the file answers all the same.
+        with contextlib.suppress(FileNotFoundError):
+            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path else -1
 
     def has_left(self, ticket: int) -> bool:
         """Whether the caller of the request with this ticket has left."""
         if self._file < 0:
             return False
-        return ticket < self._number(0) or ticket == self._number(1 + ticket % SLOTS)
+        first = self._number(0)
+        # A door begins with the time at its start: a number of the future is garbage, by which everybody had left.
+        return ticket < first <= time.monotonic_ns() or ticket == self._number(1 + ticket % SLOTS)
 
     def _number(self, index: int) -> int:
         return int.from_bytes(os.pread(self._file, 8, 8 * index), "little")

@@ -17,8 +17,10 @@ from typing import Any, BinaryIO, Final
 
 import structlog
 
-_ID: Final = re.compile(r"[\w.:/+=@-]{1,64}", re.ASCII)
-"""What a caller's request id may look like; any other may be text that belongs in no log."""
+from serving.keys.records import PREFIX
+
+_ID: Final = re.compile(rf"(?!.*{PREFIX}[\w-]{{43}})[\w.:/+=@-]{{1,64}}", re.ASCII)
+"""What a caller's request id may look like; any other may be text that belongs in no log, or holds a key."""
 
 
 class _Forgiving:

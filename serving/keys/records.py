@@ -109,4 +109,4 @@ def looks_like_key(text: str) -> bool:
 
 def is_name(text: str) -> bool:
     """Whether a key can be called so: the name goes into logs and metrics."""
-    return _NAME.fullmatch(text) is not None and text != OTHER
+    return _NAME.fullmatch(text) is not None and text != OTHER and not looks_like_key(text)

@@ -76,7 +76,7 @@ class KeyStore:
         """
         if not is_name(name):
             raise KeyNameError(
-                "the name of a key is 1 to 64 letters, digits and ._@- (and not 'other'), "
+                "the name of a key is 1 to 64 letters, digits and ._@- (and not 'other', nor a key), "
                 f"not '{name[:70]}': it stands in logs and metrics"
             )
         now_s = int(self._now())

@@ -10,6 +10,7 @@ for a text.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 WORDS = 200
 """So many words of the beginning are looked at."""
@@ -18,6 +19,8 @@ FEWEST = 12
 FOREIGN_SHARE = 0.1
 FOREIGN_FEWEST = 4
 """So many words of other languages make a text foreign, if English ones are less than half as many."""
+FOREIGN_DIFFERENT = 2
+"""And so many different ones: "care" and "fog" are English too, and headlines about them have no other common word."""
 
 _WORD = re.compile(r"[^\W\d_]+")
 # No word has one letter: U.S. would have two, and a text in a wrong encoding many.
@@ -54,6 +57,9 @@ _FOREIGN_LINES = (
     # Dutch and Hungarian, which need more
     "zei gaat oude onze heeft hebben kunnen waar wel omdat nieuwe jaar egy fog arra akkor azonban volna lezárják",
 )
+_PARTICLE_LINE = "da das de del della den der di dos du el la las le les los van von zu zum zur"
+_PARTICLES = frozenset(_PARTICLE_LINE.split())
+"""They stand in names that English texts are full of; before a capital letter they say nothing of a language."""
 _ENGLISH = frozenset(word for line in _ENGLISH_LINES for word in line.split())
 _FOREIGN = frozenset(word for line in _FOREIGN_LINES for word in line.split())
 
@@ -64,5 +70,16 @@ def is_foreign(text: str) -> bool:
     if len(words) < FEWEST:
         return False
     english = sum(word.lower() in _ENGLISH for word in words)
-    foreign = sum(word in _FOREIGN for word in words)  # as written: Los Angeles and El Paso are names
-    return foreign >= max(FOREIGN_FEWEST, FOREIGN_SHARE * len(words)) and 2 * english < foreign
+    foreign = _foreign(words)
+    enough = len(foreign) >= max(FOREIGN_FEWEST, FOREIGN_SHARE * len(words)) and 2 * english < len(foreign)
+    return enough and len(set(foreign)) >= FOREIGN_DIFFERENT
+
+
+def _foreign(words: Sequence[str]) -> list[str]:
+    """The words of other languages, but for those that belong to a name: de Jong, van der Leyen."""
+    found, before_name = [], False
+    for word in reversed(words):
+        before_name = word[0].isupper() or (before_name and word in _PARTICLES)
+        if word in _FOREIGN and not before_name:  # as written: Los Angeles and El Paso are names
+            found.append(word)
+    return found

@@ -15,13 +15,13 @@ class Caller:
 
     name: str = ""
     """The name of the key, never the key; empty for a caller of whom none was asked."""
-    digest: bytes = field(default=b"", repr=False)
-    """By which the key is looked up; empty likewise."""
     role: Role | None = None
     rate_per_minute: int | None = None
     """Inferences in a minute; None for no limit."""
     concurrency: int | None = None
     """Inferences at the same time; None for no limit."""
+    digest: bytes = field(default=b"", repr=False)
+    """The SHA-256 of the key, by which it is looked up again in a request that goes on for long."""
 
     def may(self, role: Role) -> bool:
         """Whether the key has a role, or one that includes it."""

@@ -87,10 +87,10 @@ class Doorkeeper:
         limits = self._limits
         return Caller(
             name=record.name,
-            digest=digest_of(shown.keys[0]),
             role=record.role,
             rate_per_minute=record.rate_per_minute or limits.key_rate_per_minute,
             concurrency=record.concurrency or limits.key_concurrency,
+            digest=record.digest,
         )
 
     @contextmanager
@@ -112,11 +112,14 @@ class Doorkeeper:
         """Take inferences of a caller's minute that its request did not take as it came: `Rates.take`.
 
         Raises:
-            RefusedError: As `Rates.take`; or the key has ended since the request came (``UNAUTHENTICATED``).
+            RefusedError: They cannot be had in that time, or the key opens nothing any more (``UNAUTHENTICATED``).
         """
-        if self._known is not None and caller.digest and (record := self._known.get(caller.digest)) is not None:
-            self._check(record)
         await self._rates.take(caller, count, wait_until_s)
+        if self._known is None or not caller.digest:
+            return
+        if (record := self._known.get(caller.digest)) is None:
+            raise RefusedError(Refusal.UNAUTHENTICATED, f"the key '{caller.name}' is not known here any more: {_WHO}")
+        self._check(record)
 
     def _check(self, record: KeyRecord) -> None:
         """Refuse a key that opens nothing any more."""

@@ -163,6 +163,8 @@ class KnownKeys:
             return
         self._read_s = began_s
         if contents is not None:
+            if self._records and not contents.keys:  # a revoked key stays in its store, so this store is another one
+                self._log.error("keys gone", words="the store has no keys any more: was it deleted, or emptied?")
             self._records = {one.digest: one for one in contents.keys}
             self._stamp = contents.stamp
         if self._away:

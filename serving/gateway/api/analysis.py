@@ -35,6 +35,7 @@ class _Asked:
     """A question as Triton is asked it."""
 
     question: Question
+    served: Mapping[Task, ServedTask]
     model: CatalogueModel
     message: bytes
     branches: tuple[str, ...]
@@ -93,17 +94,16 @@ class Analysis:
         came_s = now_s if came_s is None else came_s
         until_s = now_s + MAX_ANSWER_S if question.deadline_s is None else came_s + question.deadline_s
         clock = _Clock(came_s=came_s, until_s=until_s)
-        served = await self._served.tasks()
-        asked = await self._asked(question, request_id, served)
-        report = await (self._patiently(asked, clock) if patient else self._once(asked, clock))
+        asked, report = await (self._patiently if patient else self._at_once)(question, request_id, clock)
         return {
             "id": question.id or request_id,
             **report.to_dict(),
-            "models": {str(task): served[task].named for task in report.answers},
+            "models": {str(task): asked.served[task].named for task in report.answers},
             "timings": clock.timings(),
         }
 
-    async def _asked(self, question: Question, request_id: str, served: Mapping[Task, ServedTask]) -> _Asked:
+    async def _asked(self, question: Question, request_id: str) -> _Asked:
+        served = await self._served.tasks()
         if missing := [task for task in question.tasks if task not in served]:
             raise invalid(
                 f"this server does not answer {', '.join(missing)}: it answers {', '.join(served) or 'nothing now'}"
@@ -113,15 +113,23 @@ class Analysis:
         outputs = [name for name in request.outputs if name != FAILED.name]
         return _Asked(
             question=question,
+            served=served,
             model=model,
             message=to_message(request, request_id),
             branches=self._parts.branches.asked(model, outputs),
         )
 
-    async def _patiently(self, asked: _Asked, clock: _Clock) -> Report:
+    async def _at_once(self, question: Question, request_id: str, clock: _Clock) -> tuple[_Asked, Report]:
+        asked = await self._asked(question, request_id)
+        return asked, await self._once(asked, clock)
+
+    async def _patiently(self, question: Question, request_id: str, clock: _Clock) -> tuple[_Asked, Report]:
         patient_until_s = time.monotonic() + PATIENCE_S
+        asked = None
         while True:
             try:
+                # What is asked may have to be looked up at a Triton that is just away.
+                asked = asked or await self._asked(question, request_id)
                 report = await self._once(asked, clock)
             except RefusedError as error:
                 waits = error.kind is Refusal.BUSY
@@ -131,7 +139,7 @@ class Analysis:
                 pause_s = error.retry_after_s or 0.0
             else:
                 if not any(is_busy(reason) for reason in report.failed.values()):
-                    return report
+                    return asked, report
                 pause_s = 0.0
             pause_s = min(max(pause_s, _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S)
             await asyncio.sleep(min(pause_s, max(0.0, clock.left_s)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator
 from typing import Final
 
@@ -36,6 +37,7 @@ class Lines:
         self._buffer = bytearray()
         self._size = 0
         self._chunks = 0
+        self._waited_s = 0.0  # for the line that comes; while answers wait to be read, nothing is waited for
 
     @property
     def size_bytes(self) -> int:
@@ -54,7 +56,7 @@ class Lines:
                 Refusal.ENCODING, f"a batch is sent as it is, not as '{encoding[:40]}': leave Content-Encoding out"
             )
         await ask_for_body(self._request)
-        skipping, searched = False, 0
+        skipping, searched, first = False, 0, True
         while True:
             end = self._buffer.find(b"\n", searched)
             if end >= 0:
@@ -62,8 +64,8 @@ class Lines:
                 del self._buffer[: end + 1]
                 searched = 0
                 if not skipping:
-                    yield line
-                skipping = False
+                    yield line.removeprefix(BOM_UTF8) if first else line  # files that Windows wrote begin with one
+                skipping = first = False
                 continue
             searched = len(self._buffer)
             if searched > self._limits.max_body_bytes:
@@ -76,22 +78,26 @@ class Lines:
             if not await self._more():
                 break
         if self._buffer and not skipping:
-            yield bytes(self._buffer)
+            line = bytes(self._buffer)
+            yield line.removeprefix(BOM_UTF8) if first else line
 
     async def _more(self) -> bool:
         """Wait for bytes; whether there were some."""
         limit_s = self._limits.max_body_time_s
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
         try:
-            async with asyncio.timeout(limit_s):
+            async with asyncio.timeout(limit_s - self._waited_s):
                 part, ended = await self._request.content.readchunk()
         except TimeoutError:
             raise RefusedError(
-                Refusal.TOO_SLOW, f"a batch goes on within {limit_s:g} s, but nothing came: send lines as you have them"
+                Refusal.TOO_SLOW, f"the next line of a batch is whole within {limit_s:g} s: send lines as you have them"
             ) from None
         except ConnectionError:
             raise RefusedError(Refusal.CANCELLED, "the caller has left") from None
         except RequestPayloadError as error:
             raise invalid(f"the body is not encoded as its headers say: {str(error)[:100]}") from None
+        self._waited_s = 0.0 if b"\n" in part else self._waited_s + loop.time() - began_s
         self._size += len(part)
         self._chunks += ended
         if self._chunks > _FREE_CHUNKS and self._size < _MIN_CHUNK_BYTES * self._chunks:

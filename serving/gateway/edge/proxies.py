@@ -13,7 +13,7 @@ from aiohttp import web
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _FOR: Final = "X-Forwarded-For"
-_PREFIX: Final = re.compile(r"(?:/[\w.~-]{1,64}){1,8}", re.ASCII)
+_PREFIX: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[\w.~-]{1,64}){1,8}", re.ASCII)
 """What a path before the door's own paths may look like: it goes into documents."""
 _BRACKETS: Final = re.compile(r"\[([^\]]*)\](?::\d*)?")
 

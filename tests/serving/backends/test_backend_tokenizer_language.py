@@ -33,6 +33,10 @@ ENGLISH = {
     "abbreviations": "U.S. Marines End Afghan Operations. U.S. Women's Soccer Beats China 1-0, Advances To Semis USA!",
     "results": "Arsenal 2 Chelsea 1; Real Madrid 0 Barcelona 0; Inter Milan 3 Roma 1; Ajax 2 PSV 2; Porto 1 Benfica 0",
     "a short headline": "La Liga: Real Madrid, Barcelona",
+    "a word of others too": "Monday fog, 12C. Tuesday fog, 11C. Wednesday fog, 9C. Thursday fog. Friday rain.",
+    "headlines": "Health care spending rises. Child care subsidies expand. Primary care shortages. Elderly care.",
+    "addresses": "Sources: bbc.com, cnn.com, nytimes.com, reuters.com, guardian.com, washingtonpost.com, b.com",
+    "a line-up": "Netherlands: Verbruggen; Dumfries, de Vrij, van Dijk, Blind; de Jong, Schouten; de Ligt, van de Ven",
     "a list": "Flour, sugar, butter, eggs, milk, salt, yeast, honey, cinnamon, vanilla, almonds, raisins, apples",
 }
 

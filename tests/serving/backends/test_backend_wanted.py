@@ -100,6 +100,14 @@ def test_when_a_door_has_ended_its_callers_have_left(door: board.Board, reader: 
 def test_a_board_that_no_door_has_written_on_names_nobody(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     assert not wanted.Board(str(tmp_path / "empty")).has_left(7)
+    assert not wanted.Board(str(tmp_path / "deleted")).has_left(7)
+
+
+def test_garbage_on_the_board_does_not_send_everybody_away(
+    door: board.Board, reader: wanted.Board, tmp_path: Path
+) -> None:
+    (tmp_path / "board").write_bytes(b"\xa5" * 8 * (1 + wanted.SLOTS))
+    assert not any(reader.has_left(door.next_ticket()) for _ in range(100))
 
 
 def test_without_a_board_nobody_is_known_to_have_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,7 +178,11 @@ async def test_a_fault_of_the_door_s_own_is_logged_and_told(grpc_door: Door, mon
     assert SECRET not in str(failed)
 
 
-@pytest.mark.parametrize("given", ["", "x" * 65, "two words", 'a"b', "line\n", "ümlaut"])
+KEY = f"il_{'k-_3' * 11}"[:46]
+"""What has the form of a key of a caller."""
+
+
+@pytest.mark.parametrize("given", ["", "x" * 65, "two words", 'a"b', "line\n", "ümlaut", KEY, f"id:{KEY}"])
 def test_an_id_that_may_be_text_is_replaced(given: str) -> None:
     assert request_id(given) != given
     assert request_id("0af7651916cd-43.dd:8448/x") == "0af7651916cd-43.dd:8448/x"

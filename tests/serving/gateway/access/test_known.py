@@ -170,3 +170,14 @@ async def test_a_store_that_takes_no_notes_ends_nothing() -> None:
         known.note_used(record("a"))
     assert [json.loads(line)["event"] for line in log.getvalue().splitlines()] == ["use of keys not kept"]
     assert store.closed
+
+
+async def test_a_store_that_has_lost_all_its_keys_is_told_of() -> None:
+    store, log = FakeStore("a"), BytesIO()
+    known, _ = known_keys(store, log)
+    async with known.watching():
+        store.names.clear()
+        await known.look_again()
+        assert known.get(digest_of("a")) is None
+    (told,) = map(json.loads, log.getvalue().splitlines())
+    assert (told["event"], told["level"]) == ("keys gone", "error")

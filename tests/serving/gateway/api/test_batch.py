@@ -55,6 +55,52 @@ def test_the_last_line_needs_no_end(door: RunningDoor) -> None:
     assert len(lines(ask(door, row() + row().rstrip()).body)) == 2
 
 
+def test_the_mark_at_the_start_of_a_file_from_windows_is_no_part_of_its_first_row(door: RunningDoor) -> None:
+    mark = b"\xef\xbb\xbf"
+    for body in (mark + row(id="a") + row(), mark + row(id="a").rstrip()):
+        assert lines(ask(door, body).body)[0]["id"] == "a"
+    assert "error" in lines(ask(door, row() + mark + row()).body)[1]
+
+
+def test_a_line_that_comes_byte_by_byte_ends_the_batch(tmp_path: Path, fake: FakeTriton) -> None:
+    head = b"POST /v1/analyze/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+    with fake_door(tmp_path, fake, limits=GatewayLimits(max_body_time_s=0.3)) as door, door.raw() as connection:
+        connection.sendall(head)
+        ended = threading.Event()
+
+        def drip() -> None:
+            while not ended.wait(0.02):
+                try:
+                    connection.sendall(b" ")
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        answer = connection.recv(65_536)
+        ended.set()
+        thread.join()
+    assert b"/v1/problems/too_slow" in answer
+
+
+def test_what_must_be_looked_up_at_a_triton_that_is_away_waits_too(tmp_path: Path, fake: FakeTriton) -> None:
+    with fake_door(tmp_path, fake) as door:
+        assert "error" not in lines(ask(door, row()).body)[0]
+        catalogue, away = door.parts.catalogue, [3]
+        find = catalogue.find
+
+        async def away_at_first(*given: Any) -> Any:
+            if away[0]:
+                away[0] -= 1
+                raise RefusedError(Refusal.AWAY, "the inference server does not answer now", retry_after_s=0.01)
+            return await find(*given)
+
+        catalogue.find = away_at_first
+        found = lines(ask(door, row() * 5).body)
+    assert not any("error" in one for one in found)
+    assert away == [0]
+
+
 @pytest.mark.parametrize("body", [b"", b"\n\n \n"])
 def test_an_empty_batch_has_an_empty_answer(door: RunningDoor, body: bytes) -> None:
     answer = ask(door, body)

@@ -18,6 +18,7 @@ from tests.serving.gateway.access.keyed import STRANGE, has, made
 from tests.serving.gateway.api.conftest import lines, make_fake
 from tests.serving.gateway.api.test_schemathesis import run
 from tests.serving.gateway.http.running import Answer, FakeTriton, RunningDoor, fake_door
+from tests.serving.supervisor.running import until
 
 ARTICLE = json.dumps({"text": "Oil rises as tankers wait."})
 ROW = f"{ARTICLE}\n"
@@ -106,22 +107,23 @@ def test_a_batch_is_one_request_at_a_time(door: RunningDoor, fake: FakeTriton, k
     assert [("error" in one) for one in lines(answer.body)] == [False] * 3
 
 
-def test_a_batch_ends_with_its_key(door: RunningDoor, store: KeyStore) -> None:
-    key = store.create("desk", Role.READ)[0]
-    row = b"%x\r\n%b\r\n" % (len(ROW), ROW.encode())
-    head = f"POST /v1/analyze/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
-    head += "Transfer-Encoding: chunked\r\n\r\n"
-    with door.raw() as connection, connection.makefile("rb") as answer:
-        connection.sendall(head.encode() + row)
-        while b'"index":0' not in answer.readline():
-            pass
+def test_a_batch_answers_no_row_more_once_its_key_is_revoked(
+    door: RunningDoor, fake: FakeTriton, store: KeyStore
+) -> None:
+    key, _ = store.create("desk", Role.READ)
+
+    def rows() -> Iterator[bytes]:
+        yield ROW.encode()
+        assert fake.arrived.wait(30)
         store.revoke("desk")
-        last = b""
-        while b'"index":null' not in last:  # the door looks for changes every two seconds
-            connection.sendall(row)
-            while not (last := answer.readline()).startswith(b"{"):
-                assert last
-    assert kind(json.loads(last)["error"]) == "unauthenticated"
+        until(lambda: analyze(door, has(key)).status == 401)
+        yield ROW.encode()
+
+    answer = door.ask("POST", "/v1/analyze/batch", rows(), has(key))  # type: ignore[arg-type]
+    first, second, last = lines(answer.body)
+    assert "error" not in first
+    assert kind(second["error"]) == "unauthenticated"
+    assert (last["index"], kind(last["error"])) == (None, "unauthenticated")
 
 
 def test_a_batch_without_a_key_is_not_read(door: RunningDoor, fake: FakeTriton) -> None:

@@ -85,7 +85,8 @@ def test_nobody_else_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["lens", "//evil.example", "/lens?x", "/<b>", "/../x/ y", "https://evil.example", "/" * 9, ""]
+    "word",
+    ["lens", "//evil.example", "/lens?x", "/<b>", "/../x/ y", "/lens/..", "/../x", "https://evil.example", "/" * 9, ""],
 )
 def test_a_prefix_that_is_no_path_is_none(behind: RunningDoor, word: str) -> None:
     answer = behind.ask("POST", "/v1/analyze", "{", {"X-Forwarded-Prefix": word})
