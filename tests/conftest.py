@@ -60,7 +60,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Halves(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
-            without_triton = ("tests/training/", "tests/engine/", "tests/benchmarks/gpu/")
+            without_triton = (
+                "tests/training/", "tests/engine/", "tests/benchmarks/gpu/", "tests/clients/", "tests/export/",
+                "tests/operators/", "tests/field/test_training", "tests/field/test_mutated", "tests/field/test_bases",
+            )  # fmt: skip
             return "without Triton" if nodeid.startswith(without_triton) else "with Triton"
 
     return Halves(config, log)
