@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .edge.tracing import part
-from .refusals import Refusal, RefusedError
+from .refusals import Refusal, RefusedError, expired
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,7 +284,7 @@ class WaitingRoom:
             words = "the server stops and takes no more requests: send this one again once it has started"
             return RefusedError(Refusal.AWAY, words, retry_after_s=1.0)
         if reason == "time_is_up":
-            return RefusedError(Refusal.LATE, "Request timeout expired before the request could run: allow more time")
+            return expired()
         return RefusedError(Refusal.BUSY, words, retry_after_s=retry_after_s)
 
 

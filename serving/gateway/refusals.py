@@ -142,6 +142,11 @@ def invalid(words: str) -> RefusedError:
     return RefusedError(Refusal.INVALID, words)
 
 
+def expired() -> RefusedError:
+    """The refusal of a request whose time was up before its turn came."""
+    return RefusedError(Refusal.LATE, "Request timeout expired before the request could run: allow more time")
+
+
 def invalid_fields(fields: Sequence[FieldError]) -> RefusedError:
     """The refusal of a document whose fields break rules; at least one of them."""
     words = "; ".join(f"{one.pointer or 'the document'}: {one.words}" for one in fields[:3])

@@ -49,19 +49,6 @@ def use(monkeypatch: pytest.MonkeyPatch, transport: FakeTransport) -> None:
     monkeypatch.setattr(infolens.cli, "Client", client)
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Any:
-    def call(*arguments: str) -> tuple[int, str, str]:
-        try:
-            code = infolens.cli.main(arguments)
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
-
-
 def write(folder: Path, **files: str | bytes) -> list[str]:
     for name, content in files.items():
         (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())

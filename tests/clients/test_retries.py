@@ -23,6 +23,7 @@ from infolens import (
     UnexpectedResponseError,
 )
 from infolens.testing import FakeTransport, fake_report
+from tests.clients.conftest import Clock
 
 NO_PAUSE = RetryPolicy(attempts=3, backoff_s=0)
 
@@ -71,19 +72,6 @@ async def test_many_articles_go_at_the_pace_of_a_busy_server() -> None:
     async with AsyncClient(transport=Failing(busy, 5), retries=policy) as async_client:
         results = [result async for result in async_client.analyze_many(["One.", "Two."], in_flight=1)]
     assert all(isinstance(result, Report) for result in results)
-
-
-class Clock:
-    """Stands in for the module ``time``: a pause takes no time of the test's own."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-    def sleep(self, seconds: float) -> None:
-        self.now_s += seconds
 
 
 def test_a_server_that_stays_busy_is_asked_again_until_the_articles_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import psutil
 
 from benchmarks.common.articles import Articles
-from benchmarks.common.processes import process_name
 from benchmarks.common.server import BenchmarkError, Started
 from infolens import Article, Client, Report
 
@@ -29,18 +28,15 @@ class Batches:
     """Memory of the door after the batch."""
 
 
-def compare_batches(server: Started, *, turns: int, articles: int, seed: int) -> tuple[Batches, ...]:
-    """Send the same articles both ways.
+def compare_batches(
+    server: Started, door: psutil.Process, *, turns: int, articles: int, seed: int
+) -> tuple[Batches, ...]:
+    """Send the same articles both ways, to a server whose door is that process.
 
     Raises:
         BenchmarkError: An article was not answered.
     """
     given = list(itertools.islice(Articles(seed=seed), articles))
-    door = next(
-        (one for one in psutil.Process(server.pid).children(recursive=True) if process_name(one) == "door"), None
-    )
-    if door is None:
-        raise BenchmarkError("the server has no door: leave --no-door out")
     found = []
     with Client(server.grpc_url) as many, Client(server.http_url) as batch:
         for turn in range(turns):

@@ -135,7 +135,13 @@ def compare(server: Started, article: Article, config: DoorConfig) -> Compared:
         one_client=tuple(found),
         closed_per_s=tuple(closed),
         highest_per_s=tuple(highest),
-        batches=compare_batches(server, turns=config.batch_turns, articles=config.batch_articles, seed=config.seed),
+        batches=compare_batches(
+            server,
+            _processes(server.pid)["door"][0],
+            turns=config.batch_turns,
+            articles=config.batch_articles,
+            seed=config.seed,
+        ),
     )
 
 

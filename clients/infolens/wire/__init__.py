@@ -4,6 +4,6 @@ Programs that ask a server use `Client`, which does this for them.
 """
 
 from infolens._transports.base import InferRequest
-from infolens._transports.wire import default_tasks, pack, unpack
+from infolens._transports.wire import DTYPES, default_tasks, pack, parse_tasks, unpack
 
-__all__ = ["InferRequest", "default_tasks", "pack", "unpack"]
+__all__ = ["DTYPES", "InferRequest", "default_tasks", "pack", "parse_tasks", "unpack"]

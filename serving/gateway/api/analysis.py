@@ -15,7 +15,7 @@ from infolens.contract import FAILED, Task
 from infolens.wire import pack, unpack
 from serving.gateway.catalogue import CatalogueModel
 from serving.gateway.parts import Parts
-from serving.gateway.refusals import Refusal, RefusedError, invalid
+from serving.gateway.refusals import Refusal, RefusedError, expired, invalid
 from serving.gateway.upstream import is_busy
 
 from .faults import MAX_DEADLINE_MS
@@ -150,9 +150,7 @@ class Analysis:
         async with parts.room.enter(asked.branches, allowed_s) as place:
             left_s = clock.left_s
             if left_s <= 0:
-                raise RefusedError(
-                    Refusal.LATE, "Request timeout expired before the request could run: allow more time"
-                )
+                raise expired()
             started_s = time.monotonic()
             try:
                 answer = await parts.inferences.infer(

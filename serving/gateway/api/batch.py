@@ -25,7 +25,6 @@ from .flow import Flow
 from .lines import LineTooLongError
 from .requests import MAX_ID_CHARACTERS, read_question
 
-MEDIA_TYPE: Final = "application/x-ndjson"
 _ASKED: Final = 20
 """Rows that are asked at the same time: a few more than run, so that one is there when another ends."""
 _Line = bytes | LineTooLongError

@@ -179,11 +179,15 @@ OPERATIONS: Final = (
 )
 
 
-def document(prefix: str = "", *, keys: bool = False) -> dict[str, Any]:
-    """The OpenAPI document, of version 3.1.
+def at(prefix: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The document of a server that a proxy has put under a path; without one it is where the document is."""
+    return {**document, "servers": [{"url": prefix, "description": "This server"}]} if prefix else document
+
+
+def document(*, keys: bool = False) -> dict[str, Any]:
+    """The OpenAPI document, of version 3.1; `at` has it for a server under a path.
 
     Args:
-        prefix: The path under which a proxy has put this server, if that is known; else it is where the document is.
         keys: Whether callers need a key.
     """
     models = {model for one in OPERATIONS for model in (one.takes, one.gives, *one.otherwise.values()) if model}
@@ -202,7 +206,7 @@ def document(prefix: str = "", *, keys: bool = False) -> dict[str, Any]:
             "description": _DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": prefix or ".", "description": "This server"}],
+        "servers": [{"url": ".", "description": "This server"}],
         "paths": paths,
         "components": {
             "schemas": definitions["$defs"],

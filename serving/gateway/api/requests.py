@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from infolens import Article, InvalidArticleError, InvalidSettingError, SummaryOptions
 from infolens.contract import CONTRACTS, MAX_ARTICLE_BYTES, SUMMARY_SETTINGS, SummarySetting, Task
+from infolens.wire import parse_tasks
 from serving.gateway.refusals import FieldError, invalid_fields
 
 from .faults import MAX_DEADLINE_MS, field_error
@@ -119,10 +120,9 @@ def read_question(document: Mapping[str, Any]) -> Question:
         article = Article(text=asked.text, title=asked.title)
     except InvalidArticleError as error:
         raise invalid_fields([FieldError(pointer="/text", words=str(error))]) from None
-    chosen = tuple(Task(name) for name in CONTRACTS if asked.tasks is None or name in asked.tasks)
     return Question(
         article=article,
-        tasks=tuple(task for task in chosen if asked.tasks is not None or CONTRACTS[task].by_default),
+        tasks=parse_tasks(asked.tasks),
         options=_options(asked.summary),
         id=asked.id,
         deadline_s=None if asked.deadline_ms is None else asked.deadline_ms / 1e3,

@@ -21,10 +21,10 @@ from serving.gateway.parts import Parts
 from serving.gateway.refusals import Refusal, RefusedError, invalid
 
 from .analysis import Analysis
-from .batch import MEDIA_TYPE, Batch
+from .batch import Batch
 from .faults import MAX_DEADLINE_MS
 from .lines import Lines
-from .openapi import OPERATIONS, document
+from .openapi import NDJSON, OPERATIONS, at, document
 from .readiness import Readiness
 from .requests import read_question
 from .served import Served
@@ -51,7 +51,7 @@ class API:
         self._analysis = Analysis(parts, self._served)
         self._readiness = Readiness(parts)
         self._batches = 0
-        self._openapi = self._document("")
+        self._openapi = document(keys=parts.doorkeeper.wants_keys)
         self._page = _PAGE.read_bytes()
         self._page_headers = {POLICY_HEADER: page_policy(self._page)}
 
@@ -84,7 +84,7 @@ class API:
             on_row=self._parts.metrics.row_answered,
         )
         response = web.StreamResponse(headers={"X-Accel-Buffering": "no"})  # a proxy hands each line on as it comes
-        response.content_type = MEDIA_TYPE
+        response.content_type = NDJSON
         named(response, notes.request_id)
         self._batches += 1
         keep_open(request, lambda: lines.size_bytes)
@@ -163,11 +163,7 @@ class API:
 
     async def openapi(self, request: web.Request) -> web.StreamResponse:
         """``GET /openapi.json``."""
-        where = prefix(request)
-        return encoded_response(request, self._document(where) if where else self._openapi)
-
-    def _document(self, prefix: str) -> bytes:
-        return dump(document(prefix, keys=self._parts.doorkeeper.wants_keys))
+        return encoded_response(request, dump(at(prefix(request), self._openapi)))
 
     async def page(self, request: web.Request) -> web.StreamResponse:
         """``GET /``."""

@@ -81,7 +81,7 @@ class Served:
         Raises:
             RefusedError: Triton cannot be asked now.
         """
-        if not self._catalogue.models:
+        if not self._catalogue.models_by_name:
             await self._catalogue.refresh()
         models = self._catalogue.models_by_name
         if models is not self._seen:

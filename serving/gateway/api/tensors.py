@@ -9,28 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2
 
-from infolens.wire import InferRequest
+from infolens.wire import DTYPES, InferRequest
 from serving.gateway.kserve.datatypes import BYTES, join_strings, split_strings
 
-_NUMPY: Final[Mapping[str, type[np.generic]]] = {
-    "BOOL": np.bool_,
-    "UINT8": np.uint8,
-    "INT32": np.int32,
-    "INT64": np.int64,
-    "FP32": np.float32,
-    "FP64": np.float64,
-}
-_DATATYPES: Final[Mapping[str, str]] = {np.dtype(one).str: name for name, one in _NUMPY.items()}
+_DATATYPES: Final[Mapping[str, str]] = {np.dtype(one).str: name for name, one in DTYPES.items()}
 
 
 def to_message(request: InferRequest, request_id: str) -> bytes:
     """A ``ModelInferRequest``, serialised."""
     message = service_pb2.ModelInferRequest(model_name=request.model, id=request_id)
     for name, array in request.inputs.items():
-        if array.dtype == np.object_:
-            datatype, content = BYTES, join_strings(array.ravel().tolist())
-        else:
-            datatype, content = _DATATYPES[array.dtype.str], array.tobytes()
+        datatype = _DATATYPES[array.dtype.str]
+        content = join_strings(array.ravel().tolist()) if datatype == BYTES else array.tobytes()
         message.inputs.add(name=name, datatype=datatype, shape=array.shape)
         message.raw_input_contents.append(content)
     for name in request.outputs:
@@ -56,6 +46,6 @@ def to_arrays(answer: bytes) -> dict[str, NDArray[Any]]:
             array: NDArray[Any] = np.empty(len(strings), dtype=np.object_)
             array[:] = strings
         else:
-            array = np.frombuffer(data, dtype=_NUMPY[output.datatype])
+            array = np.frombuffer(data, dtype=DTYPES[output.datatype])
         arrays[output.name] = array.reshape(tuple(output.shape))
     return arrays

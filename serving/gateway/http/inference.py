@@ -16,7 +16,7 @@ from serving.gateway.catalogue import Catalogue, CatalogueModel
 from serving.gateway.checking import TIMEOUT, timeout_s
 from serving.gateway.configuration import GatewayOptions
 from serving.gateway.kserve.classification import put_in, take_out
-from serving.gateway.refusals import Refusal, RefusedError
+from serving.gateway.refusals import expired
 
 from .answered import write_infer
 from .asked import Asked, read_infer
@@ -106,9 +106,7 @@ class Inference:
         async with self._room.enter(branches, allowed_s) as place:
             left_s = until_s - asyncio.get_running_loop().time()
             if left_s <= 0:
-                raise RefusedError(
-                    Refusal.LATE, "Request timeout expired before the request could run: allow more time"
-                )
+                raise expired()
             if allowed_s is not None:  # what it has waited here counts too
                 message.parameters[TIMEOUT].int64_param = max(1, int(1e6 * left_s))
             content = message.SerializeToString()

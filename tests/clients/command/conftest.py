@@ -11,23 +11,7 @@ import infolens.cli
 from infolens import Client, RetryPolicy
 from infolens.testing import FakeTransport
 
-Run = Callable[..., tuple[int, str, str]]
 Use = Callable[[FakeTransport], FakeTransport]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Calls the command: its exit code, and what it wrote to stdout and stderr."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        try:
-            code = infolens.cli.main(arguments)
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 @pytest.fixture

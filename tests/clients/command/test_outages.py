@@ -13,22 +13,10 @@ import pytest
 from infolens import Article, InfoLensError, ModelUnavailableError, Report, ServerUnavailableError
 from infolens._commands.outages import Item, Outages, Result
 from infolens.testing import FakeTransport, fake_report
+from tests.clients.conftest import Clock
 
 HEALS = ServerUnavailableError("it heals", retry_after_s=1.0)
 GONE = ServerUnavailableError("nobody listens")
-
-
-class Clock:
-    """Stands in for the module ``time``: a pause takes no time of the test's own."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-    def sleep(self, seconds: float) -> None:
-        self.now_s += seconds
 
 
 @pytest.fixture(autouse=True)

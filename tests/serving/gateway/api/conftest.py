@@ -1,18 +1,15 @@
-"""A door before a Triton that is made up, and one before the real one, asked in JSON."""
+"""A Triton that is made up and answers all tasks, and the rows of a batch."""
 
 from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from infolens.contract import CATEGORIES, VERACITIES
 from serving.gateway.kserve.datatypes import join_strings
-from serving.launcher import TritonServer
-from tests.serving.gateway.http.running import FakeTriton, RunningDoor, fake_door, real_door
+from tests.serving.gateway.http.running import FakeTriton
 
 
 def _labelled(task: str, labels: tuple[str, ...]) -> dict[str, bytes]:
@@ -43,22 +40,6 @@ def make_fake() -> FakeTriton:
 def fake() -> FakeTriton:
     """See `make_fake`."""
     return make_fake()
-
-
-@pytest.fixture
-def door(tmp_path: Path, fake: FakeTriton) -> Iterator[RunningDoor]:
-    """Before `fake`; at the end nothing may have gone wrong that no rule foresees."""
-    with fake_door(tmp_path, fake) as door:
-        yield door
-    assert [record.getMessage() for record in door.records] == []
-
-
-@pytest.fixture(scope="module")
-def front(triton: TritonServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDoor]:
-    """Before the real Triton."""
-    with real_door(tmp_path_factory.mktemp("door"), triton.grpc_url) as door:
-        yield door
-    assert [record.getMessage() for record in door.records] == []
 
 
 def lines(body: bytes) -> list[dict[str, object]]:

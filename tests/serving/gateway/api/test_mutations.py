@@ -15,7 +15,7 @@ import pytest
 from tests.serving.gateway.api.conftest import lines
 from tests.serving.gateway.http.mutations import change, spoil
 from tests.serving.gateway.http.running import JOIN_S, RunningDoor
-from tests.serving.gateway.http.test_mutations import MAX_GROWTH_BYTES, resident_bytes
+from tests.serving.gateway.http.surviving import survives
 
 pytestmark = pytest.mark.server
 
@@ -75,21 +75,10 @@ def send(door: RunningDoor, count: int, seed: int) -> Counter[int]:
     return seen
 
 
-def survives(door: RunningDoor, count: int, seed: int) -> None:
-    send(door, 200, seed + 1)
-    before = resident_bytes()
-    seen = send(door, count, seed)
-    assert seen[200] > count / 4
-    assert seen[400] > count / 8
-    assert resident_bytes() - before < MAX_GROWTH_BYTES
-    assert [record.getMessage() for record in door.records] == []
-    assert door.parts.room.running == door.parts.room.waiting == 0
-
-
 def test_a_thousand_changed_documents(front: RunningDoor) -> None:
-    survives(front, 1000, seed=17)
+    survives(front, send, 1000, seed=17, answered=1 / 4, refused=1 / 8)
 
 
 @pytest.mark.slow
 def test_ten_thousand_changed_documents(front: RunningDoor) -> None:
-    survives(front, 10_000, seed=18)
+    survives(front, send, 10_000, seed=18, answered=1 / 4, refused=1 / 8)

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import http.client
-import os
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from tests.serving.gateway.http.mutations import mutated
 from tests.serving.gateway.http.running import JOIN_S, RunningDoor, infer_body
+from tests.serving.gateway.http.surviving import survives
 
 pytestmark = pytest.mark.server
 
 ALLOWED = {200, 400, 404, 413, 415, 429, 503, 504}
-MAX_GROWTH_BYTES = 16 * 2**20
 NEIGHBOUR_S = 2.0
-
-
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def send(door: RunningDoor, count: int, seed: int) -> Counter[int]:
@@ -44,21 +38,10 @@ def send(door: RunningDoor, count: int, seed: int) -> Counter[int]:
     return seen
 
 
-def survives(door: RunningDoor, count: int, seed: int) -> None:
-    send(door, 200, seed + 1)
-    before = resident_bytes()
-    seen = send(door, count, seed)
-    assert seen[200] > count / 50
-    assert seen[400] > count / 4
-    assert resident_bytes() - before < MAX_GROWTH_BYTES
-    assert [record.getMessage() for record in door.records] == []
-    assert door.parts.room.running == door.parts.room.waiting == 0
-
-
 def test_a_thousand_changed_requests(front: RunningDoor) -> None:
-    survives(front, 1000, seed=15)
+    survives(front, send, 1000, seed=15, answered=1 / 50, refused=1 / 4)
 
 
 @pytest.mark.slow
 def test_ten_thousand_changed_requests(front: RunningDoor) -> None:
-    survives(front, 10_000, seed=16)
+    survives(front, send, 10_000, seed=16, answered=1 / 50, refused=1 / 4)
