@@ -193,19 +193,19 @@ def test_the_command_waits_while_triton_is_started_again(server: Server, tmp_pat
     files = [str(tmp_path / f"{number:03}.txt") for number in range(150)]
     for file in files:
         Path(file).write_text(ARTICLE, encoding="utf-8")
-    command = subprocess.Popen(
-        [sys.executable, "-m", "infolens", "analyze", "--json", "--server", server.ready["grpc_url"], *files],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
-    assert command.stdout is not None
-    first = [command.stdout.readline() for _ in range(10)]
-    server.kill_triton()
-    rest, complaints = command.communicate()
+    words = [sys.executable, "-m", "infolens", "analyze", "--json", "--server", server.ready["grpc_url"], *files]
+    said = tmp_path / "stderr"
+    with (
+        said.open("w", encoding="utf-8") as stderr,
+        subprocess.Popen(words, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=ROOT) as command,
+    ):
+        assert command.stdout is not None
+        lines = [command.stdout.readline() for _ in range(10)]
+        server.kill_triton()
+        lines += command.stdout  # `communicate` would pass over lines that `readline` has read ahead
+    complaints = said.read_text(encoding="utf-8")
     assert command.returncode == 0, complaints
-    answers = [json.loads(line) for line in [*first, *rest.splitlines()]]
+    answers = [json.loads(line) for line in lines]
     assert [answer["file"] for answer in answers] == files
     assert len({answer["category"]["label"] for answer in answers}) == 1
     assert complaints
