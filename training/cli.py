@@ -14,9 +14,10 @@ from typing import Any, Final
 from infolens.contract import Task
 
 from .commands import data as cli_data
+from .commands import evaluation as cli_evaluation
 from .commands import experiments as cli_experiments
 from .commands.options import add_recipe_options, add_tracking_options, recipe_from, schema_help, tracking_from
-from .errors import TrainingError
+from .errors import SettingError, TrainingError
 
 _EXAMPLES: Final = """\
 examples:
@@ -67,6 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     settings.add_argument("--base", default="starter", help="the defaults differ between 'starter' and fine-tuning")
     settings.set_defaults(run=_settings)
     cli_experiments.add(commands)
+    cli_evaluation.add(commands)
     _add_registry(commands)
     cli_data.add(commands)
     return parser
@@ -120,6 +122,19 @@ def _add_registry(commands: Any) -> None:
         metavar="PATH",
         help="measure both anew on the test split of this data; needed when they were tested on different articles",
     )
+    promote.add_argument(
+        "--evaluation",
+        type=Path,
+        metavar="PATH",
+        help="the challenger's served evaluation (folder or JSON document of 'evaluate'): as both are served, it must "
+        "be no worse than the champion on the same rows; kept with the run for the next time",
+    )
+    promote.add_argument(
+        "--against",
+        type=Path,
+        metavar="PATH",
+        help="the champion's served evaluation (default: the one that it was promoted with)",
+    )
     add_tracking_options(promote, ray=False)
     promote.set_defaults(run=_promote)
 
@@ -167,6 +182,15 @@ def _record(options: argparse.Namespace) -> int:
 def _promote(options: argparse.Namespace) -> int:
     from .runs.registry import promote
 
-    verdict = promote(Task(options.task), tracking_from(options), margin=options.margin, data=options.data)
+    if options.against is not None and options.evaluation is None:
+        raise SettingError("--against is the champion's evaluation; name the challenger's too, with --evaluation PATH")
+    verdict = promote(
+        Task(options.task),
+        tracking_from(options),
+        margin=options.margin,
+        data=options.data,
+        evaluation=options.evaluation,
+        against=options.against,
+    )
     print(verdict.text)
     return 0 if verdict.promoted else 1

@@ -32,7 +32,8 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
         "tune": ("--samples", "best.toml", "ASHA"),
         "compare": ("--workers", "compare.md"),
         "plan": ("--bandwidth-gb-s", "step_ms"),
-        "promote": ("--margin", "champion"),
+        "promote": ("--margin", "champion", "--evaluation", "--against"),
+        "evaluate": ("--server", "--read", "--baseline", "answers.jsonl", "goes on with the same command"),
         "data": ("data check", "data prepare"),
     }.items():
         with pytest.raises(SystemExit) as leave:

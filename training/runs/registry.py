@@ -20,6 +20,10 @@ from training.tasks import classifier
 from training.tracking.client import Tracking, first_line, open_client
 from training.tracking.recording import CHALLENGER, CHAMPION
 
+from .evaluation import recorded
+from .evaluation.gate import Judgement, judge, require_task
+from .evaluation.report import Report, read_report
+
 logger = logging.getLogger(__name__)
 
 SCORES: Final = {AnswerKind.LABELS: "macro_f1", AnswerKind.TEXT: "rougeLsum"}
@@ -36,19 +40,37 @@ class Verdict:
     text: str
 
 
-def promote(task: Task, tracking: Tracking, *, margin: float | None = None, data: str = "") -> Verdict:
+def promote(
+    task: Task,
+    tracking: Tracking,
+    *,
+    margin: float | None = None,
+    data: str = "",
+    evaluation: Path | None = None,
+    against: Path | None = None,
+) -> Verdict:
     """Make the challenger the champion if it beats it by ``margin`` on the same test articles.
+
+    With an ``evaluation`` it must also be no worse than the champion as both are served (see `evaluation.gate`); it is
+    then kept with the new champion's run, where the next promotion finds it.
 
     Args:
         task: Whose registered model.
         tracking: Where the registry is.
         margin: In the units of the task's score; None takes `MARGINS`.
         data: Measure both anew on the test split of this data.
+        evaluation: The challenger's served evaluation: its folder, or its JSON document.
+        against: The champion's; None takes what is kept with its run.
 
     Raises:
-        TrackingError: There is no challenger, or the two were tested on different articles and ``data`` is empty.
+        TrackingError: There is no challenger, or the two were tested on different articles and ``data`` is empty; no
+            evaluation is kept with the champion and ``against`` is None.
+        SettingError: An evaluation cannot be read, or the two do not compare.
         DataError: The data does not fit.
     """
+    served = read_report(evaluation) if evaluation else None
+    if served is not None:
+        require_task(served, task)
     client = open_client(tracking)
     answers = CONTRACTS[task].answers
     minimum_gain = MARGINS[answers] if margin is None else margin
@@ -80,8 +102,22 @@ def promote(task: Task, tracking: Tracking, *, margin: float | None = None, data
             short = f"{figures}: a gain of {gain:+.4f}, and {minimum_gain:g} is asked for"
             return Verdict(promoted=False, text=f"{task.value}: not promoted. {short}")
         text = f"{task.value}: promoted. {figures}: a gain of {gain:+.4f}"
+        if served is not None:
+            judgement = _judged(client, served, champion, against)
+            if not judgement.passed:
+                return Verdict(promoted=False, text=f"{task.value}: not promoted. {figures}; {judgement.text}")
+            text = f"{text}; {judgement.text}"
+    if served is not None:
+        recorded.keep(client, challenger, served)
     client.set_registered_model_alias(task.value, CHAMPION, challenger.version)
     return Verdict(promoted=True, text=text)
+
+
+def _judged(client: Any, newcomer: Report, champion: Any, against: Path | None) -> Judgement:
+    if against is not None:
+        return judge(newcomer, read_report(against))
+    with recorded.kept(client, champion) as report:
+        return judge(newcomer, report)
 
 
 def _version(client: Any, task: Task, alias: str) -> Any:
