@@ -17,10 +17,10 @@ from .errors import ExportError
 from .graph.precision import Precision
 from .parity.tolerances import Tolerances
 from .progress import size
-from .repository.contents import newest_version, require_artefacts, serving
+from .repository import command as repository_command
+from .repository.contents import require_artefacts, serving
 from .repository.deployment import deployment_text, keeping_serving, read_deployment, stored_deployment, stored_texts
 from .repository.generated_files import check_generated, write_generated
-from .repository.publish import serve
 
 _AS_COMMITTED = "# As the committed numbers; say here what differs.\n"
 _EPILOG = """examples:
@@ -33,6 +33,7 @@ _EPILOG = """examples:
   python -m export list                 the models of the repository, and which of them serve
   python -m export serve category distilbert
                                         let another model of the repository answer
+  python -m export remove distilbert    delete its newest version: the one before answers again
   python -m export configs              generate every config.pbtxt from the contract
   python -m export configs --check      fail if one is out of step (for CI)
   python -m export configs --deployment big.toml --config-name big
@@ -70,14 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="write <model>/configs/NAME.pbtxt in place of <model>/config.pbtxt",
     )
-    serve_command = commands.add_parser(
-        "serve", help="choose which of several models answers a task (from the server's next start on)"
-    )
-    serve_command.add_argument("task", choices=list(CONTRACTS))
-    serve_command.add_argument("model", help="name of the model in the repository; `python -m export list` shows them")
-    _add_repository(serve_command)
-    listing = commands.add_parser("list", help="show the models of a repository, and which of them serve")
-    _add_repository(listing)
+    repository_command.add(commands, _add_repository)
     return parser
 
 
@@ -221,27 +215,6 @@ def _configs(options: argparse.Namespace) -> int:
     return 0
 
 
-def _serve(options: argparse.Namespace) -> int:
-    written = serve(options.repository, Task(options.task), options.model)
-    print("\n".join(f"wrote {path}" for path in written))
-    ensemble, already = CONTRACTS[Task(options.task)].ensemble, "" if written else ", as before"
-    print(f"{ensemble} asks {options.model} from the server's next start on{already}")
-    return 0
-
-
-def _list(options: argparse.Namespace) -> int:
-    artefacts = require_artefacts(options.repository)
-    served = serving(artefacts, stored_deployment(options.repository))
-    for task in CONTRACTS:
-        for name, artefact in artefacts.items():
-            if artefact.task == task:
-                version = newest_version(options.repository / name)
-                facts = f"version {version}, {artefact.model_type}, {artefact.precision}, {artefact.max_tokens} tokens"
-                labels = f"; {' | '.join(artefact.labels)}" if artefact.labels else ""
-                print(f"{task:<10} {'serves' if served[task] == name else '':<7} {name:<22} {facts}{labels}")
-    return 0
-
-
 def _export(options: argparse.Namespace) -> int:
     # Imported here, so that `configs` and `--help` need neither torch nor transformers.
     from transformers.utils.logging import disable_progress_bar
@@ -296,5 +269,5 @@ def _say_who_serves(options: argparse.Namespace, made: str) -> None:
         )
 
 
-_COMMANDS: Final = {"configs": _configs, "serve": _serve, "list": _list}
+_COMMANDS: Final = {"configs": _configs, **repository_command.COMMANDS}
 """The commands that are not the name of a task."""

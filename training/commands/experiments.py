@@ -27,6 +27,10 @@ example: BART large (406 M parameters) on up to 16 GPUs that exchange 25 GB/s, w
   python -m training plan --report training/results/compare.json --strategy fsdp --workers 1,4,8,16 \\
       --articles 287000 --epochs 3 --batch 16 --parameters-m 406 --article-ms 12 --bandwidth-gb-s 25
 
+before there is a GPU: an estimate from the operations of an article (recipes/README.md has those of the large bases)
+  python -m training plan --report training/results/compare.json --strategy ddp --workers 1,4 --articles 287000 \\
+      --epochs 3 --batch 8 --accumulation 8 --parameters-m 406 --device a100 --article-tflop 1.28 --bandwidth-gb-s 10
+
 Measure --article-ms with one GPU: 'fit' writes the time of a step into metrics.json (workers, step_ms); divide it by
 the articles of a batch. Exchange that hides behind computing is not taken off, so real clusters do a little better.
 Beside each prediction stands how far the model was off on the comparison's own cells: plan with that margin.
@@ -98,6 +102,11 @@ def _add_plan(commands: Any) -> None:
     plan.add_argument("--accumulation", type=int, default=1, metavar="N", help="batches a step (default: 1)")
     plan.add_argument("--bandwidth-gb-s", type=float, metavar="X", help="between two workers (default: as measured)")
     plan.add_argument("--article-ms", type=float, metavar="X", help="of one worker, an article (default: as measured)")
+    plan.add_argument("--device", metavar="NAME", help="estimate --article-ms for l4, a100 or h100; needs the next one")
+    plan.add_argument("--article-tflop", type=float, metavar="X", help="10^12 operations of an article, there and back")
+    plan.add_argument(
+        "--utilisation", type=float, metavar="X", help="share of the device's peak that is reached (default: 0.2)"
+    )
     plan.add_argument("--parameters-m", type=float, metavar="X", help="millions of parameters (default: as measured)")
     plan.set_defaults(run=_plan)
 
@@ -155,6 +164,7 @@ def _compare(options: argparse.Namespace) -> int:
 def _plan(options: argparse.Namespace) -> int:
     from training.runs.planning import Plan, plan_table
 
+    estimate = _estimate(options)
     wanted = Plan(
         workers=_numbers("--workers", options.workers),
         strategy=options.strategy,
@@ -163,7 +173,8 @@ def _plan(options: argparse.Namespace) -> int:
         per_device=options.batch,
         accumulation=options.accumulation,
         bandwidth_gb_s=options.bandwidth_gb_s,
-        article_ms=options.article_ms,
+        article_ms=options.article_ms if estimate is None else estimate,
+        device=options.device or "",
         parameters_m=options.parameters_m,
     )
     try:
@@ -172,6 +183,23 @@ def _plan(options: argparse.Namespace) -> int:
         raise SettingError(f"--report {options.report}: is no compare.json of a comparison: {error}") from error
     print(table)
     return 0
+
+
+def _estimate(options: argparse.Namespace) -> float | None:
+    """Milliseconds for an article on the named device; None where no device was named."""
+    from training.runs.devices import UTILISATION, expected_article_ms
+
+    if options.device is None:
+        if options.article_tflop is not None or options.utilisation is not None:
+            raise SettingError("--article-tflop and --utilisation estimate the time of a device: name it with --device")
+        return None
+    if options.article_tflop is None or options.article_ms is not None:
+        raise SettingError("--device takes --article-tflop, and estimates --article-ms from it: leave that out")
+    utilisation = UTILISATION if options.utilisation is None else options.utilisation
+    try:
+        return expected_article_ms(options.device, options.article_tflop, utilisation)
+    except ValueError as error:
+        raise SettingError(str(error)) from error
 
 
 def _names(text: str) -> tuple[str, ...]:

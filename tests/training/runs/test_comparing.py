@@ -119,6 +119,33 @@ def test_the_committed_report_is_what_its_figures_say(capsys: pytest.CaptureFixt
     assert "--workers is a list of numbers from 1 on" in capsys.readouterr().err
 
 
+def test_a_plan_for_a_device_is_an_estimate_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    file = ROOT / "training" / "results" / "compare.json"
+    words = ["plan", "--report", str(file), "--articles", "360000", "--epochs", "1", "--workers", "1", "--batch", "10"]
+    device = ["--device", "a100", "--article-tflop", "3.12"]
+    assert main([*words, *device, "--utilisation", "0.1"]) == 0
+    _, row, *notes = capsys.readouterr().out.splitlines()
+    assert "1000 ms" in row, "3.12 of 31.2 TFLOPS take 100 ms an article"
+    assert "10.00 h" in row
+    assert row.endswith("unknown: an estimate")
+    assert "100.0 ms an article on a100 follow from its operations" in "\n".join(notes)
+    assert notes[-1] == "--parameters-m and --bandwidth-gb-s are those of the comparison's machine: give your own."
+    assert main([*words, *device, "--parameters-m", "406", "--bandwidth-gb-s", "10"]) == 0
+    quicker = capsys.readouterr().out
+    assert "500 ms" in quicker
+    assert "give your own" not in quicker
+    for wrong, message in (
+        (["--device", "abacus", "--article-tflop", "1"], "--device is one of l4, a100, h100, not 'abacus'"),
+        (["--device", "l4", "--article-tflop", "0"], "--article-tflop is above 0, not 0"),
+        ([*device, "--utilisation", "1.5"], "--utilisation is a share above 0 and at most 1, not 1.5"),
+        (["--device", "l4"], "--device takes --article-tflop"),
+        ([*device, "--article-ms", "3"], "leave that out"),
+        (["--article-tflop", "1"], "name it with --device"),
+    ):
+        assert main([*words, *wrong]) == 2
+        assert message in capsys.readouterr().err
+
+
 def _report(cells: dict[str, tuple[int, str, int, float]]) -> dict[str, Any]:
     """A report of cells: name -> workers, strategy, batch of a worker, milliseconds of a step."""
     names = ("workers", "strategy", "per_device_train_batch_size", "step_ms")
