@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any, Final
 
 from infolens.contract import CONTRACTS, AnswerKind, Task, TaskContract
 
+from .arguments import add_repository, config_name, share
+from .calibration import command as calibration
 from .checkpoint.labels import read_naming
 from .errors import ExportError
 from .graph.precision import Precision
@@ -30,6 +31,8 @@ _EPILOG = """examples:
   python -m export category --checkpoint models:/category@champion
   python -m export category --checkpoint checkpoints/roberta --labels LABEL_0=Business,LABEL_1=Politics
   python -m export category --checkpoint checkpoints/deberta --exporter optimum
+  python -m export calibrate category unseen.parquet
+                                        fit how sure it must be, on articles that it was not trained on
   python -m export list                 the models of the repository, and which of them serve
   python -m export serve category distilbert
                                         let another model of the repository answer
@@ -56,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     for task, contract in CONTRACTS.items():
         _add_task(commands, task, contract)
     configs = commands.add_parser("configs", help="generate every config.pbtxt, or check that they are in step")
-    _add_repository(configs)
+    add_repository(configs)
     configs.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file is out of step")
     configs.add_argument(
         "--deployment",
@@ -67,11 +70,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     configs.add_argument(
         "--config-name",
-        type=_config_name,
+        type=config_name,
         metavar="NAME",
         help="write <model>/configs/NAME.pbtxt in place of <model>/config.pbtxt",
     )
-    repository_command.add(commands, _add_repository)
+    repository_command.add(commands, add_repository)
+    calibration.add_command(commands)
     return parser
 
 
@@ -90,7 +94,7 @@ def _add_task(commands: Any, task: Task, contract: TaskContract) -> None:
         metavar="URI",
         help="MLflow server or database of models:/ (default: MLFLOW_TRACKING_URI, else the file mlruns/mlflow.db)",
     )
-    _add_repository(command)
+    add_repository(command)
     command.add_argument(
         "--name",
         default="",
@@ -121,13 +125,13 @@ def _add_task(commands: Any, task: Task, contract: TaskContract) -> None:
 def _add_text_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--min-token-f1",
-        type=_share,
+        type=share,
         default=Tolerances().token_f1,
         metavar="F",
         help="minimum mean token F1, 0 to 1, between the summaries of int8 or fp16 and the checkpoint's; weights "
         f"that are random or trained briefly agree less (default: {Tolerances().token_f1:g})",
     )
-    command.set_defaults(labels=None, exporter="own")
+    command.set_defaults(labels=None, exporter="own", calibrate=[])
 
 
 def _add_label_options(command: argparse.ArgumentParser) -> None:
@@ -144,37 +148,12 @@ def _add_label_options(command: argparse.ArgumentParser) -> None:
         help="what writes the graph: our own writers, or optimum for families that have none, such as DeBERTa, in an "
         "environment of its own that is installed once (default: own)",
     )
+    calibration.add_export_options(command)
     command.set_defaults(min_token_f1=Tolerances().token_f1)
 
 
 _OPTIONS: Final = {AnswerKind.TEXT: _add_text_options, AnswerKind.LABELS: _add_label_options}
 """Adds the options of a task, by the kind of its answers."""
-
-
-def _config_name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", text):
-        raise argparse.ArgumentTypeError(f"a configuration's name is letters, digits, - and _, not {text!r}")
-    return text
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"a share is between 0 and 1, not {text!r}")
-    return share
-
-
-def _add_repository(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--repository",
-        type=Path,
-        default=Path("model_repository"),
-        metavar="DIR",
-        help="model repository (default: model_repository)",
-    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -222,6 +201,8 @@ def _export(options: argparse.Namespace) -> int:
     from .exporter import Exporter, ExportOptions, export
 
     disable_progress_bar()  # The log has a line for each step instead.
+    if options.calibrate:
+        calibration.check_tables(options, Task(options.command))
 
     outcome = export(
         ExportOptions(
@@ -253,7 +234,15 @@ def _export(options: argparse.Namespace) -> int:
             "beside the others"
         )
     _say_who_serves(options, outcome.name)
+    if options.calibrate:
+        return calibration.run(options, Task(options.command), outcome.name)
+    if outcome.artefact.labels:
+        print(f"it is always sure of its answers until: python -m export calibrate {options.command} FILE...")
     return 0
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    return calibration.run(options, Task(options.task), options.name)
 
 
 def _say_who_serves(options: argparse.Namespace, made: str) -> None:
@@ -269,5 +258,5 @@ def _say_who_serves(options: argparse.Namespace, made: str) -> None:
         )
 
 
-_COMMANDS: Final = {"configs": _configs, **repository_command.COMMANDS}
+_COMMANDS: Final = {"configs": _configs, "calibrate": _calibrate, **repository_command.COMMANDS}
 """The commands that are not the name of a task."""

@@ -19,5 +19,13 @@ class RepositoryError(ExportError):
     """The model repository cannot be written, or its configuration is out of step with the contract."""
 
 
+class TableError(ExportError):
+    """A table of articles to calibrate on cannot be used."""
+
+
+class AskingError(ExportError):
+    """The server whose answers a calibration needs did not start, or did not answer."""
+
+
 class DeploymentError(ExportError, ValueError):
     """A number of a deployment is out of its range, or its file cannot be read."""

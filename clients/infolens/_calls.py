@@ -13,9 +13,15 @@ from ._transports.failures import is_busy
 from ._transports.keys import find_key, warn_if_readable, with_key
 from ._transports.retry import check_timeout
 from ._transports.url import ServerURL
-from ._transports.wire import pack, parse_tasks
+from ._transports.wire import for_older, pack, parse_tasks
 from .contract import CONTRACTS, INFO_LENS, LABELS_PARAMETER, Task
-from .errors import InvalidArticleError, InvalidSettingError, ServerOverloadedError, UnexpectedResponseError
+from .errors import (
+    InvalidArticleError,
+    InvalidSettingError,
+    ServerError,
+    ServerOverloadedError,
+    UnexpectedResponseError,
+)
 from .types import Article, Report, SummaryOptions
 
 Answer = TypeVar("Answer")
@@ -147,6 +153,16 @@ def refused_in(report: Report) -> ServerOverloadedError | None:
         if is_busy(reason):
             return ServerOverloadedError(f"the server did not answer {task.value}: {reason}")
     return None
+
+
+def asked_again(request: InferRequest, error: ServerError) -> InferRequest | None:
+    """What to ask in place of a request that a server of an earlier version refused; None where that is not the cause.
+
+    Such a server refuses the names of outputs that it does not have, before it does any work.
+    """
+    older = for_older(request)
+    new = set(request.outputs).difference(older.outputs)
+    return older if any(f"unexpected inference output '{name}'" in str(error) for name in new) else None
 
 
 def check_partial(partial: bool) -> None:

@@ -19,6 +19,7 @@ from typing import Self
 from ._calls import (
     DEFAULT_IN_FLIGHT,
     DEFAULT_TIMEOUT_S,
+    asked_again,
     check_asked,
     check_in_flight,
     connection_settings,
@@ -279,6 +280,9 @@ class Client:
                 given = unpack(self._transport.infer(request, timeout_s=deadline.remaining_s()), tasks)
                 error = refused_in(given)  # a busy server may refuse one task of a partial answer
             except ServerError as failure:
+                if (older := asked_again(request, failure)) is not None:
+                    request = older
+                    continue
                 error = failure
             pause_s = self._retries.pause_s(error, attempt, patient=patient) if error else None
             if pause_s is None or self._closed or not deadline.allows(pause_s):

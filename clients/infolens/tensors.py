@@ -5,6 +5,7 @@ Like `contract`, from where everybody takes them, it imports nothing but the sta
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +20,7 @@ class Tensor:
     dims: tuple[int, ...]
     """Shape without the batch dimension; -1 is a dimension that varies."""
     optional: bool = False
-    """Whether a request may leave the input out."""
+    """Whether a request may leave the input out, or a server of an earlier version the output."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +74,15 @@ TRUNCATED_TOKENS: Final = Tensor(name="truncated_tokens", dtype="INT32", dims=(1
 VERBATIM: Final = Tensor(name="verbatim", dtype="BYTES", dims=(1,), optional=True)
 """From the tokenizer of a text's task to its last model: an article that is no longer than the least summary, which is
 its own; empty where the model writes one."""
+UNCLEAR: Final = Tensor(name="unclear", dtype="INT32", dims=(1,))
+"""From the tokenizer of a classifier to its last model: why none can judge the text; 0 where it can, else a key of
+`UNCLEAR_REASONS`."""
+UNCLEAR_REASONS: Final[Mapping[int, str]] = {
+    1: "text too short",
+    2: "too little of the text was read",
+    3: "too many words that the model does not know",
+}
+"""What the values of `UNCLEAR` mean, in the words of an answer."""
 FAILED: Final = Tensor(name="failed", dtype="BYTES", dims=(1,))
 """Output of the model of all tasks, in a request with the parameter ``partial``: a JSON object from the name of each
 task that failed to the reason, the same for every article of the request; ``{}`` when none failed."""

@@ -42,6 +42,7 @@ def fake_report(
     categories: Sequence[str] = CATEGORIES,
     veracities: Sequence[str] = VERACITIES,
     failed: Mapping[Task, str] | None = None,
+    doubt: str = "",
 ) -> Report:
     """A report of every task; what ``probability`` leaves is spread evenly over the other labels.
 
@@ -57,6 +58,7 @@ def fake_report(
         categories: The labels of the category's model; the starter's by default.
         veracities: The same for the veracity.
         failed: Tasks that have no answer, with the reasons.
+        doubt: Why the classifiers are not sure; empty where they are, and then their signals are their labels.
 
     Raises:
         InvalidSettingError: A label is not among the model's, or a number is out of range.
@@ -65,12 +67,14 @@ def fake_report(
         raise InvalidSettingError(f"probability lies between 0 and 1, not at {probability!r}")
     reading = Reading(tokens=tokens, truncated_tokens=truncated_tokens)
 
-    def labelled(label: str, labels: Sequence[str]) -> dict[str, Any]:
+    def labelled(task: Task, label: str, labels: Sequence[str]) -> dict[str, Any]:
         if label not in labels:
             raise InvalidSettingError(f"a label must be one of {', '.join(labels)}, not {label!r}")
         rest = (1 - probability) / (len(labels) - 1)
         return {
             "label": label,
+            "signal": CONTRACTS[task].doubt_word if doubt else label,
+            "doubt": doubt,
             "probability": probability,
             "probabilities": {name: probability if name == label else rest for name in labels},
             "reading": reading,
@@ -78,14 +82,14 @@ def fake_report(
 
     own: dict[Task, Answer] = {
         Task.SUMMARY: Summary(text=summary, reading=reading),
-        Task.CATEGORY: Category(**labelled(category, categories)),
-        Task.VERACITY: Veracity(**labelled(veracity, veracities)),
+        Task.CATEGORY: Category(**labelled(Task.CATEGORY, category, categories)),
+        Task.VERACITY: Veracity(**labelled(Task.VERACITY, veracity, veracities)),
     }
     further: dict[Task, Answer] = {}
     for task, contract in CONTRACTS.items():
         if task not in own and contract.answers is AnswerKind.LABELS:
             labels = contract.default_labels or ("yes", "no")
-            further[task] = answer_type(task)(**labelled(labels[0], labels))
+            further[task] = answer_type(task)(**labelled(task, labels[0], labels))
     failed = failed or {}
     return Report.of({task: answer for task, answer in (own | further).items() if task not in failed}, failed)
 

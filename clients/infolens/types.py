@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
 from ._values.article import Article
 from ._values.article import is_blank as is_blank
+from ._values.labelled import Category, Labelled, Reading, Veracity
 from ._values.status import ServedTask, ServerStatus
 from .contract import SUMMARY_SETTINGS, SummarySetting, Task
 from .errors import InfoLensError, InvalidSettingError
@@ -95,25 +96,6 @@ def _check_setting(setting: SummarySetting, value: object) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
-    """How much of the article a model read."""
-
-    tokens: int
-    """Tokens of the whole article for this model, special tokens included."""
-    truncated_tokens: int = 0
-    """How many of them, at the end of the article, the model did not read."""
-
-    @property
-    def truncated(self) -> bool:
-        """Whether the model did not read the whole article."""
-        return self.truncated_tokens > 0
-
-    def to_dict(self) -> dict[str, int]:
-        """``{"tokens": 812, "truncated_tokens": 300}``."""
-        return {"tokens": self.tokens, "truncated_tokens": self.truncated_tokens}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
     """A few sentences that say what the article says."""
 
@@ -123,45 +105,6 @@ class Summary:
     def to_dict(self) -> dict[str, Any]:
         """``{"text": "..."}``."""
         return {"text": self.text}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Labelled:
-    """The answer of a classifier: one of the labels that its model was trained to tell."""
-
-    label: str
-    """The most probable label."""
-    probability: float
-    """Its probability, 0 to 1."""
-    probabilities: Mapping[str, float]
-    """The probability of every label, in the order of the model; they add up to 1."""
-    reading: Reading
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "probabilities", MappingProxyType(dict(self.probabilities)))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # A mapping proxy cannot be pickled; sending a report to another process must work all the same.
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return _rebuild, (type(self), {**values, "probabilities": dict(self.probabilities)})
-
-    def to_dict(self) -> dict[str, Any]:
-        """``{"label": "Sports", "probability": 0.93, "probabilities": {"Business": 0.01, ...}}``."""
-        return {"label": self.label, "probability": self.probability, "probabilities": dict(self.probabilities)}
-
-
-def _rebuild(cls: type[Labelled], values: dict[str, Any]) -> Labelled:
-    return cls(**values)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Category(Labelled):
-    """Which category the article belongs to: with the starter one of `infolens.contract.CATEGORIES`."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Veracity(Labelled):
-    """Whether the article reads like real or fake news: a judgement of its wording, not a fact check."""
 
 
 Answer = Summary | Labelled
@@ -237,7 +180,7 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON has it.
 
-        ``{"summary": {"text"}, "category": {"label", "probability", "probabilities"}, "veracity": {...},
+        ``{"summary": {"text"}, "category": {"label", "signal", "doubt", ...}, "veracity": {...},
         "truncated": false, "readings": {"summary": {"tokens", "truncated_tokens"}, ...}}``; a task that was not asked
         for has no key. Where tasks failed there is one more, ``"failed": {"summary": "Request timeout expired"}``.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -39,6 +40,13 @@ class Artefact:
     """Whether the graph has the input ``token_type_ids``."""
     labels: tuple[str, ...] = ()
     """The labels of a classifier, in the order of its classes."""
+    temperature: float = 1.0
+    """What the logarithms of a classifier's probabilities are divided by before they decide whether it is sure."""
+    threshold: float = 0.0
+    """A classifier is sure from this largest calibrated probability on; 0: always, as before it was calibrated."""
+    calibration: dict[str, Any] = field(default_factory=dict)
+    """How temperature and threshold were found: the rule, the collections, and the figures of each; empty where they
+    were not."""
     exporter: str = "own"
     """The tool that wrote the graph: ``own`` or ``optimum``."""
     parity: dict[str, float] = field(default_factory=dict)
@@ -66,6 +74,10 @@ def _with_defaults(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "model_type": record.model_type, "token_types": record.token_types, "labels": labels}
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def read_artefact(path: Path) -> Artefact:
     """Read an ``artefact.json``.
 
@@ -80,6 +92,10 @@ def read_artefact(path: Path) -> Artefact:
             raise ValueError(f"labels are texts, not {document['labels']!r}")
         if type(artefact.max_tokens) is not int or artefact.max_tokens < 1:
             raise ValueError(f"max_tokens is a whole number above 0, not {artefact.max_tokens!r}")
+        if not (_is_number(artefact.temperature) and artefact.temperature > 0):
+            raise ValueError(f"temperature is a number above 0, not {artefact.temperature!r}")
+        if not (_is_number(artefact.threshold) and 0 <= artefact.threshold <= 1):
+            raise ValueError(f"threshold lies between 0 and 1, not {artefact.threshold!r}")
     except FileNotFoundError as error:
         raise RepositoryError(f"{path} is missing; {_WAY_OUT}") from error
     except (ValueError, TypeError) as error:

@@ -26,6 +26,7 @@ from infolens.contract import (
     buckets_up_to,
 )
 
+from . import doubt
 from .artefact import Artefact
 from .contents import LABELS_FILE, serving
 from .deployment import DEPLOYMENT, Deployment
@@ -117,6 +118,7 @@ def _tokenizer(
     }
     if deployment.model(contract.task).other_scripts:
         parameters["scripts"] = "any"
+    parameters |= doubt.tokenizer_parameters(contract, other_scripts="scripts" in parameters)
     for setting in contract.settings:
         facts = asdict(setting)
         parameters[f"setting.{setting.name}"] = json.dumps(
@@ -132,12 +134,11 @@ def _postprocessor(
 ) -> pb.ModelConfig:
     backend, parameters = {
         AnswerKind.TEXT: ("detokenizer", {"unfinished": "cut", "pad_id": str(artefact.pad_id)}),
-        AnswerKind.LABELS: ("labels", {}),
+        AnswerKind.LABELS: ("labels", doubt.labels_parameters(contract, artefact)),
     }[contract.answers]
     labels = len(artefact.labels)
     inputs = (*contract.model_outputs(labels), *contract.past_the_model)
-    outputs = contract.outputs(labels)
-    config = _text_model(models.postprocessor, backend, inputs, outputs, deployment, parameters)
+    config = _text_model(models.postprocessor, backend, inputs, contract.outputs(labels), deployment, parameters)
     for output in config.output:
         if labels and list(output.dims) == [labels] and output.data_type == pb.TYPE_FP32:
             output.label_filename = LABELS_FILE

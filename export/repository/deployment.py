@@ -220,6 +220,16 @@ def with_serving(text: str, task: Task, model: str) -> str:
     return tomlkit.dumps(document)
 
 
+def without_serving(text: str) -> str:
+    """The text of a deployment file that leaves open which models serve."""
+    # Imported here, because exports need it seldom.
+    import tomlkit
+
+    document = tomlkit.parse(text)
+    document.pop("serves", None)
+    return tomlkit.dumps(document)
+
+
 def _changed(settings: _Settings, table: Any, where: str) -> _Settings:
     known = {one.name: type(getattr(settings, one.name)) for one in fields(settings)}
     known = {name: kind for name, kind in known.items() if kind in (int, bool)}

@@ -72,7 +72,7 @@ def test_a_task_needs_a_name_of_its_own(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "facts", "message"),
     [
-        ("list", {}, "none of configs, error, failed, file, list"),
+        ("list", {}, "none of calibrate, configs, error, failed, file, list"),
         ("category_labels", {}, "lower-case word"),
         ("größe", {}, "lower-case word"),
         ("mood", {"ensemble": "classify"}, "classify of the task mood is another task's"),

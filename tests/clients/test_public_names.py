@@ -20,7 +20,8 @@ NAMES = {
     "infolens.contract": """
         ATTENTION_MASK AnswerKind CATEGORIES CONTRACTS FAILED INFO_LENS INPUT_IDS LABELS_PARAMETER LENGTH_BUCKETS
         MAX_ARTICLE_BYTES PARTIAL SEQUENCES SETTING_INPUTS SUMMARY_SETTINGS ServedModel SummarySetting TEXT TITLE TOKENS
-        TOKEN_TYPE_IDS TRUNCATED_TOKENS Task TaskContract Tensor VERACITIES buckets_up_to register register_classifier
+        TOKEN_TYPE_IDS TRUNCATED_TOKENS Task TaskContract Tensor UNCLEAR UNCLEAR_REASONS VERACITIES buckets_up_to
+        register register_classifier
     """,
     "infolens.types": f"ANSWER_TYPES Answer answer_type {VALUES}",
     "infolens.errors": ERRORS,

@@ -57,6 +57,8 @@ def test_a_request_names_only_what_its_tasks_have() -> None:
         "category_probability",
         "category_probabilities",
         "category_labels",
+        "category_signal",
+        "category_doubt",
         "category_tokens",
         "category_truncated_tokens",
     }

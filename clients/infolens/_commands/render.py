@@ -52,11 +52,11 @@ def _labels(name: str, answer: Labelled) -> list[str]:
     # The server's answer first, whatever the rounding of ties.
     ranked = [(answer.label, answer.probability), *(pair for pair in ranked if pair[0] != answer.label)]
     lines = []
-    for index, (label, probability) in enumerate(ranked[:_SHOWN_LABELS]):
+    if answer.doubt:
+        lines.append(f"  {name:<{_INDENT - 2}}{clean(answer.signal)} ({clean(answer.doubt)})")
+    for label, probability in ranked[:_SHOWN_LABELS]:
         bar = "#" * round(probability * _BAR_CHARS)
-        lines.append(
-            f"  {name if index == 0 else '':<{_INDENT - 2}}{clean(label):<15} {probability:6.1%}  {bar}".rstrip()
-        )
+        lines.append(f"  {'' if lines else name:<{_INDENT - 2}}{clean(label):<15} {probability:6.1%}  {bar}".rstrip())
     return lines
 
 

@@ -117,7 +117,14 @@ def _labelled(answer: Mapping[str, Any]) -> dict[str, Any]:
     probabilities = {str(label): float(value) for label, value in answer["probabilities"].items()}
     if answer["label"] not in probabilities:
         raise ValueError(f"the label {answer['label']!r} must be one of {', '.join(probabilities)}")
-    return {"label": answer["label"], "probability": float(answer["probability"]), "probabilities": probabilities}
+    return {
+        "label": answer["label"],
+        "probability": float(answer["probability"]),
+        "probabilities": probabilities,
+        # Servers of earlier versions say nothing of doubt.
+        "signal": str(answer.get("signal", "")),
+        "doubt": str(answer.get("doubt", "")),
+    }
 
 
 _READERS: Final[Mapping[AnswerKind, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -97,6 +98,17 @@ def pack(
     return InferRequest(model=model, inputs=inputs, outputs=tuple(outputs), parameters=parameters)
 
 
+def for_older(request: InferRequest, known: Collection[str] = ()) -> InferRequest:
+    """The same request without the outputs that servers of earlier versions do not have.
+
+    Args:
+        request: The request.
+        known: Outputs that the server is known to have; they stay.
+    """
+    optional = {one.name for contract in CONTRACTS.values() for one in contract.ensemble_outputs() if one.optional}
+    return replace(request, outputs=tuple(name for name in request.outputs if name in known or name not in optional))
+
+
 def _filled(tensor: Tensor, values: list[Any]) -> NDArray[Any]:
     array = np.empty((1, len(values)), dtype=DTYPES[tensor.dtype])
     array[0, :] = values
@@ -115,7 +127,8 @@ def unpack(outputs: Mapping[str, NDArray[Any]], tasks: Collection[Task]) -> Repo
         if task in failed:
             continue
         contract = CONTRACTS[task]
-        tensors = {tensor.name: _checked(tensor, outputs) for tensor in contract.ensemble_outputs()}
+        expected = [one for one in contract.ensemble_outputs() if not one.optional or one.name in outputs]
+        tensors = {tensor.name: _checked(tensor, outputs) for tensor in expected}
         reading = Reading(
             tokens=int(tensors[contract.tokens_output][0]),
             truncated_tokens=int(tensors[contract.truncated_output][0]),
@@ -173,10 +186,21 @@ def _labelled(contract: TaskContract, tensors: Mapping[str, NDArray[Any]]) -> di
         )
     # Six decimals are what a FP32 probability holds; more of them would be the noise of the conversion.
     probability, *probabilities = (round(float(score), 6) for score in scores)
+    signal, doubt = (
+        _decoded(name, tensors[name][0]) if name in tensors else ""
+        for name in (contract.signal_output, contract.doubt_output)
+    )
+    if signal not in (label, contract.doubt_word, "") or (signal == label and doubt):
+        raise UnexpectedResponseError(
+            f"{contract.signal_output} must be the label {label!r}, or {contract.doubt_word!r} with a reason, but the "
+            f"server answered {signal!r} ({doubt or 'no reason'}); {_HINT}"
+        )
     return {
         "label": label,
         "probability": probability,
         "probabilities": dict(zip(labels, probabilities, strict=True)),
+        "signal": signal,
+        "doubt": doubt,
     }
 
 
@@ -247,6 +271,8 @@ def pack_report(report: Report) -> dict[str, NDArray[Any]]:
             values[f"{name}_probability"] = [answer.probability]
             values[f"{name}_probabilities"] = list(answer.probabilities.values())
             values[contract.labels_output] = [label.encode() for label in answer.probabilities]
+            values[contract.signal_output] = [answer.signal.encode()]
+            values[contract.doubt_output] = [answer.doubt.encode()]
         else:
             values[name] = [answer.text.encode()]
         arrays.update({tensor.name: _filled(tensor, values[tensor.name]) for tensor in contract.ensemble_outputs()})

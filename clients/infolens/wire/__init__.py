@@ -4,6 +4,6 @@ Programs that ask a server use `Client`, which does this for them.
 """
 
 from infolens._transports.base import InferRequest
-from infolens._transports.wire import DTYPES, default_tasks, pack, parse_tasks, unpack
+from infolens._transports.wire import DTYPES, default_tasks, for_older, pack, parse_tasks, unpack
 
-__all__ = ["DTYPES", "InferRequest", "default_tasks", "pack", "parse_tasks", "unpack"]
+__all__ = ["DTYPES", "InferRequest", "default_tasks", "for_older", "pack", "parse_tasks", "unpack"]

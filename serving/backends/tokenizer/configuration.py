@@ -9,6 +9,11 @@ from typing import Any
 
 import numpy as np
 
+if __package__:
+    from . import unclear as rules
+else:  # Triton imports its backend as the module "model", with its folder on the path
+    import unclear as rules  # type: ignore[import-not-found, no-redef]
+
 INTEGERS: dict[str, type[np.generic]] = {"TYPE_INT32": np.int32, "TYPE_INT64": np.int64}
 TOKEN_OUTPUTS = ("input_ids", "attention_mask", "token_type_ids")
 VERBATIM = "verbatim"
@@ -48,6 +53,8 @@ class Options:
     settings: tuple[Setting, ...]
     verbatim: bool
     """Whether articles that are their own summaries are answered in an output of their own."""
+    unclear: rules.Rules | None
+    """What a text must be for a classifier to judge it; None where the configuration has no such output."""
     outputs: Mapping[str, type[np.generic]]
     """The integer outputs of the configuration with their types; the settings are not among them."""
 
@@ -68,7 +75,7 @@ def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -
     """
     parameters = {key: value["string_value"].strip() for key, value in config.get("parameters", {}).items()}
     known = {"reads", "max_tokens", "buckets", "tokenizer_file", "max_article_bytes"}
-    known |= {"padding_side", "pad_id", "pad_type_id", "scripts"}
+    known |= {"padding_side", "pad_id", "pad_type_id", "scripts", "least_words", "least_read", "most_unknown"}
     if unknown := sorted(key for key in parameters if key not in known and not key.startswith("setting.")):
         raise ValueError(f"unknown parameters {unknown}; known are {sorted(known)} and setting.<name>")
     inputs = {tensor["name"]: tensor for tensor in config["input"]}
@@ -103,6 +110,9 @@ def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -
     own_summaries = outputs.pop(VERBATIM, None)
     if own_summaries and (own_summaries != "TYPE_STRING" or all(one.name != "min_length" for one in settings)):
         raise ValueError(f"output {VERBATIM} is TYPE_STRING, and needs the setting min_length")
+    unclear = outputs.pop(rules.OUTPUT, None)
+    if unclear not in (None, "TYPE_INT32"):
+        raise ValueError(f"output {rules.OUTPUT} is TYPE_INT32, not {unclear}")
     for name, data_type in outputs.items():
         if name not in {*TOKEN_OUTPUTS, "tokens", "truncated_tokens"} or data_type not in INTEGERS:
             raise ValueError(f"output {name} {data_type} is not an output of the tokenizer backend or no integer")
@@ -118,6 +128,7 @@ def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -
         latin_only=SCRIPTS[scripts],
         settings=settings,
         verbatim=own_summaries is not None,
+        unclear=rules.Rules.read(parameters) if unclear else None,
         outputs={name: INTEGERS[data_type] for name, data_type in outputs.items()},
     )
 

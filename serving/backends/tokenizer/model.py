@@ -12,15 +12,16 @@ Parameters of ``config.pbtxt`` (``string_value`` each):
 * ``max_article_bytes``: a larger article is refused. Default: 262144.
 * ``scripts``: ``latin`` (default) refuses an article most of whose letters are not of the Latin alphabet; ``any`` reads
   it, for models of other languages.
+* ``least_words``, ``least_read``, ``most_unknown``: from where on a text is too little to judge by (`unclear`).
 * ``padding_side``, ``pad_id``, ``pad_type_id``: default to the ``padding`` block of ``tokenizer.json``.
 * ``setting.<name>``: JSON ``{"minimum", "maximum", "default", "steps_per_unit"}`` of a setting of the next model. The
   input ``<name>`` carries its value; the output ``<name>`` is a ``UINT8`` tensor of ``(value - minimum) *
   steps_per_unit + 1`` elements, since the dynamic batcher never mixes requests of unequal shape.
 
 Outputs, those of them that the configuration lists: ``input_ids``, ``attention_mask``, ``token_type_ids`` [n, L],
-``tokens``, ``truncated_tokens`` [n, 1], the settings [n, length], and ``verbatim`` [n, 1]: an article that is no longer
-than ``min_length`` is its own summary, and the others are empty. It takes ``min_length`` down to its own length, since
-a model that must go on past its text makes words up.
+``tokens``, ``truncated_tokens``, ``unclear`` [n, 1], the settings [n, length], and ``verbatim`` [n, 1]: an article that
+is no longer than ``min_length`` is its own summary, and the others are empty. It takes ``min_length`` down to its own
+length, since a model that must go on past its text makes words up.
 """
 
 from __future__ import annotations
@@ -39,10 +40,11 @@ from tokenizers import Encoding, Tokenizer
 if __package__:
     from serving.backends import wanted
 
-    from . import configuration, reading
+    from . import configuration, reading, unclear
 else:  # Triton imports this file as the module "model", with its folder on the path
     import configuration  # type: ignore[import-not-found, no-redef]
     import reading  # type: ignore[import-not-found, no-redef]
+    import unclear  # type: ignore[import-not-found, no-redef]
     import wanted  # type: ignore[import-not-found, no-redef]
 
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff]")
@@ -171,6 +173,7 @@ class ArticleTokenizer:
             raise ValueError(f"no tokenizer at {path}: export the model again")
         self._tokenizer: Tokenizer = Tokenizer.from_file(str(path))
         self.options = configuration.read_options(config, self._tokenizer.padding)
+        self._unknown_id = unclear.unknown_token(path) if self.options.unclear else None
         self._special_tokens = self._tokenizer.num_special_tokens_to_add(False)
         if self.options.max_tokens <= self._special_tokens:
             raise ValueError(f"max_tokens must be above the {self._special_tokens} special tokens")
@@ -222,6 +225,10 @@ class ArticleTokenizer:
                 outputs[setting.name] = np.zeros((len(mine), setting.encode(settings[setting.name])), np.uint8)
             if options.verbatim:
                 outputs[configuration.VERBATIM] = verbatim(item[0], tokens, item[1]["min_length"])
+            if options.unclear is not None:
+                cut = [cut_tokens(one, self._special_tokens) for one in mine]
+                ids = [one.ids for one in mine]
+                outputs[unclear.OUTPUT] = options.unclear.judge_all(item[0], ids, cut, self._unknown_id)
             answers.append(outputs)
         return answers
 

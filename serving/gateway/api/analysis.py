@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from infolens import Report, UnexpectedResponseError
 from infolens.contract import FAILED, Task
-from infolens.wire import pack, unpack
+from infolens.wire import for_older, pack, unpack
 from serving.gateway.catalogue import CatalogueModel
 from serving.gateway.parts import Parts
 from serving.gateway.refusals import Refusal, RefusedError, expired, invalid
@@ -110,6 +110,8 @@ class Analysis:
             )
         request = pack(question.article, question.tasks, question.options, partial=question.partial)
         model = await self._parts.catalogue.find(request.model)
+        # A repository whose configurations were written by an earlier version gives fewer outputs.
+        request = for_older(request, known=model.outputs.keys())
         outputs = [name for name in request.outputs if name != FAILED.name]
         return _Asked(
             question=question,

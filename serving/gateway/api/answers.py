@@ -24,7 +24,13 @@ class TextAnswer(BaseModel):
 class LabelledAnswer(BaseModel):
     """One of the labels that a model tells."""
 
-    label: str = Field(examples=["Politics"])
+    label: str = Field(description="The most probable label.", examples=["Politics"])
+    signal: str = Field(
+        description="The label where the model is sure enough of it, else `no clear signal` (veracity) or `unsure`; "
+        "empty where its export says nothing of doubt.",
+        examples=["Politics"],
+    )
+    doubt: str = Field(description="Why there is doubt; empty where there is none.", examples=["text too short"])
     probability: float = Field(ge=0, le=1, description="Its probability.", examples=[0.93])
     probabilities: dict[str, float] = Field(description="The probability of each label; they add up to 1.")
 

@@ -29,6 +29,8 @@ ANALYZED: Final[Mapping[str, Any]] = {
     "summary": {"text": "The old bridge over the harbour will close for repairs in June."},
     "category": {
         "label": "World News",
+        "signal": "unsure",
+        "doubt": "calibrated probability 0.597, below 0.632",
         "probability": 0.62,
         "probabilities": {"World News": 0.62, "Business": 0.38},
     },

@@ -19,6 +19,8 @@ def _labelled(task: str, labels: tuple[str, ...]) -> dict[str, bytes]:
         f"{task}_labels": join_strings([label.encode() for label in labels]),
         f"{task}_probability": struct.pack("<f", 1.0),
         f"{task}_probabilities": struct.pack(f"<{len(labels)}f", 1.0, *[0.0] * (len(labels) - 1)),
+        f"{task}_signal": join_strings([labels[0].encode()]),
+        f"{task}_doubt": join_strings([b""]),
         f"{task}_tokens": struct.pack("<i", 12),
     }
 

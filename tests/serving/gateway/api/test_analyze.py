@@ -185,3 +185,17 @@ def test_an_answer_that_breaks_the_contract_is_no_answer(tmp_path: Path, fake: F
 
 def test_every_setting_of_the_contract_can_be_set() -> None:
     assert list(SummarySettings.model_fields) == [setting.name for setting in SUMMARY_SETTINGS]
+
+
+def test_a_repository_of_an_earlier_version_is_asked_for_what_it_gives(tmp_path: Path, fake: FakeTriton) -> None:
+    """Its configurations know nothing of signal and doubt."""
+    new = {f"{task}_{what}" for task in ("category", "veracity") for what in ("signal", "doubt")}
+    for config in fake.configs.values():
+        kept = [output for output in config.output if output.name not in new]
+        del config.output[:]
+        config.output.extend(kept)
+    with fake_door(tmp_path, fake) as door:
+        answer = analyze(door, {"text": TEXT})
+    assert answer.status == 200, answer.body
+    assert (answer.json["category"]["signal"], answer.json["veracity"]["doubt"]) == ("", "")
+    assert {output.name for output in fake.requests[0].outputs}.isdisjoint(new)

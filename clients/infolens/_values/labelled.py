@@ -1,0 +1,77 @@
+"""What a classifier answers, and how much of the article a model read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """How much of the article a model read."""
+
+    tokens: int
+    """Tokens of the whole article for this model, special tokens included."""
+    truncated_tokens: int = 0
+    """How many of them, at the end of the article, the model did not read."""
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the model did not read the whole article."""
+        return self.truncated_tokens > 0
+
+    def to_dict(self) -> dict[str, int]:
+        """``{"tokens": 812, "truncated_tokens": 300}``."""
+        return {"tokens": self.tokens, "truncated_tokens": self.truncated_tokens}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Labelled:
+    """The answer of a classifier: one of the labels that its model was trained to tell."""
+
+    label: str
+    """The most probable label."""
+    probability: float
+    """Its probability, 0 to 1."""
+    probabilities: Mapping[str, float]
+    """The probability of every label, in the order of the model; they add up to 1."""
+    reading: Reading
+    signal: str = ""
+    """The label where the model is sure enough of it, else the task's word of doubt (``no clear signal`` for the
+    veracity, ``unsure`` for others); empty from a server that says nothing of doubt."""
+    doubt: str = ""
+    """Why there is doubt, in words; empty where there is none. The label and its probabilities stay as they are."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "probabilities", MappingProxyType(dict(self.probabilities)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A mapping proxy cannot be pickled; sending a report to another process must work all the same.
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return _rebuild, (type(self), {**values, "probabilities": dict(self.probabilities)})
+
+    def to_dict(self) -> dict[str, Any]:
+        """``{"label": "Sports", "signal": "Sports", "doubt": "", "probability": 0.93, "probabilities": {...}}``."""
+        return {
+            "label": self.label,
+            "signal": self.signal,
+            "doubt": self.doubt,
+            "probability": self.probability,
+            "probabilities": dict(self.probabilities),
+        }
+
+
+def _rebuild(cls: type[Labelled], values: dict[str, Any]) -> Labelled:
+    return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Category(Labelled):
+    """Which category the article belongs to: with the starter one of `infolens.contract.CATEGORIES`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Veracity(Labelled):
+    """Whether the article reads like real or fake news: a judgement of its wording, not a fact check."""

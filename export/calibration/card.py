@@ -1,0 +1,93 @@
+"""The section of a model card that tells of its calibration; it is written anew between two marks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from export.errors import RepositoryError
+
+BEGIN: Final = "<!-- calibration: begin -->"
+END: Final = "<!-- calibration: end -->"
+PICTURE: Final = "calibration.png"
+_HEADING: Final = "## When it is sure"
+_COLUMNS: Final[Mapping[str, str]] = {
+    "clear": "enough to judge by",
+    "coverage": "answered",
+    "accuracy": "accuracy of all",
+    "accuracy_answered": "of the answered",
+    "ece": "calibration error",
+    "ece_calibrated": "calibrated",
+    "aurc": "AURC",
+}
+
+
+def section(calibration: Mapping[str, Any], temperature: float, threshold: float, *, doubt_word: str) -> str:
+    """The text of the section, marks included.
+
+    Args:
+        calibration: As the artefact has it.
+        temperature: The fitted temperature.
+        threshold: The fitted threshold.
+        doubt_word: What a signal says where there is doubt.
+    """
+    asked = (
+        f"at most {calibration['risk']:.0%} of the answers wrong, and at least {calibration['least_answered']:.0%} of "
+        "the articles answered"
+    )
+    rule = (
+        f"the lowest with {asked}"
+        if calibration["reached"]
+        else f"asked for was {asked}; **no threshold does that**, and this one has the fewest wrong answers"
+    )
+    lines = [
+        BEGIN,
+        "",
+        _HEADING,
+        "",
+        f"The signal is the label, or `{doubt_word}`: where the text is too short, too little of it was read, "
+        "or too much of it is unknown to the model, and where the largest probability, calibrated with temperature "
+        f"**{temperature:g}**, is below **{threshold:g}**.",
+        "",
+        f"The threshold: {rule}, every collection counting the same. Both were fitted on one half of collections that "
+        "the model was not trained on, told apart by a hash of the text. These are the figures of the other half, as "
+        "served:",
+        "",
+        _line(["collection", "articles", *_COLUMNS.values()]),
+        _line(["---"] * (2 + len(_COLUMNS))),
+        *(_row(figures) for figures in calibration["figures"]),
+        "",
+        f"![risk by coverage, and reliability]({PICTURE})",
+        "",
+        END,
+    ]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def with_section(card: str, text: str) -> str:
+    """A card with the section: in place of the one that it has, or before its limits, or at its end.
+
+    Raises:
+        RepositoryError: The card has one mark without the other.
+    """
+    if (BEGIN in card) != (END in card):
+        raise RepositoryError(f"the model's README.md has only one of {BEGIN} and {END}: delete it, or add the other")
+    if BEGIN in card:
+        before, _, rest = card.partition(BEGIN)
+        return before + text.rstrip("\n") + rest.partition(END)[2]
+    before, limits, after = card.partition("\n## Limits\n")
+    return f"{before.rstrip()}\n\n{text}{limits}{after}"
+
+
+def _row(figures: Mapping[str, Any]) -> str:
+    return _line([figures["collection"], f"{figures['articles']:,}", *(_number(key, figures[key]) for key in _COLUMNS)])
+
+
+def _number(key: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.0%}" if key in ("clear", "coverage") else f"{value:.3f}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

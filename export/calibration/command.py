@@ -1,0 +1,119 @@
+"""``python -m export calibrate``, and ``--calibrate`` of an export."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from export.arguments import add_repository, share
+from infolens.contract import CONTRACTS, AnswerKind, Task
+
+_COLUMNS: Final = ("text", "label", "title", "source")
+_HELP: Final = "fit how sure a classifier must be, on tables of articles that it was not trained on"
+
+
+def add_command(commands: Any) -> None:
+    """Add the command ``calibrate``."""
+    tasks = [task.value for task, contract in CONTRACTS.items() if contract.answers is AnswerKind.LABELS]
+    command = commands.add_parser("calibrate", help=_HELP, description=_HELP.capitalize() + ".")
+    command.add_argument("task", choices=tasks)
+    command.add_argument(
+        "calibrate",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="Parquet, CSV or JSON (lines): text, label, and title and source if there are such columns; best of "
+        "several collections",
+    )
+    command.add_argument("--name", default="", help="the model (default: the one that answers the task)")
+    add_repository(command)
+    _add_options(command)
+
+
+def add_export_options(command: argparse.ArgumentParser) -> None:
+    """Add ``--calibrate`` and its options to the export of a classifier."""
+    command.add_argument(
+        "--calibrate", nargs="+", type=Path, default=[], metavar="FILE", help=f"after the export {_HELP}"
+    )
+    _add_options(command)
+
+
+def _add_options(command: argparse.ArgumentParser) -> None:
+    for column in _COLUMNS:
+        command.add_argument(
+            f"--{column}-column", default=column, metavar="NAME", help=f"its name in the tables (default: {column})"
+        )
+    command.add_argument(
+        "--sources",
+        default="",
+        metavar="NAMES",
+        help="the collections that are taken, with commas between them (default: all)",
+    )
+    command.add_argument(
+        "--risk",
+        type=share,
+        default=0.2,
+        metavar="SHARE",
+        help="how many of the answers may be wrong, every collection counting the same (default: 0.2)",
+    )
+
+
+def run(options: argparse.Namespace, task: Task, name: str) -> int:
+    """Calibrate a model, and print what came of it; returns the exit code.
+
+    Args:
+        options: The parsed command line.
+        task: The model's task.
+        name: The model; empty for the one that answers the task.
+    """
+    # Imported here, so that other commands need neither pandas nor scipy.
+    from .calibrate import calibrate
+
+    done = calibrate(_options(options, task, name))
+    artefact, facts = done.artefact, done.artefact.calibration
+    print("\n".join(f"wrote {path}" for path in done.written) or "everything is as it was")
+    print(f"{done.name}: temperature {artefact.temperature:g}, sure from {artefact.threshold:g} on")
+    for figures in facts["figures"]:
+        print(f"  {_line(figures)}")
+    if not facts["reached"]:
+        print(
+            f"warning: no threshold makes at most {facts['risk']:.0%} of the answers wrong and answers "
+            f"{facts['least_answered']:.0%} of the articles; this one has the fewest wrong answers. Train on articles "
+            "of more kinds, or allow a higher --risk"
+        )
+    return 0
+
+
+def check_tables(options: argparse.Namespace, task: Task) -> None:
+    """Read the tables of an export's ``--calibrate`` once before the export, so that what is wrong is known at once.
+
+    Raises:
+        TableError: A table cannot be used.
+    """
+    from .tables import read_rows
+
+    wanted = _options(options, task, "")
+    read_rows(wanted.files, None, columns=wanted.columns, sources=wanted.sources)
+
+
+def _options(options: argparse.Namespace, task: Task, name: str) -> Any:
+    from .calibrate import CalibrateOptions
+    from .tables import Columns
+
+    return CalibrateOptions(
+        task=task,
+        files=tuple(options.calibrate),
+        repository=options.repository,
+        name=name,
+        columns=Columns(**{column: getattr(options, f"{column}_column") for column in _COLUMNS}),
+        sources=tuple(name.strip() for name in options.sources.split(",") if name.strip()),
+        risk=options.risk,
+    )
+
+
+def _line(figures: Mapping[str, Any]) -> str:
+    shown = ("coverage", "accuracy", "accuracy_answered", "ece", "ece_calibrated", "aurc")
+    numbers = (f"{key} {figures[key]:.3f}" for key in shown if figures[key] is not None)
+    return f"{figures['collection']}: {figures['articles']:,} articles, {', '.join(numbers)}"

@@ -1,0 +1,83 @@
+"""The tables that a classifier is calibrated on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from export.calibration.tables import Columns, Row, read_rows
+from export.errors import TableError
+
+FRAME = pd.DataFrame(
+    {
+        "text": ["One.", "Two.", " ", "One.", None, "Six."],
+        "title": ["T", None, "x", "again", "x", " "],
+        "label": ["real", "fake", "real", "fake", "real", "fake"],
+        "source": ["a", "b", "a", "b", "a", "b"],
+    }
+)
+LABELS = ("real", "fake")
+
+
+def write(folder: Path, ending: str, frame: pd.DataFrame = FRAME) -> Path:
+    path = folder / f"table{ending}"
+    if ending == ".parquet":
+        frame.to_parquet(path)
+    elif ending == ".csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_json(path, orient="records", lines=ending == ".jsonl")
+    return path
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl", ".json"])
+def test_rows_with_text_and_label_are_read_once_from_every_kind_of_table(tmp_path: Path, ending: str) -> None:
+    assert read_rows([write(tmp_path, ending)], LABELS, columns=Columns()) == (
+        Row(text="One.", title="T", label="real", source="a"),
+        Row(text="Two.", title=None, label="fake", source="b"),
+        Row(text="Six.", title=None, label="fake", source="b"),
+    )
+
+
+def test_columns_may_have_other_names_and_the_file_is_the_collection_where_none_is_named(tmp_path: Path) -> None:
+    frame = FRAME.rename(columns={"text": "body", "label": "verdict"}).drop(columns=["source", "title"])
+    rows = read_rows([write(tmp_path, ".csv", frame)], LABELS, columns=Columns(text="body", label="verdict"))
+    assert [(row.text, row.title, row.source) for row in rows] == [
+        ("One.", None, "table"),
+        ("Two.", None, "table"),
+        ("Six.", None, "table"),
+    ]
+
+
+def test_some_collections_may_be_taken(tmp_path: Path) -> None:
+    path = write(tmp_path, ".parquet")
+    assert {row.source for row in read_rows([path], LABELS, columns=Columns(), sources=["b"])} == {"b"}
+    with pytest.raises(TableError, match="collection 'c': the tables have a, b"):
+        read_rows([path], LABELS, columns=Columns(), sources=["b", "c"])
+
+
+def test_what_is_wrong_with_a_table_is_said(tmp_path: Path) -> None:
+    path = write(tmp_path, ".csv")
+    with pytest.raises(TableError, match=r"labels that the model does not tell: fake; it tells real, satire"):
+        read_rows([path], ("real", "satire"), columns=Columns())
+    assert read_rows([path], None, columns=Columns())
+    with pytest.raises(TableError, match=r"no column 'body'; it has text, title, label, source: see --text-column"):
+        read_rows([path], LABELS, columns=Columns(text="body"))
+    with pytest.raises(TableError, match=r"ends in \.parquet, \.csv"):
+        read_rows([tmp_path / "table.xlsx"], LABELS, columns=Columns())
+    with pytest.raises(TableError, match="cannot be read as a table"):
+        read_rows([tmp_path / "missing.parquet"], LABELS, columns=Columns())
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1")
+    with pytest.raises(TableError, match="cannot be read as a table"):
+        read_rows([tmp_path / "broken.parquet"], LABELS, columns=Columns())
+    with pytest.raises(TableError, match="no row has both"):
+        read_rows([write(tmp_path, ".csv", FRAME[4:5])], LABELS, columns=Columns())
+
+
+def test_a_text_belongs_to_the_same_half_in_every_table() -> None:
+    rows = [Row(text=f"Text {index}.", title=None, label="real", source="a") for index in range(400)]
+    again = [Row(text=row.text, title="T", label="fake", source="b") for row in rows]
+    assert [row.fits for row in rows] == [row.fits for row in again]
+    assert 150 < sum(row.fits for row in rows) < 250
