@@ -16,6 +16,7 @@ from .calibration import command as calibration
 from .checkpoint.labels import read_naming
 from .errors import ExportError
 from .graph.precision import Precision
+from .parity.summary_options import add_summary_options, summary_options
 from .parity.tolerances import Tolerances
 from .progress import size
 from .repository import command as repository_command
@@ -23,6 +24,7 @@ from .repository.contents import require_artefacts, serving
 from .repository.deployment import deployment_text, keeping_serving, read_deployment, stored_deployment, stored_texts
 from .repository.generated_files import check_generated, write_generated
 
+_WINDOW = "judge a longer article by windows of W tokens, spread over it, up to --max-tokens in all (default: none)"
 _AS_COMMITTED = "# As the committed numbers; say here what differs.\n"
 _EPILOG = """examples:
   python -m export summary  --checkpoint checkpoints/summary
@@ -113,13 +115,9 @@ def _add_task(commands: Any, task: Task, contract: TaskContract) -> None:
         default=Precision.INT8,
         help="number format of the weights: int8 with one scale per column, fp32, or fp16 for GPUs (default: int8)",
     )
-    command.add_argument(
-        "--max-tokens", type=int, metavar="N", help="longest input to serve (default: the checkpoint's limit)"
-    )
+    command.add_argument("--max-tokens", type=int, metavar="N", help="longest input (default: the checkpoint's limit)")
     _OPTIONS[contract.answers](command)
-    command.add_argument(
-        "--replace", action="store_true", help="overwrite the newest version instead of adding the next one"
-    )
+    command.add_argument("--replace", action="store_true", help="overwrite the newest version, add no new one")
 
 
 def _add_text_options(command: argparse.ArgumentParser) -> None:
@@ -131,7 +129,7 @@ def _add_text_options(command: argparse.ArgumentParser) -> None:
         help="minimum mean token F1, 0 to 1, between the summaries of int8 or fp16 and the checkpoint's; weights "
         f"that are random or trained briefly agree less (default: {Tolerances().token_f1:g})",
     )
-    command.set_defaults(labels=None, exporter="own", calibrate=[])
+    add_summary_options(command)
 
 
 def _add_label_options(command: argparse.ArgumentParser) -> None:
@@ -149,6 +147,7 @@ def _add_label_options(command: argparse.ArgumentParser) -> None:
         "environment of its own that is installed once (default: own)",
     )
     calibration.add_export_options(command)
+    command.add_argument("--window", type=int, default=0, metavar="W", help=_WINDOW)
     command.set_defaults(min_token_f1=Tolerances().token_f1)
 
 
@@ -217,7 +216,7 @@ def _export(options: argparse.Namespace) -> int:
             max_tokens=options.max_tokens,
             naming=None if options.labels is None else read_naming(options.labels),
             replace=options.replace,
-            tolerances=Tolerances(token_f1=options.min_token_f1),
+            **summary_options(options),
         )
     )
     print(outcome.parity.table())

@@ -17,7 +17,7 @@ from typing import Final
 
 import onnx
 
-from infolens.contract import CONTRACTS, Task
+from infolens.contract import CONTRACTS, AnswerKind, Task
 from operators.library import ensure_operators
 
 from .checkpoint.checkpoint import Checkpoint, load_checkpoint
@@ -68,6 +68,10 @@ class ExportOptions:
     exporter: Exporter = Exporter.OWN
     max_tokens: int | None = None
     """Longest input to serve; by default the checkpoint's own limit."""
+    window: int = 0
+    """Tokens that the encoder reads at once, where a longer input consists of such windows; 0 for no windows."""
+    style: str = "free"
+    """How a summarizer writes where a request does not say it: ``free`` or ``extractive``."""
     naming: Naming | None = None
     """Names for the classes of a classifier."""
     replace: bool = False
@@ -163,6 +167,7 @@ def _with_checkpoint(options: ExportOptions, models: dict[Precision, Path]) -> t
             options.task,
             folder,
             max_tokens=options.max_tokens,
+            window=options.window,
             naming=options.naming,
             own_graph=options.exporter is Exporter.OWN,
         )
@@ -193,6 +198,7 @@ def _artefact(checkpoint: Checkpoint, options: ExportOptions, padding: Padding) 
         precision=options.precision.value,
         checkpoint=checkpoint.source,
         max_tokens=checkpoint.max_tokens,
+        window=checkpoint.window,
         vocabulary=checkpoint.config.vocab_size,
         parameters=checkpoint.model.num_parameters(),
         padding_side=padding.side,
@@ -200,6 +206,8 @@ def _artefact(checkpoint: Checkpoint, options: ExportOptions, padding: Padding) 
         pad_type_id=padding.pad_type_id,
         token_types=padding.token_types,
         labels=checkpoint.labels,
+        quotes=checkpoint.architecture.answers is AnswerKind.TEXT,
+        style=options.style,
         exporter=options.exporter.value,
         packages={package: version(package) for package in _PACKAGES},
     )

@@ -13,12 +13,14 @@ from typing import Final
 from operators.library import Operators, ensure_operators
 
 from .errors import RuntimeSetupError
-from .runtime import Runtime, ensure_runtime
+from .runtime import ROOT, Runtime, ensure_runtime
 
 BACKENDS: Final = Path(__file__).parent / "backends"
 """Our backends: a folder each, named as ``backend`` in the configurations, with a ``model.py`` and the modules that it
 imports from beside it. Triton puts that folder on the path of the backend's process; the modules that stand beside the
 folders are for all backends, and each gets a copy."""
+READING: Final = ROOT / "reading"
+"""The room of how articles are read; its modules are for all backends too."""
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +53,14 @@ def assemble(runtime: Runtime, cache: Path, operators: Path | None = None) -> Pa
 
     Raises:
         RuntimeSetupError: The wheel has no stub for this version of Python.
+        FileExistsError: A backend has a module of the name of one that all backends get.
     """
     stub = runtime.triton / "python_backend_stubs" / runtime.python_version / "triton_python_backend_stub"
     if not stub.is_file():
         raise RuntimeSetupError(f"Triton's wheel has no stub for Python {runtime.python_version}: use 3.11 or 3.12")
-    ours, shared = sorted(BACKENDS.glob("*/*.py")), sorted(BACKENDS.glob("*.py"))
-    content = b"".join(str(path.relative_to(BACKENDS)).encode() + path.read_bytes() for path in (*shared, *ours))
+    ours = sorted(BACKENDS.glob("*/*.py"))
+    shared = [path for room in (BACKENDS, READING) for path in sorted(room.glob("*.py")) if path.stem != "__init__"]
+    content = b"".join(f"{path.parent.name}/{path.name}".encode() + path.read_bytes() for path in (*shared, *ours))
     if operators is not None:
         content += operators.read_bytes()
     stamp = (runtime.folder / "stamp").read_bytes()
@@ -73,7 +77,8 @@ def assemble(runtime: Runtime, cache: Path, operators: Path | None = None) -> Pa
         (partial / path.parent.name).mkdir(exist_ok=True)
         shutil.copyfile(path, partial / path.parent.name / path.name)
     for path, name in itertools.product(shared, {path.parent.name for path in ours}):
-        shutil.copyfile(path, partial / name / path.name)
+        with (partial / name / path.name).open("xb") as copy:
+            copy.write(path.read_bytes())
     if operators is not None:
         shutil.copyfile(operators, partial / "onnxruntime" / "operators.so")
     try:

@@ -20,6 +20,7 @@ from .errors import RepositoryError
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./+=@%,:~^-]+")
 _BASES: Final = ("/tmp",)  # noqa: S108 (a folder in it is made for this user alone, and looked at)
+_ASK_OTHERS: Final = frozenset({"fan_out", "evidence"})
 _STEP = re.compile(r'^\s*model_name\s*:\s*"([^"]*)"', re.MULTILINE)
 
 
@@ -62,7 +63,7 @@ def answer_by_themselves(repository: Path, config_name: str | None = None) -> fr
     texts = {
         model.name: file.read_text(encoding="utf-8") for model, file in config_files(repository, config_name).items()
     }
-    return frozenset(name for name, text in texts.items() if _text_field(text, "backend") != "fan_out")
+    return frozenset(name for name, text in texts.items() if _text_field(text, "backend") not in _ASK_OTHERS)
 
 
 def config_files(repository: Path, config_name: str | None = None) -> dict[Path, Path]:

@@ -64,7 +64,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
                 "tests/training/", "tests/engine/", "tests/benchmarks/gpu/", "tests/clients/", "tests/export/",
                 "tests/operators/", "tests/field/test_training", "tests/field/test_mutated", "tests/field/test_bases",
                 "tests/serving/gateway/edge/", "tests/serving/gateway/access/", "tests/serving/gateway/grpc_door/",
-                "tests/serving/gateway/calls/", "tests/serving/backends/", "tests/serving/keys/",
+                "tests/serving/gateway/calls/", "tests/serving/backends/", "tests/serving/keys/", "tests/reading/",
             )  # fmt: skip
             return "without Triton" if nodeid.startswith(without_triton) else "with Triton"
 

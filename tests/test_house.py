@@ -24,16 +24,18 @@ MAY_IMPORT = {
     "infolens": set(),
     "operators": set(),
     "engine": set(),
+    "reading": set(),
     "inspection": {"infolens"},
-    "export": {"infolens", "inspection", "operators", "engine"},
-    "training": {"infolens", "inspection"},
-    "serving": {"infolens", "operators", "engine"},
-    "serving.backends": set(),
+    "export": {"infolens", "inspection", "operators", "engine", "reading"},
+    "training": {"infolens", "inspection", "reading"},
+    "serving": {"infolens", "operators", "engine", "reading"},
+    "serving.backends": {"reading"},
     "benchmarks": {"infolens", "operators", "engine"},
 }
 """What each room may import of the others; `serving.backends` runs inside Triton, without the rest of its room."""
 FLOORS = {
     "engine": "settings, search weights, model, torch_executor",
+    "reading": "sentences alignment windows, spread",
     "inspection": "errors, hub weights heads vocabulary, configuration generation",
     "training": "errors, data, recipes, models, metrics, tracking, loop, tasks, runs, commands, cli, __main__",
     "export": "errors progress arguments, graph, architectures, checkpoint repository, "
@@ -181,7 +183,9 @@ def documents() -> list[Path]:
 
 
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
-QUOTED = re.compile(r"`((?:clients|export|training|serving|benchmarks|operators|tests|model_repository)/[\w./-]+)`")
+QUOTED = re.compile(
+    r"`((?:clients|export|training|reading|serving|benchmarks|operators|tests|model_repository)/[\w./-]+)`"
+)
 
 
 @pytest.mark.parametrize("page", documents(), ids=str)

@@ -12,7 +12,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import grpc
 import numpy as np
@@ -27,7 +27,7 @@ from .server import BenchmarkError
 METHOD: Final = "/inference.GRPCInferenceService/ModelInfer"
 NO_PROXY: Final = (("grpc.enable_http_proxy", 0),)
 """Options of a channel: no proxy stands between a server and what measures it."""
-_NUMPY: Final = {"INT32": np.int32, "FP32": np.float32}
+_NUMPY: Final = {"INT32": np.int32, "FP32": np.float32, "BYTES": np.object_}
 _BUSY: Final = re.compile(r"server is busy|max(imum)? queue size|queue is full|too many requests", re.IGNORECASE)
 """What Triton and ``fan_out`` say, under the status UNAVAILABLE, when they refuse a request that would have to wait."""
 _EXPIRED: Final = re.compile(r"timeout expired", re.IGNORECASE)
@@ -76,7 +76,7 @@ def encode(article: Article, *, kind: str, timeout_s: float, settings: Mapping[s
         article: What is sent.
         kind: One of `kinds`.
         timeout_s: Time-out that the server is told.
-        settings: What the request sets, by the names of the contract.
+        settings: What the request sets, by the names of the contract; a word by its index in the choices.
     """
     tasks = tasks_of(kind)
     request = service_pb2.ModelInferRequest(model_name=model_of(kind))
@@ -89,9 +89,10 @@ def encode(article: Article, *, kind: str, timeout_s: float, settings: Mapping[s
         request.raw_input_contents.append(serialize_byte_tensor(np.array([[text.encode()]], np.object_)).item())
     known = settings_of(*tasks) if settings else {}
     for name, value in (settings or {}).items():
-        dtype = known[name].dtype
+        dtype, choices = known[name].dtype, known[name].choices
         request.inputs.add(name=name, datatype=dtype, shape=[1, 1])
-        request.raw_input_contents.append(np.array([[value]], _NUMPY[dtype]).tobytes())
+        array: Any = np.array([[choices[int(value)].encode() if choices else value]], _NUMPY[dtype])
+        request.raw_input_contents.append(serialize_byte_tensor(array).item() if choices else array.tobytes())
     encoded: bytes = request.SerializeToString()
     return encoded
 

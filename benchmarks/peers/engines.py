@@ -230,7 +230,9 @@ class _OnnxRuntime:
         import_module("onnxruntime")
 
     def prepare(self, inputs: Inputs, generation: dict[str, Any] | None) -> Callable[[], Any]:  # noqa: ARG002
-        return lambda: self.session.run(None, inputs)[0]
+        taken = {one.name for one in self.session.get_inputs()}  # older graphs take fewer
+        mine = {name: array for name, array in inputs.items() if name in taken}
+        return lambda: self.session.run(None, mine)[0]
 
     def rows(self, raw: Any) -> list[list[Any]]:
         return _rows(raw)
@@ -247,6 +249,7 @@ class _Triton:
 
         url, _, self.name = job["model"].partition("/")
         self.client = InferenceServerClient(url)
+        self.taken = {one.name for one in self.client.get_model_metadata(self.name).inputs}
 
     @classmethod
     def load_packages(cls, job: dict[str, Any]) -> None:  # noqa: ARG003 - it has one class for all
@@ -258,7 +261,7 @@ class _Triton:
 
         def ask() -> Any:
             tensors = []
-            for name, array in inputs.items():
+            for name, array in ((one, inputs[one]) for one in inputs if one in self.taken):
                 tensor = InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
                 tensor.set_data_from_numpy(array)
                 tensors.append(tensor)

@@ -9,7 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.common.shapes import shape_of
-from infolens.contract import ATTENTION_MASK, CONTRACTS, INPUT_IDS, TOKEN_TYPE_IDS, AnswerKind, Task
+from infolens.contract import (
+    ATTENTION_MASK,
+    CONTRACTS,
+    INPUT_IDS,
+    SAMPLING,
+    SENTENCE_ENDS,
+    TOKEN_TYPE_IDS,
+    AnswerKind,
+    Task,
+)
 
 _LOWEST_ID: Final = 10
 _HIGHEST_ID: Final = 1700
@@ -94,7 +103,10 @@ def articles(workload: Workload, batch: int) -> dict[str, npt.NDArray[np.int32]]
 
 
 def graph_inputs(workload: Workload, batch: int) -> dict[str, npt.NDArray[Any]]:
-    """`articles` as our graphs take them: a text's settings travel as lengths of dummies, UINT8 (batch, n)."""
+    """`articles` as our graphs take them: a text's settings travel as lengths of dummies, UINT8 (batch, n).
+
+    A graph that can quote and sample takes `SENTENCE_ENDS` and `SAMPLING` too; they ask for neither.
+    """
     found: dict[str, npt.NDArray[Any]] = dict(articles(workload, batch))
     if workload.generation:
         g = workload.generation
@@ -104,6 +116,8 @@ def graph_inputs(workload: Workload, batch: int) -> dict[str, npt.NDArray[Any]]:
             "num_beams": g.beams,
             "length_penalty": g.length_penalty,
         }
-        for setting in CONTRACTS[workload.task].settings:
+        found[SENTENCE_ENDS.name] = np.zeros((batch, 1), np.int32)
+        found[SAMPLING.name] = np.zeros((batch, 1), np.float32)
+        for setting in (one for one in CONTRACTS[workload.task].settings if one.by_length):
             found[setting.name] = np.zeros((batch, setting.encode(values[setting.name])), np.uint8)
     return found

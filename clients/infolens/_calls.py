@@ -14,6 +14,7 @@ from ._transports.keys import find_key, warn_if_readable, with_key
 from ._transports.retry import check_timeout
 from ._transports.url import ServerURL
 from ._transports.wire import for_older, pack, parse_tasks
+from ._values.evidence import check_evidence
 from .contract import CONTRACTS, INFO_LENS, LABELS_PARAMETER, Task
 from .errors import (
     InvalidArticleError,
@@ -70,14 +71,15 @@ def request_for(
     options: SummaryOptions | None,
     *,
     partial: bool,
+    evidence: bool = False,
 ) -> tuple[InferRequest, tuple[Task, ...]]:
     """The request for some tasks of an article, and the tasks that it asks for.
 
     Raises:
-        InvalidSettingError: A task is unknown, ``options`` are none, or ``partial`` is no boolean.
+        InvalidSettingError: As of `check_asked`.
     """
-    chosen = check_asked(tasks, options, partial=partial)
-    return pack(article, chosen, options, partial=partial), chosen
+    chosen = check_asked(tasks, options, partial=partial, evidence=evidence)
+    return pack(article, chosen, options, partial=partial, evidence=evidence), chosen
 
 
 def check_asked(
@@ -85,20 +87,23 @@ def check_asked(
     options: SummaryOptions | None,
     *,
     partial: bool,
+    evidence: bool = False,
     timeout_s: float | None = None,
 ) -> tuple[Task, ...]:
     """Check what is asked of an article, and return the tasks.
 
     Raises:
-        InvalidSettingError: A task is unknown, ``options`` are none, ``partial`` is no boolean, or ``timeout_s`` no
-            time-out.
+        InvalidSettingError: A task is unknown, ``options`` are none, ``partial`` or ``evidence`` is no boolean,
+            ``evidence`` is wanted of no task that has labels, or ``timeout_s`` is no time-out.
     """
     check_partial(partial)
     if options is not None and not isinstance(options, SummaryOptions):
         raise InvalidSettingError(f"options are SummaryOptions, not {type(options).__name__}")
     if timeout_s is not None:
         check_timeout(timeout_s)
-    return parse_tasks(tasks)
+    chosen = parse_tasks(tasks)
+    check_evidence(evidence, chosen)
+    return chosen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,9 +154,9 @@ def check_in_flight(in_flight: int) -> int:
 
 def refused_in(report: Report) -> ServerOverloadedError | None:
     """The refusal by a busy server that a partial answer holds, where it does."""
-    for task, reason in report.failed.items():
+    for what, reason in report.failed.items():
         if is_busy(reason):
-            return ServerOverloadedError(f"the server did not answer {task.value}: {reason}")
+            return ServerOverloadedError(f"the server did not answer {what}: {reason}")
     return None
 
 

@@ -78,10 +78,12 @@ class AsyncClient:
         tasks: Iterable[Task | str] | Task | str | None = None,
         options: SummaryOptions | None = None,
         partial: bool = False,
+        evidence: bool = False,
         timeout_s: float | None = None,
     ) -> Report:
         """As `Client.analyze`."""
-        return await self._answer(*request_for(to_article(article, title), tasks, options, partial=partial), timeout_s)
+        asked = request_for(to_article(article, title), tasks, options, partial=partial, evidence=evidence)
+        return await self._answer(*asked, timeout_s)
 
     async def summarize(
         self, article: Article | str, *, options: SummaryOptions | None = None, timeout_s: float | None = None
@@ -111,20 +113,21 @@ class AsyncClient:
         tasks: Iterable[Task | str] | Task | str | None = None,
         options: SummaryOptions | None = None,
         partial: bool = False,
+        evidence: bool = False,
         timeout_s: float | None = None,
         in_flight: int = DEFAULT_IN_FLIGHT,
     ) -> AsyncGenerator[Report | InfoLensError, None]:
         """As `Client.analyze_many`; ``articles`` may be an async iterable as well."""
         gate = asyncio.Semaphore(check_in_flight(in_flight))
-        chosen = check_asked(tasks, options, partial=partial, timeout_s=timeout_s)
+        chosen = check_asked(tasks, options, partial=partial, evidence=evidence, timeout_s=timeout_s)
+        ask = functools.partial(request_for, tasks=chosen, options=options, partial=partial, evidence=evidence)
 
         async def analyze_one(item: Item) -> Report | InfoLensError:
             if isinstance(item, InfoLensError):
                 return item
             async with gate:
                 try:
-                    request, answered = request_for(to_article(item), chosen, options, partial=partial)
-                    return await self._answer(request, answered, timeout_s, patient=True)
+                    return await self._answer(*ask(to_article(item)), timeout_s, patient=True)
                 except InfoLensError as error:
                     return error
 
@@ -159,21 +162,27 @@ class AsyncClient:
         tasks: Iterable[Task | str] | Task | str | None = None,
         options: SummaryOptions | None = None,
         partial: bool = False,
+        evidence: bool = False,
         timeout_s: float | None = None,
         ordered: bool = True,
         in_flight: int | None = None,
     ) -> AsyncGenerator[BatchResult, None]:
         """As `Client.analyze_batch`; ``articles`` may be an async iterable as well."""
-        chosen = check_asked(tasks, options, partial=partial, timeout_s=timeout_s)
+        chosen = check_asked(tasks, options, partial=partial, evidence=evidence, timeout_s=timeout_s)
         self._check_open()
         if self._streams is None:
             many = functools.partial(
-                self.analyze_many, tasks=chosen, options=options, partial=partial, timeout_s=timeout_s
+                self.analyze_many,
+                tasks=chosen,
+                options=options,
+                partial=partial,
+                evidence=evidence,
+                timeout_s=timeout_s,
             )
             return anumbered(many, articles, check_in_flight(DEFAULT_IN_FLIGHT if in_flight is None else in_flight))
         given_s = self._timeout_s if timeout_s is None else timeout_s
         batch = self._streams.batch(
-            chosen, options, partial=partial, timeout_s=given_s, ordered=ordered, in_flight=in_flight
+            chosen, options, partial=partial, evidence=evidence, timeout_s=given_s, ordered=ordered, in_flight=in_flight
         )
         return batch.results(as_async(articles))
 

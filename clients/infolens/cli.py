@@ -103,7 +103,8 @@ def _analyze(options: argparse.Namespace) -> int:
     names = _names(options)
     summary_options = SummaryOptions(**{setting.name: getattr(options, setting.name) for setting in SUMMARY_SETTINGS})
     check_in_flight(options.in_flight)
-    waiting: deque[tuple[str, str | None]] = deque()  # names and titles of the articles whose results are to come
+    # Names of the articles whose results are to come, and what was read under them.
+    waiting: deque[tuple[str, Article | None]] = deque()
 
     def articles() -> Iterator[Article | InfoLensError]:
         for name in names:
@@ -112,7 +113,7 @@ def _analyze(options: argparse.Namespace) -> int:
                 item = _load(name, options)
             except InfoLensError as error:
                 item = error
-            waiting.append((name, item.title if isinstance(item, Article) else None))
+            waiting.append((name, item if isinstance(item, Article) else None))
             yield item
 
     progress = Progress(names)
@@ -122,6 +123,7 @@ def _analyze(options: argparse.Namespace) -> int:
             tasks=options.task,
             options=summary_options,
             partial=options.partial,
+            evidence=options.evidence,
             in_flight=options.in_flight,
         )
 
@@ -132,7 +134,7 @@ def _analyze(options: argparse.Namespace) -> int:
         results = Outages(ask, wait_s=options.wait, tell=tell).results(articles())
         with contextlib.closing(results):
             for result in results:
-                name, title = waiting.popleft()
+                name, article = waiting.popleft()
                 progress.clear()
                 if isinstance(result, WrongServerError | AuthenticationError | PermissionDeniedError):
                     # Whatever comes next would fail in the same way, once for every article.
@@ -145,17 +147,18 @@ def _analyze(options: argparse.Namespace) -> int:
                 else:
                     for task, reason in result.failed.items():
                         _complain(f"{name}: no {task}: {reason}", SOME_FAILED)
-                    sys.stdout.write(_shown(name, title, result, options, several=len(names) > 1))
+                    sys.stdout.write(_shown(name, article, result, options, several=len(names) > 1))
                 sys.stdout.flush()
                 progress.advance(failed=failed)
     return SOME_FAILED if progress.failed else OK
 
 
-def _shown(name: str, title: str | None, report: Report, options: argparse.Namespace, *, several: bool) -> str:
+def _shown(name: str, article: Article | None, report: Report, options: argparse.Namespace, *, several: bool) -> str:
+    title, text = (article.title, article.text) if article else (None, "")
     if options.json:
         return report_json(name, title, report)
     width = min(shutil.get_terminal_size((100, 24)).columns, 120)
-    return report_text(name, title, report, width=width) + ("\n" if several else "")
+    return report_text(name, title, report, width=width, text=text) + ("\n" if several else "")
 
 
 _TEXT_NAME = "--text"

@@ -93,6 +93,7 @@ class Client:
         tasks: Iterable[Task | str] | Task | str | None = None,
         options: SummaryOptions | None = None,
         partial: bool = False,
+        evidence: bool = False,
         timeout_s: float | None = None,
     ) -> Report:
         """Summary, category and veracity of an article, or some of them.
@@ -105,6 +106,7 @@ class Client:
             partial: Whether the other answers are given when a task fails: `Report.failed` then says which and why.
                 Otherwise, and when every task failed or there is but one, the failure is raised; so is a time-out, for
                 the answers come together: a task that takes longer than ``timeout_s`` ends the whole call.
+            evidence: Whether to find what moved the labels most (`Labelled.evidence`); takes some three times as long.
             timeout_s: Time-out of the whole call, retries included; None for the client's.
 
         Raises:
@@ -112,7 +114,8 @@ class Client:
             InvalidSettingError: Another argument is not valid.
             ServerError: The server gave no answer; see `infolens.errors`.
         """
-        return self._answer(*request_for(to_article(article, title), tasks, options, partial=partial), timeout_s)
+        asked = request_for(to_article(article, title), tasks, options, partial=partial, evidence=evidence)
+        return self._answer(*asked, timeout_s)
 
     def summarize(
         self,
@@ -142,6 +145,7 @@ class Client:
         tasks: Iterable[Task | str] | Task | str | None = None,
         options: SummaryOptions | None = None,
         partial: bool = False,
+        evidence: bool = False,
         timeout_s: float | None = None,
         in_flight: int = DEFAULT_IN_FLIGHT,
     ) -> Generator[Report | InfoLensError, None, None]:
@@ -157,22 +161,22 @@ class Client:
             tasks: As in `analyze`.
             options: As in `analyze`.
             partial: As in `analyze`.
+            evidence: As in `analyze`.
             timeout_s: Time-out for each article.
-            in_flight: How many articles are under way at once. The server batches them, so more is faster up to a
-                point; past it they only wait in the server's queue.
+            in_flight: How many articles are under way at once; past some point they only wait in the server's queue.
 
         Raises:
             InvalidSettingError: An argument is not valid.
         """
         check_in_flight(in_flight)
-        chosen = check_asked(tasks, options, partial=partial, timeout_s=timeout_s)
+        chosen = check_asked(tasks, options, partial=partial, evidence=evidence, timeout_s=timeout_s)
+        ask = functools.partial(request_for, tasks=chosen, options=options, partial=partial, evidence=evidence)
 
         def analyze_one(item: Article | str | InfoLensError) -> Report | InfoLensError:
             if isinstance(item, InfoLensError):
                 return item
             try:
-                request, answered = request_for(to_article(item), chosen, options, partial=partial)
-                return self._answer(request, answered, timeout_s, patient=True)
+                return self._answer(*ask(to_article(item)), timeout_s, patient=True)
             except InfoLensError as error:
                 return error
 
@@ -185,6 +189,7 @@ class Client:
         tasks: Iterable[Task | str] | Task | str | None = None,
         options: SummaryOptions | None = None,
         partial: bool = False,
+        evidence: bool = False,
         timeout_s: float | None = None,
         ordered: bool = True,
         in_flight: int | None = None,
@@ -201,6 +206,7 @@ class Client:
             tasks: As in `analyze`.
             options: As in `analyze`.
             partial: As in `analyze`.
+            evidence: As in `analyze`.
             timeout_s: Time-out for each article from when the server takes it up, and how long a server that refuses it
                 is asked again; None for the client's.
             ordered: Whether the results come in the order of the articles, or as they are finished.
@@ -211,16 +217,15 @@ class Client:
             AuthenticationError, PermissionDeniedError, RequestRejectedError: The server takes no batch with this key.
             UnexpectedResponseError: The server has no ``/v1/analyze/batch``, as older ones.
         """
-        chosen = check_asked(tasks, options, partial=partial, timeout_s=timeout_s)
+        chosen = check_asked(tasks, options, partial=partial, evidence=evidence, timeout_s=timeout_s)
         self._check_open()
         if self._streams is None:
-            many = functools.partial(
-                self.analyze_many, tasks=chosen, options=options, partial=partial, timeout_s=timeout_s
-            )
+            asked = {"tasks": chosen, "options": options, "partial": partial, "evidence": evidence}
+            many = functools.partial(self.analyze_many, timeout_s=timeout_s, **asked)  # type: ignore[arg-type]
             return numbered(many, articles, check_in_flight(DEFAULT_IN_FLIGHT if in_flight is None else in_flight))
         given_s = self._timeout_s if timeout_s is None else timeout_s
         batch = self._streams.batch(
-            chosen, options, partial=partial, timeout_s=given_s, ordered=ordered, in_flight=in_flight
+            chosen, options, partial=partial, evidence=evidence, timeout_s=given_s, ordered=ordered, in_flight=in_flight
         )
         return in_thread(batch.results, articles)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .tasks import (
     CONTRACTS,
+    EVIDENCE_MODEL,
     INFO_LENS,
     AnswerKind,
     ServedModel,
@@ -22,10 +23,15 @@ from .tasks import (
 )
 from .tensors import (
     ATTENTION_MASK,
+    EVIDENCE,
     FAILED,
     INPUT_IDS,
+    NEVER_ENDS,
+    SAMPLING,
+    SENTENCE_ENDS,
     SEQUENCES,
     SETTING_INPUTS,
+    SOURCE,
     SUMMARY_SETTINGS,
     TEXT,
     TITLE,
@@ -42,15 +48,22 @@ __all__ = [
     "ATTENTION_MASK",
     "CATEGORIES",
     "CONTRACTS",
+    "EVIDENCE",
+    "EVIDENCE_MODEL",
+    "EVIDENCE_PARAMETER",
     "FAILED",
     "INFO_LENS",
     "INPUT_IDS",
     "LABELS_PARAMETER",
     "LENGTH_BUCKETS",
     "MAX_ARTICLE_BYTES",
+    "NEVER_ENDS",
     "PARTIAL",
+    "SAMPLING",
+    "SENTENCE_ENDS",
     "SEQUENCES",
     "SETTING_INPUTS",
+    "SOURCE",
     "SUMMARY_SETTINGS",
     "TEXT",
     "TITLE",
@@ -100,6 +113,10 @@ MAX_ARTICLE_BYTES: Final = 262_144
 PARTIAL: Final = "partial"
 """The request parameter of the model `INFO_LENS`, true or false, that asks for the answers that there are when another
 task fails; the output `FAILED` then says which and why."""
+
+EVIDENCE_PARAMETER: Final = "evidence"
+"""The request parameter of the model `INFO_LENS`, true or false, that asks for the output `EVIDENCE`: a request that
+names no outputs must not cost several times as much."""
 
 LABELS_PARAMETER: Final = "labels"
 """The parameter of a task's ensemble that lists its labels, in JSON: `/v2/models/<ensemble>/config` shows it."""

@@ -14,18 +14,22 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from .tensors import (
     ATTENTION_MASK,
     INPUT_IDS,
+    SAMPLING,
+    SENTENCE_ENDS,
     SEQUENCES,
+    SOURCE,
     TEXT,
     TITLE,
     TOKEN_TYPE_IDS,
     UNCLEAR,
-    VERBATIM,
     SummarySetting,
     Tensor,
 )
 
 INFO_LENS: Final = "info_lens"
 """The model that answers all tasks, or several of them, at once."""
+EVIDENCE_MODEL: Final = "evidence"
+"""The model that finds the sentences that moved the answers of classifiers; it is asked through `INFO_LENS`."""
 
 
 if not TYPE_CHECKING:  # a type checker would take every name for one of this module
@@ -149,11 +153,18 @@ class TaskContract:
         """The models of an exported checkpoint, by its name in the repository; the starter's by default."""
         return ServedModel(name=model or self.model, answers=self.answers)
 
-    def model_inputs(self, *, token_types: bool) -> tuple[Tensor, ...]:
-        """Inputs of the ONNX model: tokens, their types where the architecture has such, and the settings."""
+    def model_inputs(self, *, token_types: bool, quotes: bool = False) -> tuple[Tensor, ...]:
+        """Inputs of the ONNX model.
+
+        Args:
+            token_types: Whether its architecture has types of tokens.
+            quotes: Whether the graph of a text's task can quote and sample.
+        """
         types = (TOKEN_TYPE_IDS,) if token_types else ()
-        dummies = tuple(Tensor(name=setting.name, dtype="UINT8", dims=(-1,)) for setting in self.settings)
-        return (INPUT_IDS, ATTENTION_MASK, *types, *dummies)
+        more = (SENTENCE_ENDS, SAMPLING) if quotes else ()
+        lengths = (setting.name for setting in self.settings if setting.by_length)
+        dummies = (Tensor(name=name, dtype="UINT8", dims=(-1,)) for name in lengths)
+        return (INPUT_IDS, ATTENTION_MASK, *types, *more, *dummies)
 
     def model_outputs(self, labels: int = -1) -> tuple[Tensor, ...]:
         """Outputs of the ONNX model; ``labels`` is how many there are, -1 where that is not known."""
@@ -165,7 +176,10 @@ class TaskContract:
         name = self.task.value
         answer = Tensor(name=name, dtype="BYTES", dims=(1,))
         more = {
-            AnswerKind.TEXT: (),
+            AnswerKind.TEXT: (
+                Tensor(name=self.sentences_output, dtype="BYTES", dims=(1,), optional=True),
+                Tensor(name=self.unsupported_output, dtype="BYTES", dims=(1,), optional=True),
+            ),
             AnswerKind.LABELS: (
                 Tensor(name=f"{name}_probability", dtype="FP32", dims=(1,)),
                 _probabilities(f"{name}_probabilities", labels),
@@ -176,18 +190,26 @@ class TaskContract:
         }
         return (answer, *more[self.answers])
 
-    @property
-    def past_the_model(self) -> tuple[Tensor, ...]:
-        """What the tokenizer hands to the last model, past the ONNX model."""
-        if self.answers is AnswerKind.LABELS:
-            return (UNCLEAR,)
-        return (VERBATIM,) if any(setting.name == "min_length" for setting in self.settings) else ()
+    def past_the_model(self, *, quotes: bool = False) -> tuple[Tensor, ...]:
+        """What the tokenizer hands to the last model, past the ONNX model; ``quotes`` as in `model_inputs`."""
+        past = {AnswerKind.TEXT: (SOURCE,), AnswerKind.LABELS: (UNCLEAR,)}[self.answers]
+        return (*past, INPUT_IDS, SENTENCE_ENDS) if quotes else past
 
     @property
     def names(self) -> frozenset[str]:
         """Names of its models and of what they answer; none of them may be another task's."""
         outputs = (tensor.name for tensor in self.ensemble_outputs())
         return frozenset((self.ensemble, *self.served().chain, *outputs)) - {self.task.value}
+
+    @property
+    def sentences_output(self) -> str:
+        """Name of a text's output that says which of the article's sentences it quotes, in JSON."""
+        return f"{self.task.value}_sentences"
+
+    @property
+    def unsupported_output(self) -> str:
+        """Name of a text's output that says what in it the article does not hold, in JSON."""
+        return f"{self.task.value}_unsupported"
 
     @property
     def labels_output(self) -> str:
@@ -227,22 +249,9 @@ def _probabilities(name: str, labels: int) -> Tensor:
     return Tensor(name=name, dtype="FP32", dims=(labels,))
 
 
-_RESERVED: Final = frozenset(
-    (
-        "calibrate",
-        "configs",
-        "error",
-        "failed",
-        "file",
-        "list",
-        "readings",
-        "serve",
-        "serves",
-        "text",
-        "title",
-        "truncated",
-    )
-)
+_RESERVED: Final = {"calibrate", "configs", "error", "evidence", "failed", "file", "list", "readings"} | {
+    *("remove", "restore", "serve", "serves", "text", "title", "truncated")
+}
 """Names that no task may have: commands of the exporter, inputs, outputs, and keys of reports and deployments."""
 
 CONTRACTS: Final[dict[Task, TaskContract]] = {}
@@ -266,7 +275,7 @@ def register(task: str, **facts: Any) -> Task:
         )
     name = str.__new__(Task, task)
     contract = TaskContract(task=name, **facts)
-    taken = {INFO_LENS}.union(*(other.names for other in CONTRACTS.values()))
+    taken = {INFO_LENS, EVIDENCE_MODEL}.union(*(other.names for other in CONTRACTS.values()))
     if clash := sorted(contract.names & taken):
         raise ValueError(f"{', '.join(clash)} of the task {task} is another task's: give it a name of its own")
     if not all(name.isascii() and name.isidentifier() for name in contract.names):

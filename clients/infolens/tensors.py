@@ -23,22 +23,49 @@ class Tensor:
     """Whether a request may leave the input out, or a server of an earlier version the output."""
 
 
+_LEFT_OUT: Final = {"style": "the model's own", "seed": "a new one for each request"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class SummarySetting:
-    """A setting of the beam search that a request may carry.
+    """A setting of the summary that a request may carry.
 
-    Triton's dynamic batcher keeps requests of unequal shapes apart. A setting therefore travels from the tokenizer to
-    the BART graph as the LENGTH of a dummy ``UINT8`` tensor: requests with different settings never share a batch.
+    Triton's dynamic batcher keeps requests of unequal shapes apart. A setting of the beam search therefore travels from
+    the tokenizer to the graph as the LENGTH of a dummy ``UINT8`` tensor: requests with different settings never share
+    a batch. The other settings decide what the tokenizer puts into `SENTENCE_ENDS` and `SAMPLING`.
     """
 
     name: str
     dtype: str
-    """``INT32`` or ``FP32``: the type of the request's input."""
+    """``INT32``, ``FP32`` or ``BYTES``: the type of the request's input."""
     minimum: float
     maximum: float
     default: float
+    """An index where there are ``choices``, as are ``minimum`` and ``maximum``."""
     steps_per_unit: int = 1
     """Dummy elements per unit; 10 keeps one decimal of a ``FP32`` setting."""
+    by_length: bool = True
+    """Whether the setting travels as the length of a dummy."""
+    choices: tuple[str, ...] = ()
+    """The values of a ``BYTES`` setting."""
+
+    @property
+    def rule(self) -> str:
+        """Which values it may have, in words."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        kind = {"INT32": "a whole number", "FP32": "a number"}[self.dtype]
+        return f"{kind} from {self.minimum:.15g} to {self.maximum:.15g}"
+
+    @property
+    def left_out(self) -> str:
+        """What counts where a request leaves it out, in words."""
+        return _LEFT_OUT.get(self.name, f"{self.default:g}")
+
+    @property
+    def varies(self) -> bool:
+        """Whether what counts then is no fixed value, ``default``."""
+        return self.name in _LEFT_OUT
 
     def encode(self, value: float) -> int:
         """The number of dummy elements that stands for ``value``; at least 1, since no tensor may be empty."""
@@ -54,8 +81,18 @@ SUMMARY_SETTINGS: Final = (
     SummarySetting(name="max_length", dtype="INT32", minimum=4, maximum=256, default=80),
     SummarySetting(name="num_beams", dtype="INT32", minimum=1, maximum=8, default=2),
     SummarySetting(name="length_penalty", dtype="FP32", minimum=-4.0, maximum=4.0, default=1.0, steps_per_unit=10),
+    SummarySetting(
+        name="style", dtype="BYTES", minimum=0, maximum=1, default=0, by_length=False, choices=("free", "extractive")
+    ),
+    SummarySetting(name="temperature", dtype="FP32", minimum=0.0, maximum=2.0, default=0.0, by_length=False),
+    SummarySetting(name="top_p", dtype="FP32", minimum=0.05, maximum=1.0, default=1.0, by_length=False),
+    SummarySetting(name="seed", dtype="INT32", minimum=0, maximum=2**31 - 1, default=0, by_length=False),
 )
-"""Per-request settings of the summary; lengths count tokens, the start and end tokens included."""
+"""Per-request settings of the summary; lengths count tokens, the start and end tokens included.
+
+``style`` left out is the style of the served model. ``temperature`` 0 searches; above 0 one summary is drawn, from the
+likeliest tokens that hold ``top_p`` of the probability together. ``seed`` left out is drawn anew for each request.
+"""
 
 TITLE: Final = Tensor(name="title", dtype="BYTES", dims=(1,), optional=True)
 TEXT: Final = Tensor(name="text", dtype="BYTES", dims=(1,))
@@ -71,9 +108,6 @@ TOKENS: Final = Tensor(name="tokens", dtype="INT32", dims=(1,))
 """How many tokens the whole article has, special tokens included."""
 TRUNCATED_TOKENS: Final = Tensor(name="truncated_tokens", dtype="INT32", dims=(1,))
 """How many of them the model did not read; 0 when it read the whole article."""
-VERBATIM: Final = Tensor(name="verbatim", dtype="BYTES", dims=(1,), optional=True)
-"""From the tokenizer of a text's task to its last model: an article that is no longer than the least summary, which is
-its own; empty where the model writes one."""
 UNCLEAR: Final = Tensor(name="unclear", dtype="INT32", dims=(1,))
 """From the tokenizer of a classifier to its last model: why none can judge the text; 0 where it can, else a key of
 `UNCLEAR_REASONS`."""
@@ -83,6 +117,24 @@ UNCLEAR_REASONS: Final[Mapping[int, str]] = {
     3: "too many words that the model does not know",
 }
 """What the values of `UNCLEAR` mean, in the words of an answer."""
+SENTENCE_ENDS: Final = Tensor(name="sentence_ends", dtype="INT32", dims=(-1,))
+"""Which sentences of the article a summary may quote, (n, length) as the tokens where it may only quote.
+
+At each position of the row: the index of the last token of the sentence to which the position belongs; -1 where it
+belongs to none (special tokens, padding, line breaks between sentences); `NEVER_ENDS` in a sentence that the model does
+not read to its end, or not in one piece. Where nothing must be quoted, (n, 1) of zeros.
+"""
+NEVER_ENDS: Final = 2**30
+SAMPLING: Final = Tensor(name="sampling", dtype="FP32", dims=(-1,))
+"""How one summary is drawn: (n, 1) of zero for a search; else temperature, ``top_p``, and for each of ``max_length``
+steps a number in [0, 1) that was drawn evenly, by Philox under ``seed`` plus the row."""
+SOURCE: Final = Tensor(name="source", dtype="BYTES", dims=(1,))
+"""From the tokenizer of a text's task to its last model, a JSON object: ``text``, the article as the caller sent it but
+for control characters, which are blanks; ``sentences``, the ``[start, end]`` of each in characters of it; ``verbatim``,
+whether the article is its own summary, being no longer than the least one; ``style``, one of that setting's choices."""
 FAILED: Final = Tensor(name="failed", dtype="BYTES", dims=(1,))
 """Output of the model of all tasks, in a request with the parameter ``partial``: a JSON object from the name of each
 task that failed to the reason, the same for every article of the request; ``{}`` when none failed."""
+EVIDENCE: Final = Tensor(name="evidence", dtype="BYTES", dims=(1,))
+"""Output of the model of all tasks, in a request with the parameter ``evidence``: a JSON object from each classifier's
+task that is asked for to its entries ``{"index", "start", "end", "weight"}``, as `infolens.types.Evidence` has them."""

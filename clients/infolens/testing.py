@@ -20,11 +20,25 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ._transports.answering import pack_report, unpack_request
 from ._transports.base import InferRequest
-from ._transports.wire import pack_report, unpack_request
 from .contract import CATEGORIES, CONTRACTS, LABELS_PARAMETER, PARTIAL, VERACITIES, AnswerKind, Task
 from .errors import InferenceFailedError, InfoLensError, InvalidSettingError, ModelUnavailableError
-from .types import Answer, Article, Category, Labelled, Reading, Report, ServerStatus, Summary, Veracity, answer_type
+from .types import (
+    Answer,
+    Article,
+    Category,
+    Evidence,
+    Labelled,
+    Quote,
+    Reading,
+    Report,
+    ServerStatus,
+    Summary,
+    Unsupported,
+    Veracity,
+    answer_type,
+)
 
 __all__ = ["FakeTransport", "InferRequest", "fake_report"]
 
@@ -41,8 +55,11 @@ def fake_report(
     truncated_tokens: int = 0,
     categories: Sequence[str] = CATEGORIES,
     veracities: Sequence[str] = VERACITIES,
-    failed: Mapping[Task, str] | None = None,
+    evidence: Sequence[Evidence] = (),
+    failed: Mapping[str, str] | None = None,
     doubt: str = "",
+    sentences: Sequence[Quote] = (),
+    unsupported: Sequence[Unsupported] = (),
 ) -> Report:
     """A report of every task; what ``probability`` leaves is spread evenly over the other labels.
 
@@ -57,8 +74,11 @@ def fake_report(
         truncated_tokens: How many of them no model read.
         categories: The labels of the category's model; the starter's by default.
         veracities: The same for the veracity.
+        evidence: What moved both labels.
         failed: Tasks that have no answer, with the reasons.
         doubt: Why the classifiers are not sure; empty where they are, and then their signals are their labels.
+        sentences: Those of the article that the summary quotes.
+        unsupported: What the summary says that the article does not hold.
 
     Raises:
         InvalidSettingError: A label is not among the model's, or a number is out of range.
@@ -78,10 +98,13 @@ def fake_report(
             "probability": probability,
             "probabilities": {name: probability if name == label else rest for name in labels},
             "reading": reading,
+            "evidence": tuple(evidence),
         }
 
     own: dict[Task, Answer] = {
-        Task.SUMMARY: Summary(text=summary, reading=reading),
+        Task.SUMMARY: Summary(
+            text=summary, reading=reading, sentences=tuple(sentences), unsupported=tuple(unsupported)
+        ),
         Task.CATEGORY: Category(**labelled(Task.CATEGORY, category, categories)),
         Task.VERACITY: Veracity(**labelled(Task.VERACITY, veracity, veracities)),
     }
@@ -135,7 +158,7 @@ class FakeTransport:
         answer = self._answer(unpack_request(request)[0]) if callable(self._answer) else self._answer
         if isinstance(answer, InfoLensError):
             raise answer
-        failed = {task: reason for task, reason in answer.failed.items() if task.value in request.outputs}
+        failed = {task: reason for task, reason in answer.failed.items() if task in request.outputs}
         answered = [task for task in answer.answers if task.value in request.outputs]
         if failed and not (answered and request.parameters.get(PARTIAL)):
             raise InferenceFailedError(next(iter(failed.values())))

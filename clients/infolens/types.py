@@ -5,7 +5,6 @@ All are frozen. `Article` and `SummaryOptions` check themselves when they are ma
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -13,10 +12,13 @@ from typing import Any, Final
 
 from ._values.article import Article
 from ._values.article import is_blank as is_blank
+from ._values.evidence import Evidence
 from ._values.labelled import Category, Labelled, Reading, Veracity
+from ._values.options import SummaryOptions
+from ._values.spans import Quote, Unsupported
 from ._values.status import ServedTask, ServerStatus
-from .contract import SUMMARY_SETTINGS, SummarySetting, Task
-from .errors import InfoLensError, InvalidSettingError
+from .contract import EVIDENCE, Task
+from .errors import InfoLensError
 
 __all__ = [
     "ANSWER_TYPES",
@@ -24,75 +26,19 @@ __all__ = [
     "Article",
     "BatchResult",
     "Category",
+    "Evidence",
     "Labelled",
+    "Quote",
     "Reading",
     "Report",
     "ServedTask",
     "ServerStatus",
     "Summary",
     "SummaryOptions",
+    "Unsupported",
     "Veracity",
     "answer_type",
 ]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SummaryOptions:
-    """How the summary is written; what is None is left to the server's defaults.
-
-    The ranges and defaults stand in `infolens.contract.SUMMARY_SETTINGS`; lengths count tokens, the start and end
-    tokens included.
-
-    Raises:
-        InvalidSettingError: A value is of the wrong type or out of range, or ``min_length`` exceeds ``max_length``.
-    """
-
-    min_length: int | None = None
-    """Minimum tokens of the summary; by default no more than ``max_length``. A text that has no more is its own."""
-    max_length: int | None = None
-    """Maximum tokens of the summary; it also bounds the time that the summary takes. A summary that would go on is cut
-    after its last whole sentence, and may then have fewer than ``min_length``."""
-    num_beams: int | None = None
-    """Width of the beam search: 1 is greedy and fastest."""
-    length_penalty: float | None = None
-    """Above 0 favours longer summaries, below 0 shorter ones; one decimal is kept."""
-
-    def __post_init__(self) -> None:
-        for setting in SUMMARY_SETTINGS:
-            value = getattr(self, setting.name)
-            if value is not None:
-                _check_setting(setting, value)
-        defaults = {setting.name: setting.default for setting in SUMMARY_SETTINGS}
-        if self.min_length is None:
-            return  # the server's own minimum follows a small max_length down
-        high = defaults["max_length"] if self.max_length is None else self.max_length
-        if self.min_length > high:
-            raise InvalidSettingError(
-                f"min_length may not exceed max_length, but min_length is {self.min_length} and "
-                f"max_length is {high:g}{_default_note(self.max_length)}; set both"
-            )
-
-    def given(self) -> dict[str, float]:
-        """The settings that are set, by name, in the order of the contract."""
-        values = {setting.name: getattr(self, setting.name) for setting in SUMMARY_SETTINGS}
-        return {name: value for name, value in values.items() if value is not None}
-
-
-def _default_note(value: float | None) -> str:
-    return " (the default)" if value is None else ""
-
-
-def _check_setting(setting: SummarySetting, value: object) -> None:
-    kind, kind_name = (int, "a whole number") if setting.dtype == "INT32" else ((int, float), "a number")
-    if isinstance(value, bool) or not isinstance(value, kind):
-        raise InvalidSettingError(
-            f"{setting.name} is {kind_name} from {setting.minimum:g} to {setting.maximum:g}, not {value!r}"
-        )
-    if not (math.isfinite(value) and setting.minimum <= value <= setting.maximum):
-        raise InvalidSettingError(
-            f"{setting.name} must lie between {setting.minimum:g} and {setting.maximum:g}, but is {value!r}; "
-            f"leave it out for the default, {setting.default:g}"
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,10 +47,19 @@ class Summary:
 
     text: str
     reading: Reading
+    sentences: tuple[Quote, ...] = ()
+    """The sentences of the article that it quotes word for word, in its order; an extractive summary has no others.
+    Empty as well where the server is older and does not say."""
+    unsupported: tuple[Unsupported, ...] = ()
+    """Numbers, names and quotations in it that the article does not hold: look at them before you believe them."""
 
     def to_dict(self) -> dict[str, Any]:
-        """``{"text": "..."}``."""
-        return {"text": self.text}
+        """``{"text": "...", "sentences": [{"index", "start", "end"}, ...], "unsupported": [{"start", ...}, ...]}``."""
+        return {
+            "text": self.text,
+            "sentences": [one.to_dict() for one in self.sentences],
+            "unsupported": [one.to_dict() for one in self.unsupported],
+        }
 
 
 Answer = Summary | Labelled
@@ -141,20 +96,20 @@ class Report:
     veracity: Veracity | None = None
     more: Mapping[Task, Answer] = field(default_factory=dict, hash=False)
     """Answers of further tasks, by task."""
-    failed: Mapping[Task, str] = field(default_factory=dict, hash=False)
-    """Why tasks that were asked for have no answer, by task; empty unless partial answers were asked for."""
+    failed: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Why tasks that were asked for have no answer, by task; empty unless partial answers were asked for. Under
+    ``evidence`` stands why the answers have no evidence."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "more", MappingProxyType(dict(self.more)))
-        object.__setattr__(
-            self, "failed", MappingProxyType({Task(task): reason for task, reason in self.failed.items()})
-        )
+        named = {what if what == EVIDENCE.name else Task(what): reason for what, reason in self.failed.items()}
+        object.__setattr__(self, "failed", MappingProxyType(named))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Report.of, (self.answers, dict(self.failed))
 
     @classmethod
-    def of(cls, answers: Mapping[Task, Answer], failed: Mapping[Task, str] = MappingProxyType({})) -> Report:
+    def of(cls, answers: Mapping[Task, Answer], failed: Mapping[str, str] = MappingProxyType({})) -> Report:
         """The report of answers by task, and of the reasons why other tasks have none."""
         named: dict[str, Any] = {task.value: answer for task, answer in answers.items() if task in _OWN_FIELDS}
         more = {task: answer for task, answer in answers.items() if task not in _OWN_FIELDS}
@@ -180,11 +135,11 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON has it.
 
-        ``{"summary": {"text"}, "category": {"label", "signal", "doubt", ...}, "veracity": {...},
+        ``{"summary": {"text", "sentences", "unsupported"}, "category": {"label", "signal", ...}, "veracity": {...},
         "truncated": false, "readings": {"summary": {"tokens", "truncated_tokens"}, ...}}``; a task that was not asked
         for has no key. Where tasks failed there is one more, ``"failed": {"summary": "Request timeout expired"}``.
         """
-        failed = {"failed": {task.value: reason for task, reason in self.failed.items()}} if self.failed else {}
+        failed = {"failed": {str(what): reason for what, reason in self.failed.items()}} if self.failed else {}
         return {
             **{task.value: answer.to_dict() for task, answer in self.answers.items()},
             "truncated": self.truncated,

@@ -12,9 +12,9 @@ from functools import cache
 from export.errors import CheckpointError
 from infolens.contract import AnswerKind
 
-from .record import Architecture, SpecialToken, Trained
+from .record import Architecture, Spacing, SpecialToken, Trained
 
-__all__ = ["Architecture", "SpecialToken", "Trained", "architecture_of", "architectures", "examples"]
+__all__ = ["Architecture", "Spacing", "SpecialToken", "Trained", "architecture_of", "architectures", "examples"]
 
 
 @cache

@@ -6,12 +6,13 @@ What is special about this graph, and why:
   the loop of the search reads them from there. The beams of an article are the query positions of one attention, which
   divides the memory traffic by the number of beams.
 * Each layer is a handful of fused operators, because at small widths the time of a step grows with their number.
-* All weights are initialisers of the outer graph, and the tied embedding is stored once: the session transposes it at
-  load for the output layer.
+* An input that is longer than a window is encoded window by window, and the decoder looks at all of them.
+* All weights are initialisers of the outer graph; the session transposes the tied embedding for the output layer.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from typing import Any, Final
 
@@ -20,21 +21,33 @@ import onnx
 
 from export.graph import int8_attention
 from export.graph.beam_search import BeamSearch
-from export.graph.beam_state import Rules, Settings, Step
+from export.graph.beam_state import Rules, Settings, Source, Step
 from export.graph.checkpoint_weights import CheckpointWeights
 from export.graph.functions import function
 from export.graph.graph import ACTIVATIONS, DOMAIN, Graph, Layout, model_of, value
 from export.graph.initializers import Initializers
+from export.graph.next_words import LISTS
 from export.graph.precision import Precision
-from infolens.contract import ATTENTION_MASK, INPUT_IDS, SEQUENCES, SUMMARY_SETTINGS, AnswerKind
+from infolens.contract import (
+    ATTENTION_MASK,
+    INPUT_IDS,
+    SAMPLING,
+    SENTENCE_ENDS,
+    SEQUENCES,
+    SUMMARY_SETTINGS,
+    AnswerKind,
+    SummarySetting,
+)
 from inspection.generation import Search, searched
 
-from .record import Architecture, SpecialToken, Trained, known_values
+from .record import Architecture, Spacing, SpecialToken, Trained, known_values
 
 _POSITION_OFFSET: Final = 2
 """The first two rows of BART's position table are unused; position 0 is the third row."""
 _NEVER: Final = -1e6
 """A logit that makes a token's probability 0."""
+_BY_LENGTH: Final = tuple(setting for setting in SUMMARY_SETTINGS if setting.by_length)
+"""The settings that come as lengths of dummies: those of `Settings`, in the order of the inputs."""
 DEFAULT_NGRAM: Final = 3
 """No n-gram of this size occurs twice in a summary, unless the checkpoint's generation config has another size."""
 
@@ -65,8 +78,10 @@ def write(trained: Trained, precision: Precision, initializers: Initializers) ->
         initializers: Where the weights are stored; empty at first.
 
     Returns:
-        A model with the contract's inputs (``input_ids`` and ``attention_mask`` INT32 (batch, length), one UINT8
-        dummy (batch, n) for each setting) and the output ``sequences`` INT32 (batch, max_length).
+        A model with the contract's inputs (``input_ids`` and ``attention_mask`` INT32 (batch, length),
+        ``sentence_ends`` INT32 (batch, length) or (batch, 1), ``sampling`` FLOAT (batch, 2 + steps) or (batch, 1), one
+        UINT8 dummy (batch, n) for each setting that travels by length) and the output ``sequences`` INT32
+        (batch, max_length).
     """
     return _Bart(trained, precision, initializers).build()
 
@@ -75,6 +90,8 @@ class _Bart:
     def __init__(self, trained: Trained, precision: Precision, initializers: Initializers) -> None:
         self.config = config = trained.config
         self.generation = trained.generation
+        self.window = trained.window
+        self.spacing = trained.spacing
         self.weights: CheckpointWeights = trained.weights
         self.width: int = config.d_model
         self.layers: int = config.decoder_layers
@@ -122,20 +139,32 @@ class _Bart:
     def encode(self) -> None:
         """The encoder, then the keys and values of the cross attention: (batch, heads, length, head size)."""
         graph = self.outer
-        graph.read_shape(INPUT_IDS.name)
-        positions = self.positions(graph, "encoder", graph.ints([0]), graph.dimension(INPUT_IDS.name, 1))
-        x = self.embed(graph, INPUT_IDS.name, positions, "encoder")
+        ids, mask = self.windows(INPUT_IDS.name), self.windows(ATTENTION_MASK.name)
+        graph.read_shape(ids)
+        positions = self.positions(graph, "encoder", graph.ints([0]), graph.dimension(ids, 1))
+        x = self.embed(graph, ids, positions, "encoder")
         for i in range(self.config.encoder_layers):
             layer = f"model.encoder.layers.{i}"
             names = [f"{layer}.self_attn.{part}_proj" for part in "qkv"]
             parts = self.linear(graph, x, *names)
-            context = graph.self_attention(parts, ATTENTION_MASK.name, self.config.encoder_attention_heads)
+            context = graph.self_attention(parts, mask, self.config.encoder_attention_heads)
             x = self.output(graph, context, x, f"{layer}.self_attn.out_proj", f"{layer}.self_attn_layer_norm")
             x = self.feed_forward(graph, x, layer)
+        if self.window:  # Side by side again: the decoder looks at all windows of an article.
+            graph.read_shape(INPUT_IDS.name)
+            x = graph.one("Reshape", x, graph.batch_shape)
         # Layer by layer: one product for all layers is larger than the processor's caches, and no faster.
         self.stored = [self.store(graph, self.cross(graph, x, i)) for i in range(self.layers)]
         if self.numbers.integers:
             self.mask_bias = int8_attention.mask_bias(graph, ATTENTION_MASK.name)
+
+    def windows(self, tensor: str) -> str:
+        """A tensor (batch, length) as windows (windows of all articles, window), where it is longer than one."""
+        graph = self.outer
+        if not self.window:
+            return tensor
+        length = graph.one("Min", graph.dimension(tensor, 1), graph.ints([self.window]))
+        return graph.one("Reshape", tensor, graph.one("Concat", graph.ints([-1]), length, axis=0))
 
     def store(self, graph: Graph, both: str) -> list[str]:
         """The tensors of an article for every step, from its keys beside its values (batch, length, 2 * width)."""
@@ -192,9 +221,9 @@ class _Bart:
 
     # -- the outer graph ----------------------------------------------------------------------------------------
 
-    def setting(self, index: int) -> str:
+    def setting(self, setting: SummarySetting) -> str:
         """The value of a request's setting, shape (1,), from the length of its dummy: `SummarySetting.decode`."""
-        graph, setting = self.outer, SUMMARY_SETTINGS[index]
+        graph = self.outer
         whole = setting.dtype == "INT32"
         dtype = np.dtype(np.int64 if whole else np.float32)
         to = onnx.TensorProto.INT64 if whole else onnx.TensorProto.FLOAT
@@ -206,27 +235,28 @@ class _Bart:
     def search(self) -> str:
         """The beam search: INT32 (batch, max_length)."""
         graph, generation = self.outer, self.generation
-        minimum, maximum, beams, penalty = (self.setting(i) for i in range(len(SUMMARY_SETTINGS)))
-        found = Search.of(generation, self.vocabulary)
-        rules = Rules(
-            start_token=found.start_token,
-            end_tokens=found.end_tokens,
-            last_token=found.last_token,
-            pad_token=found.pad_token,
-            first_token=found.first_token,
-            no_repeat_ngram_size=found.no_repeat_ngram_size,
-            repetition_penalty=found.repetition_penalty,
-            never=found.never,
-            never_first=found.never_first,
-            early_stopping=generation.early_stopping,
-        )
-        settings = Settings(min_length=minimum, max_length=maximum, num_beams=beams, length_penalty=penalty)
+        given = {setting.name: self.setting(setting) for setting in _BY_LENGTH}
+        beams, maximum = given["num_beams"], given["max_length"]
+        found = asdict(Search.of(generation, self.vocabulary))
+        rules = Rules(**found, early_stopping=generation.early_stopping)
+        settings = Settings(**given, sampling=SAMPLING.name)
         batch = graph.dimension(INPUT_IDS.name, 0)
         sizes = {"layers": self.layers, "num_heads": self.heads, "head_size": self.head_size}
         self.cache = graph.fused("BeamCache", batch, beams, maximum, **sizes)
-        search = BeamSearch(graph, self.decoder, rules, settings, batch)
+        self.rules = rules
+        search = BeamSearch(graph, self.decoder, rules, settings, self.source(), batch)
         self.by_beam = search.by_beam
         return search.write(self.decode, self.layers, self.heads, self.head_size)
+
+    def source(self) -> Source:
+        """What a summary may quote."""
+        words = np.arange(self.vocabulary, dtype=np.int32)
+        spacing = self.spacing or Spacing(spaced=words, unspaced=words)
+        tables = {}
+        for name, table in (("spaced", spacing.spaced), ("unspaced", spacing.unspaced)):
+            # Rows of the embedding beyond the tokenizer's words are words of their own.
+            tables[name] = self.initializers.add(name, np.concatenate([table, words[len(table) :]]))
+        return Source(ids=INPUT_IDS.name, ends=SENTENCE_ENDS.name, **tables)
 
     def build(self) -> onnx.ModelProto:
         graph = self.outer
@@ -234,10 +264,14 @@ class _Bart:
         self.encode()
         graph.one("Identity", self.search(), output=SEQUENCES.name)
         inputs = [value(tensor.name, "INT32", ["batch", "length"]) for tensor in (INPUT_IDS, ATTENTION_MASK)]
-        inputs += [value(setting.name, "UINT8", ["batch", f"{setting.name}_code"]) for setting in SUMMARY_SETTINGS]
+        inputs += [value(SENTENCE_ENDS.name, "INT32", ["batch", "ends"])]
+        inputs += [value(SAMPLING.name, "FLOAT", ["batch", "numbers"])]
+        inputs += [value(setting.name, "UINT8", ["batch", f"{setting.name}_code"]) for setting in _BY_LENGTH]
         outputs = [value(SEQUENCES.name, "INT32", ["batch", "max_length"])]
-        sizes = {"heads": self.heads, "head_size": self.head_size}
-        made = partial(function, **sizes, encoder_heads=self.config.encoder_attention_heads)
+        sizes = {"heads": self.heads, "head_size": self.head_size, "encoder_heads": self.config.encoder_attention_heads}
+        rules = self.rules
+        lists = [name for name in LISTS if getattr(rules, name)]
+        made = partial(function, **sizes, first=rules.before, ngram=rules.no_repeat_ngram_size, lists=lists)
         return model_of("bart", graph, inputs, outputs, made)
 
 
@@ -262,4 +296,5 @@ ARCHITECTURE: Final = Architecture(
     positions=lambda config: int(config.max_position_embeddings),
     unsupported=_unsupported,
     prepare=prepare,
+    windows=True,
 )

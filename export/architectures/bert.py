@@ -58,6 +58,7 @@ def bert_like(trained: Trained, name: str, head: tuple[Dense, ...], *, first_pos
         activation=config.hidden_act,
         epsilon=config.layer_norm_eps,
         head=head,
+        window=trained.window,
     )
 
 
@@ -85,4 +86,5 @@ ARCHITECTURE: Final = Architecture(
     after=(SpecialToken(roles=("sep_token",)),),
     positions=lambda config: int(config.max_position_embeddings),
     unsupported=unsupported,
+    windows=True,
 )

@@ -40,6 +40,7 @@ def _write(trained: Trained, precision: Precision, initializers: Initializers) -
         activation=config.activation,
         epsilon=1e-12,
         head=(Dense(name="pre_classifier", activation="Relu"), Dense(name="classifier")),
+        window=trained.window,
     )
     return write_encoder(encoder, weights, precision, initializers)
 
@@ -58,4 +59,5 @@ ARCHITECTURE: Final = Architecture(
     after=(SpecialToken(roles=("sep_token",)),),
     positions=lambda config: int(config.max_position_embeddings),
     unsupported=_unsupported,
+    windows=True,
 )

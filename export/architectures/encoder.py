@@ -2,6 +2,9 @@
 
 Layers normalise after each residual (post-norm). Only the first token reaches the head, so the last layer asks for
 that token alone: its queries and its feed-forward part shrink to one position. Softmax is inside the graph.
+
+A long article can be read in windows. Each is judged by itself; the answer is the geometric mean of their
+probabilities, in which a window weighs as many tokens as it has (a product of experts, Hinton, 2002).
 """
 
 from __future__ import annotations
@@ -67,6 +70,8 @@ class Encoder:
     epsilon: float
     """Epsilon of the layer normalisations."""
     head: Sequence[Dense]
+    window: int = 0
+    """Tokens that are read at once, where a longer article consists of such windows; 0 where it is read at once."""
 
 
 def write_encoder(
@@ -82,7 +87,8 @@ def write_encoder(
 
     Returns:
         A model: ``input_ids``, ``attention_mask`` INT32 (batch, length), padded on the right -> ``probabilities``
-        FLOAT (batch, classes).
+        FLOAT (batch, classes). With windows a length above one is a multiple of it, each window is padded on the
+        right, and one without a token counts for nothing.
     """
     return _Writer(encoder, weights, precision, initializers).write()
 
@@ -96,10 +102,11 @@ class _Writer:
 
     def write(self) -> onnx.ModelProto:
         graph, weights, encoder = self.graph, self.weights, self.encoder
-        graph.read_shape(INPUT_IDS.name)
-        start, length = graph.ints([0]), graph.dimension(INPUT_IDS.name, 1)
+        ids, self.mask = self.windows(INPUT_IDS.name), self.windows(ATTENTION_MASK.name)
+        graph.read_shape(ids)
+        start, length = graph.ints([0]), graph.dimension(ids, 1)
         positions = graph.one("Slice", self.initializers.add("positions", encoder.positions), start, length, start)
-        tokens = graph.embedding(graph.store_embedding("embedding", weights[encoder.tokens]), INPUT_IDS.name)
+        tokens = graph.embedding(graph.store_embedding("embedding", weights[encoder.tokens]), ids)
         x = self.norm(tokens, positions, encoder.embedding_norm)
         for layer in encoder.layers:
             x = self.layer(x, layer, last=layer == encoder.layers[-1])
@@ -108,11 +115,39 @@ class _Writer:
             pooled = graph.dense(pooled, dense.name, weights.dense_weight(dense.name), weights.dense_bias(dense.name))
             if dense.activation:
                 pooled = graph.one(dense.activation, pooled, domain=dense.domain)
-        graph.one("Softmax", pooled, output="probabilities", axis=-1)
+        graph.one("Softmax", self.joined(pooled), output="probabilities", axis=-1)
         inputs = [value(tensor.name, "INT32", ["batch", "length"]) for tensor in (INPUT_IDS, ATTENTION_MASK)]
         classes = weights[f"{encoder.head[-1].name}.bias"].size
         outputs = [value("probabilities", "FLOAT", ["batch", classes])]
         return model_of(encoder.name, graph, inputs, outputs, partial(function, encoder_heads=encoder.heads))
+
+    def windows(self, tensor: str) -> str:
+        """A tensor (batch, length) as windows (windows of all articles, window), where it is longer than one."""
+        graph = self.graph
+        if not self.encoder.window:
+            return tensor
+        length = graph.one("Min", graph.dimension(tensor, 1), graph.ints([self.encoder.window]))
+        return graph.one("Reshape", tensor, graph.one("Concat", graph.ints([-1]), length, axis=0))
+
+    def joined(self, logits: str) -> str:
+        """The logits of the articles (batch, classes) from those of their windows: the mean, weighted by tokens.
+
+        Softmax of a mean of logits is the mean of the log probabilities, made to sum up to 1.
+        """
+        graph = self.graph
+        if not self.encoder.window:
+            return logits
+        tokens = graph.one("Cast", self.mask, to=onnx.TensorProto.FLOAT)
+        tokens = graph.one("ReduceSum", tokens, graph.ints([1]), keepdims=1)
+        by_article = graph.one("Concat", graph.dimension(INPUT_IDS.name, 0), graph.ints([-1]), graph.ints([1]), axis=0)
+        weights = graph.one("Reshape", tokens, by_article)
+        whole = graph.one("ReduceSum", weights, graph.ints([1]), keepdims=1)
+        # A row of padding alone, as in a warm-up, must not divide by zero.
+        shares = graph.one("Div", weights, graph.one("Max", whole, self.initializers.constant(1.0, np.float32)))
+        classes = graph.dimension(logits, 1)
+        by_window = graph.one("Concat", graph.dimension(INPUT_IDS.name, 0), graph.ints([-1]), classes, axis=0)
+        weighted = graph.one("Mul", graph.one("Reshape", logits, by_window), shares)
+        return graph.one("ReduceSum", weighted, graph.ints([1]), keepdims=0)
 
     def layer(self, x: str, layer: str, *, last: bool) -> str:
         """One layer, (batch, length, width); the last one returns (batch, 1, width)."""
@@ -124,9 +159,9 @@ class _Writer:
             residual = graph.token(x, 0)
             pair = self.linear(x, k, v)
             separate = [self.linear(residual, q, layout=layout), *graph.add("Split", [pair], outputs=2, axis=-1)]
-            context = graph.attention([*separate, "", ATTENTION_MASK.name], heads)[0]
+            context = graph.attention([*separate, "", self.mask], heads)[0]
         else:
-            context = graph.self_attention(self.linear(x, q, k, v), ATTENTION_MASK.name, heads)
+            context = graph.self_attention(self.linear(x, q, k, v), self.mask, heads)
         mixed = self.linear(context, f"{layer}.{parts.attention_output}", layout=layout)
         x = self.norm(mixed, residual, f"{layer}.{parts.attention_norm}")
         inner = self.linear(x, f"{layer}.{parts.inner}", layout=layout, activation=self.encoder.activation)

@@ -6,12 +6,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import onnx
 
 from export.graph.checkpoint_weights import CheckpointWeights
 from export.graph.initializers import Initializers
 from export.graph.precision import Precision
 from infolens.contract import AnswerKind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spacing:
+    """For each word of a vocabulary the one with, and the one without, a space before it; itself where none is."""
+
+    spaced: npt.NDArray[np.int32]
+    """INT32 (vocabulary,)."""
+    unspaced: npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +36,10 @@ class Trained:
     weights: CheckpointWeights
     max_tokens: int
     """The longest input that is served."""
+    window: int = 0
+    """Tokens that the encoder reads at once: a longer input consists of such windows. 0 where it reads all at once."""
+    spacing: Spacing | None = None
+    """The words with and without a space before them; None where no word has such a form."""
 
 
 Writer = Callable[[Trained, Precision, Initializers], onnx.ModelProto]
@@ -66,6 +81,8 @@ class Architecture:
     """Whether the graph has the input ``token_type_ids``. Without it every token is of type 0."""
     pad_type_id: int = 0
     """Token type of padding."""
+    windows: bool = False
+    """Whether its graph can read a longer input in windows."""
     unsupported: Callable[[Any], list[str]] = lambda _: []
     """The fields of a configuration that the graph cannot express, each as ``name=value (known: ...)``."""
     prepare: Callable[[Any, Any], None] = lambda _model, _tokenizer: None

@@ -36,4 +36,5 @@ ARCHITECTURE: Final = Architecture(
     after=(SpecialToken(roles=("sep_token", "eos_token")),),
     positions=lambda config: int(config.max_position_embeddings) - _first_position(config),
     unsupported=unsupported,
+    windows=True,
 )

@@ -24,13 +24,17 @@ from inspection.generation import Search, left_to_requests, require_served_setti
 from inspection.hub import is_path, require_reached
 from inspection.vocabulary import require_in_step, require_tokenizer
 from inspection.weights import require_complete, require_finite
+from reading.spread import WINDOW
 
 from .labels import Naming, labels_of
+from .spacing import spacing_of
 
 logger = logging.getLogger(__name__)
 
 _DEFAULT_LIMIT: Final = 512
 """Tokens that a model without a limit of its own (XLNet) reads, unless the tokenizer or the user says otherwise."""
+MOST_TOKENS: Final = 4096
+"""The longest input of any model: that of one which reads windows."""
 _NO_LIMIT: Final = 1_000_000
 """A tokenizer without a limit reports a huge number; anything above this counts as no limit."""
 
@@ -49,6 +53,8 @@ class Checkpoint:
     """The ``transformers`` fast tokenizer."""
     max_tokens: int
     """The longest input that is served."""
+    window: int = 0
+    """Tokens that the encoder reads at once, where a longer input consists of such windows; 0 where it cannot."""
     labels: tuple[str, ...] = ()
     """The labels of a classifier, in the order of its classes."""
 
@@ -65,6 +71,8 @@ class Checkpoint:
             generation=getattr(self.model, "generation_config", None),
             weights=CheckpointWeights(self.model.state_dict()),
             max_tokens=self.max_tokens,
+            window=self.window,
+            spacing=spacing_of(self.tokenizer.get_vocab()) if self.architecture.answers is AnswerKind.TEXT else None,
         )
 
 
@@ -73,6 +81,7 @@ def load_checkpoint(
     source: str,
     *,
     max_tokens: int | None = None,
+    window: int = 0,
     naming: Naming | None = None,
     own_graph: bool = True,
 ) -> Checkpoint:
@@ -81,13 +90,16 @@ def load_checkpoint(
     Args:
         task: What the checkpoint is for.
         source: A folder written by ``save_pretrained``, or a hub id.
-        max_tokens: The longest input to serve; by default the smallest limit that the checkpoint knows.
+        max_tokens: The longest input to serve; by default the smallest limit that the checkpoint knows, and with
+            windows `MOST_TOKENS`.
+        window: Tokens that the encoder reads at once, where a longer input consists of windows; 0 for what the
+            checkpoint was trained for.
         naming: Names for a classifier's classes.
         own_graph: Whether a graph writer of this project must be able to express it.
 
     Raises:
         CheckpointError: There is no such checkpoint, its architecture is none that the task takes, its tokenizer is
-            missing, its labels are not named, or it cannot read ``max_tokens``.
+            missing, its labels are not named, or it cannot read ``max_tokens`` or such windows.
     """
     answers = CONTRACTS[task].answers
     config = _load_config(source, examples(answers))
@@ -113,12 +125,20 @@ def load_checkpoint(
             f"{minimum} are needed, one and the special ones: put back what was changed there"
         )
     if max_tokens is not None:
-        if max_tokens < minimum or (bound and max_tokens > bound):
+        if max_tokens < minimum or (bound and max_tokens > bound and not window):
             raise CheckpointError(
                 f"--max-tokens must be between {minimum} (one token and the special ones) and the model's limit "
                 f"({bound or 'none'}), not {max_tokens}"
             )
         limit = max_tokens
+    if not window and (window := int(getattr(config, WINDOW, 0))) and max_tokens is None:
+        max_tokens = int(tokenizer.model_max_length)  # as it was trained
+    if window:
+        if not (architecture.windows and own_graph):
+            raise CheckpointError(
+                f"{source!r}: the graph of a {architecture.model_type} reads no windows; leave --window out"
+            )
+        limit = _windowed(window, bound, minimum, max_tokens)
     architecture.prepare(model, tokenizer)
     return Checkpoint(
         task=task,
@@ -127,8 +147,25 @@ def load_checkpoint(
         model=model,
         tokenizer=tokenizer,
         max_tokens=limit,
+        window=window,
         labels=labels,
     )
+
+
+def _windowed(window: int, bound: int | None, minimum: int, max_tokens: int | None) -> int:
+    """The longest input of a model that reads windows."""
+    if window < minimum or (bound and window > bound):
+        raise CheckpointError(
+            f"--window must be between {minimum} (one token and the special ones) and what the model reads at once "
+            f"({bound or 'anything'}), not {window}"
+        )
+    limit = MOST_TOKENS // window * window if max_tokens is None else max_tokens
+    if limit % window or not window <= limit <= MOST_TOKENS:
+        raise CheckpointError(
+            f"with --window {window}, --max-tokens must be a multiple of it up to {MOST_TOKENS}, not {limit}; leave it "
+            f"out for {MOST_TOKENS // window * window}"
+        )
+    return limit
 
 
 @contextmanager

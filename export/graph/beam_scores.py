@@ -6,6 +6,8 @@ what is barred, which may come in any order.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .beam_state import Rules, Settings
@@ -14,22 +16,23 @@ from .graph import Graph
 _END = np.iinfo(np.int64).max
 
 
-def scores_of_words(graph: Graph, logits: str, position: str, rules: Rules, settings: Settings) -> str:
-    """Write the scores, FLOAT (R, V): log probabilities, minus infinity for the tokens that must not come next.
+def scores_of_words(graph: Graph, logits: str, rules: Rules, settings: Settings, free: str) -> str:
+    """Write the scores, FLOAT (R, V): log probabilities, lower for the tokens that are there already.
 
     Args:
         graph: The body of the loop, which has the tokens so far as ``history``, INT32 (R, t).
         logits: FLOAT (R, V).
-        position: ``t - 1``, INT64 (1,).
         rules: Of the checkpoint.
         settings: Of the request.
+        free: Whether the summary is free, BOOL (1,): one that quotes knows no penalty.
     """
     scores = graph.one("LogSoftmax", logits, axis=-1)
     if rules.repetition_penalty != 1:
         # A greedy search has no probabilities, and the penalty changes the scores as they are.
         greedy = graph.one("Equal", settings.num_beams, graph.ints([1]))
-        scores = _penalized(graph, graph.one("Where", greedy, logits, scores), rules.repetition_penalty)
-    return _barred(graph, scores, position, rules, settings)
+        lower = _penalized(graph, graph.one("Where", greedy, logits, scores), rules.repetition_penalty)
+        scores = graph.one("Where", free, lower, scores)
+    return scores
 
 
 def _penalized(graph: Graph, scores: str, penalty: float) -> str:
@@ -42,32 +45,39 @@ def _penalized(graph: Graph, scores: str, penalty: float) -> str:
     return graph.one("ScatterElements", scores, "history", changed, axis=1)
 
 
-def _barred(graph: Graph, scores: str, position: str, rules: Rules, settings: Settings) -> str:
+def barred(graph: Graph, first: int, ngram: int, lists: Sequence[str]) -> str:
+    """Write the scores of a free summary, FLOAT (R, V): minus infinity for the tokens that must not come next.
+
+    Args:
+        graph: The body of ``NextWords``, which has the inputs of `next_words`.
+        first: How many tokens stand before the text.
+        ngram: No sequence of so many tokens occurs twice; 0 allows all.
+        lists: Those of `next_words.LISTS` that have tokens.
+    """
     lowest, zero = (graph.initializers.constant(x, np.float32) for x in (-np.inf, 0.0))
-    length = graph.one("Add", position, graph.ints([1]))
+    length = graph.dimension("history", 1)
     tokens: list[str] = []
     updates: list[str] = []
 
-    def bar(some: tuple[int, ...], update: str) -> None:
-        """Add ``update``, FLOAT (1,) or (), to the scores of some tokens."""
-        listed = graph.initializers.constant(np.array([some]), np.int32)
-        shape = graph.one("Concat", graph.dimension("history", 0), graph.ints([len(some)]), axis=0)
-        tokens.append(graph.one("Expand", listed, shape))
+    def bar(some: str, update: str) -> None:
+        """Add ``update``, FLOAT (1,) or (), to the scores of some tokens, INT32 (n,)."""
+        shape = graph.one("Concat", graph.dimension("history", 0), graph.one("Shape", some), axis=0)
+        tokens.append(graph.one("Expand", some, shape))
         updates.append(graph.one("Expand", update, shape))
 
-    short = graph.one("Less", length, settings.min_length)
-    bar(rules.end_tokens, graph.one("Where", short, lowest, zero))
-    if rules.never:
-        bar(rules.never, lowest)
-    if rules.never_first:
-        first = graph.ints([0 if rules.first_token is None else 1])
-        bar(rules.never_first, graph.one("Where", graph.one("Equal", position, first), lowest, zero))
-    if rules.no_repeat_ngram_size:
-        repeated, update = _repeats(graph, length, rules.no_repeat_ngram_size)
+    short = graph.one("Less", length, "min_length")
+    bar("end_tokens", graph.one("Where", short, lowest, zero))
+    if "never" in lists:
+        bar("never", lowest)
+    if "never_first" in lists:
+        begins = graph.one("Equal", length, graph.ints([first]))
+        bar("never_first", graph.one("Where", begins, lowest, zero))
+    if ngram:
+        repeated, update = _repeats(graph, length, ngram)
         tokens.append(repeated)
         updates.append(update)
     index, update = (graph.one("Concat", *parts, axis=1) if len(parts) > 1 else parts[0] for parts in (tokens, updates))
-    return graph.one("ScatterElements", scores, index, update, axis=1, reduction="add")
+    return graph.one("ScatterElements", "words", index, update, axis=1, reduction="add")
 
 
 def _repeats(graph: Graph, length: str, size: int) -> tuple[str, str]:

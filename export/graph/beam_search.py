@@ -9,6 +9,9 @@ the scores and the end of the search are the same. Two things are computed diffe
 * Only the best candidates of each beam are compared across the beams of an article, so the whole vocabulary
   is read less often.
 
+A request may also ask for quotes only (`quotes`), or for a sample: the word that is drawn takes the place of all
+candidates, as the forced first token does (`next_words`).
+
 Shapes: ``B`` articles, ``K`` beams, ``R = B * K`` rows, ``C`` candidates, ``t`` tokens so far, ``V`` words.
 """
 
@@ -23,8 +26,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from .beam_scores import scores_of_words
-from .beam_state import Candidates, Decoder, Finished, Rules, Settings, Step
-from .graph import Graph, value
+from .beam_state import Candidates, Decoder, Finished, Rules, Settings, Source, Step
+from .branches import either, single
+from .graph import DOMAIN, Graph, value
+from .quotes import quotable
 
 NEVER: Final = -1e9
 """The score of a candidate that cannot be chosen, as in ``transformers``."""
@@ -36,9 +41,11 @@ _END: Final = np.iinfo(np.int64).max
 class BeamSearch:
     """Writes the search into ``outer``; the body of the loop is ``inner``."""
 
-    def __init__(self, outer: Graph, inner: Graph, rules: Rules, settings: Settings, batch: str) -> None:
+    def __init__(
+        self, outer: Graph, inner: Graph, rules: Rules, settings: Settings, source: Source, batch: str
+    ) -> None:
         self.outer, self.inner = outer, inner
-        self.rules, self.settings = rules, settings
+        self.rules, self.settings, self.source = rules, settings, source
         self.batch = batch
         initializers = outer.initializers
         self.never = initializers.constant(NEVER, np.float32)
@@ -77,6 +84,20 @@ class BeamSearch:
         lowest = graph.initializers.constant(-np.inf, np.float32)
         certain = graph.initializers.constant(0.0, np.float32)
         self.forced = graph.one("Where", graph.one("Equal", order, zero), certain, lowest)  # (C,)
+        self.free = single(graph, self.source.ends)
+        self.ends = self.quotable()
+
+    def quotable(self) -> str:
+        """The ends of the sentences that may be quoted, INT32 (B, L); (B, 1) where a summary is free."""
+        graph, ids, ends = self.outer, self.source.ids, self.source.ends
+
+        def same(branch: Graph) -> tuple[str, ...]:
+            return (branch.one("Identity", ends),)
+
+        def without(branch: Graph) -> tuple[str, ...]:
+            return (quotable(branch, ids, ends, self.rules.unquotable),)
+
+        return either(graph, self.free, same, without, kinds=(TensorProto.INT32,), outputs=("quotable",))[0]
 
     # -- the outer graph ----------------------------------------------------------------------------------------
 
@@ -101,7 +122,9 @@ class BeamSearch:
         ancestors = graph.one("ConstantOfShape", graph.one("Concat", square, graph.ints([0]), axis=0), value=never)
         empty = graph.one("Concat", self.batch, graph.ints([heads, 0, head_size]), axis=0)
         caches = [graph.one("ConstantOfShape", empty, value=never)] * (2 * layers)
-        states = [history, running, ancestors, sequences, nothing, finished, improvable, *caches]
+        places = graph.one("Concat", rows, graph.dimension(self.source.ends, 1), axis=0)
+        none = graph.one("ConstantOfShape", places, value=numpy_helper.from_array(np.array([0], np.int32)))
+        states = [history, running, ancestors, sequences, nothing, finished, improvable, none, *caches]
         # The first token is given and the last one is forced.
         trips = graph.one("Squeeze", graph.one("Sub", self.settings.max_length, graph.ints([2])), graph.ints([0]))
         inputs = [trips, graph.initializers.constant(True, np.bool_), *states]
@@ -131,9 +154,7 @@ class BeamSearch:
         bias = graph.one("Unsqueeze", seen, graph.ints([1]))
         step = Step(tokens=newest, position=position, caches=caches, ancestors=bias)
         logits, grown = decoder(graph, step)
-        words = scores_of_words(graph, logits, position, rules, self.settings)
-        values, tokens = graph.add("TopK", [words, self.candidates], outputs=2, axis=-1)
-        tokens = graph.one("Cast", tokens, to=TensorProto.INT32)
+        values, tokens, quoted = self.next_words(scores_of_words(graph, logits, rules, self.settings, self.free))
         if rules.first_token is not None:
             at_start = graph.one("Equal", position, graph.ints([0]))
             values = graph.one("Where", at_start, self.forced, values)
@@ -160,6 +181,7 @@ class BeamSearch:
             "scores": (after.scores, TensorProto.FLOAT, ["batch", "beams"]),
             "finished": (after.finished, TensorProto.BOOL, ["batch", "beams"]),
             "improvable": (improvable, TensorProto.BOOL, ["batch", 1]),
+            "quoted": (graph.one("Gather", quoted, rows_of), TensorProto.INT32, ["rows", "places"]),
         }
 
         def caches_of(names: Sequence[str], nodes: str) -> list[onnx.ValueInfoProto]:
@@ -177,6 +199,16 @@ class BeamSearch:
             *caches_of(grown, "grown"),
         ]
         return helper.make_graph(graph.nodes, "step", inputs, outputs)
+
+    def next_words(self, words: str) -> list[str]:
+        """The best tokens of every beam: scores FLOAT and tokens INT32 (R, C), and what is quoted so far."""
+        rules, settings, source = self.rules, self.settings, self.source
+        listed = (rules.end_tokens, rules.never, rules.never_first)
+        constants = (self.outer.initializers.constant(tokens, np.int32) for tokens in listed)
+        inputs = [words, "history", "quoted", source.ids, self.ends, settings.sampling]
+        inputs += [settings.min_length, settings.max_length, self.candidates, source.spaced, source.unspaced]
+        sizes = {"first": rules.before, "ngram": rules.no_repeat_ngram_size}
+        return self.inner.add("NextWords", [*inputs, *constants], outputs=3, domain=DOMAIN, **sizes)
 
     def choose(self, graph: Graph, running: str, tokens: str, values: str) -> Candidates:
         """The best ``C`` continuations of every article.

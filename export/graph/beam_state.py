@@ -36,6 +36,16 @@ class Rules:
     """When an article's search ends, as in ``transformers``. True: at ``K`` finished beams. False: when no running beam
     is likely to become better than a finished one. ``"never"``: when none can become better."""
 
+    @property
+    def before(self) -> int:
+        """How many tokens stand before the text of every summary."""
+        return 1 if self.first_token is None else 2
+
+    @property
+    def unquotable(self) -> tuple[int, ...]:
+        """Tokens that no quoted sentence has."""
+        return tuple(dict.fromkeys((*self.end_tokens, self.pad_token, *self.never)))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -48,6 +58,23 @@ class Settings:
     max_length: str
     num_beams: str
     length_penalty: str
+    sampling: str
+    """FLOAT (B, 1) for a search; (B, 2 + n) for a sample: temperature, top_p, and a uniform number for each step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Names of the tensors that say what a summary may quote."""
+
+    ids: str
+    """The tokens of the articles, INT32 (B, L)."""
+    ends: str
+    """Where the sentence of every position ends, INT32 (B, L), as `infolens.tensors.SENTENCE_ENDS`; (B, 1) where a
+    summary is free."""
+    spaced: str
+    """For each word the one with a space before it, INT32 (V); the word itself where there is none."""
+    unspaced: str
+    """The same without a space."""
 
 
 @dataclass(frozen=True, kw_only=True)

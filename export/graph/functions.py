@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from . import int8_attention
+from . import int8_attention, next_words
 from .graph import DOMAIN, MICROSOFT, OPSET, UINT8_MIDDLE, Graph
 from .initializers import INT8_MAX
 from .precision import Precision
@@ -183,8 +183,32 @@ def beam_attention(name: str, *, heads: int, head_size: int) -> onnx.FunctionPro
     return _function(name, inputs, outputs, body, ["num_heads", "layer"])
 
 
-def function(name: str, *, heads: int = 0, head_size: int = 0, encoder_heads: int = 0) -> onnx.FunctionProto:
+def words_after(name: str, *, first: int, ngram: int, lists: Sequence[str]) -> onnx.FunctionProto:
+    """``NextWords``: the best words of every beam, see `next_words.next_words`."""
+    body = partial(next_words.next_words, first=first, ngram=ngram, lists=lists)
+    return _function(name, next_words.INPUTS, next_words.OUTPUTS, body, next_words.ATTRIBUTES)
+
+
+def function(
+    name: str,
+    *,
+    heads: int = 0,
+    head_size: int = 0,
+    encoder_heads: int = 0,
+    first: int = 1,
+    ngram: int = 0,
+    lists: Sequence[str] = next_words.LISTS,
+) -> onnx.FunctionProto:
     """The function ``name``. The bodies of attention functions contain the number and the size of their heads.
+
+    Args:
+        name: Name of the operator.
+        heads: Of the decoder.
+        head_size: Of the decoder.
+        encoder_heads: Of the encoder.
+        first: How many tokens stand before the text of every summary.
+        ngram: No sequence of so many tokens occurs twice; 0 allows all.
+        lists: Those of `next_words.LISTS` that have tokens.
 
     Raises:
         KeyError: There is no such operator.
@@ -199,5 +223,6 @@ def function(name: str, *, heads: int = 0, head_size: int = 0, encoder_heads: in
         "Int8CrossAttention": partial(int8_cross_attention, heads=heads, head_size=head_size),
         "BeamCache": beam_cache,
         "BeamAttention": partial(beam_attention, heads=heads, head_size=head_size),
+        "NextWords": partial(words_after, first=first, ngram=ngram, lists=lists),
     }
     return makers[name](name)

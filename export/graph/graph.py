@@ -58,6 +58,7 @@ class Graph:
     def __init__(self, initializers: Initializers, *, prefix: str, precision: Precision) -> None:
         self.initializers = initializers
         self.numbers = precision.number_format
+        self._precision = precision
         self.nodes: list[onnx.NodeProto] = []
         self._prefix = prefix
         self.batch_shape = ""
@@ -81,6 +82,10 @@ class Graph:
     def one(self, op: str, *inputs: str, output: str = "", domain: str = "", **attributes: Any) -> str:
         """Add a node with one output and return the output's name."""
         return self.add(op, inputs, outputs=[output] if output else 1, domain=domain, **attributes)[0]
+
+    def inner(self, prefix: str) -> Graph:
+        """A graph inside this one, such as a branch, with the same constants; its names get ``prefix``."""
+        return Graph(self.initializers, prefix=prefix, precision=self._precision)
 
     def ints(self, values: Sequence[int]) -> str:
         """The name of a constant INT64 vector."""

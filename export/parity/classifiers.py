@@ -13,6 +13,7 @@ from export.checkpoint.checkpoint import Checkpoint
 from export.checkpoint.tokenization import Batch
 from export.graph.precision import Precision
 
+from . import windows
 from .reference import Encode, Run, reference_inputs
 from .report import ParityReport
 from .tolerances import Tolerances
@@ -31,8 +32,11 @@ class ClassifierReference:
     def of(cls, checkpoint: Checkpoint, served: Encode, articles: Sequence[str]) -> ClassifierReference:
         """Ask a checkpoint about ``articles``, which ``served`` encodes as the server does."""
         sizes = sorted({max(1, len(articles) // 3), max(1, 2 * len(articles) // 3), len(articles)})
-        expected = np.concatenate(list(_probabilities(checkpoint, articles)))
-        return cls(batches=[served(articles[:count]) for count in sizes], expected=expected)
+        batches = [served(articles[:count]) for count in sizes]
+        if checkpoint.window:
+            batches = [windows.lay_out(batch, checkpoint) for batch in batches]
+            return cls(batches=batches, expected=windows.probabilities(checkpoint, batches[-1]))
+        return cls(batches=batches, expected=np.concatenate(list(_probabilities(checkpoint, articles))))
 
     def compare(self, report: ParityReport, precision: Precision, name: str, run: Run, limits: Tolerances) -> None:
         """Record the differences of the probabilities, and the share of equal labels."""

@@ -4,31 +4,52 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from transformers import LogitsProcessorList
+from transformers.modeling_outputs import BaseModelOutput
 
 from export.checkpoint.checkpoint import Checkpoint
 from export.checkpoint.tokenization import Batch
 from export.graph.precision import Precision
 from export.progress import step
-from infolens.contract import ATTENTION_MASK, INPUT_IDS, SUMMARY_SETTINGS
+from infolens.contract import ATTENTION_MASK, INPUT_IDS, SAMPLING, SENTENCE_ENDS, SUMMARY_SETTINGS
 from inspection.generation import Search
 
+from .quotes import Quotes, Quoting, ends_of, sentences_of
 from .reference import Encode, Feeds, Run
 from .report import ParityReport
+from .sampling import Sample, Sampling
 from .tolerances import Tolerances
+from .windows import lay_out
 
-_SUMMARY_CASES: Final[tuple[dict[str, float], ...]] = (
-    {},
-    {"num_beams": 1, "min_length": 0, "max_length": 24},
-    {"num_beams": 2, "length_penalty": 2.0, "min_length": 8, "max_length": 40},
-    {"num_beams": 3, "length_penalty": -1.0, "min_length": 12, "max_length": 12},
+
+@dataclass(frozen=True, kw_only=True)
+class _Case:
+    """How summaries are written in one comparison."""
+
+    settings: dict[str, float] = field(default_factory=dict)
+    """The beam search's; the others have the contract's defaults."""
+    quotes: bool = False
+    draws: tuple[float, float] | None = None
+    """Temperature and top_p of samples; None for a search."""
+
+
+_CASES: Final = (
+    _Case(),
+    _Case(settings={"num_beams": 1, "min_length": 0, "max_length": 24}),
+    _Case(settings={"num_beams": 2, "length_penalty": 2.0, "min_length": 8, "max_length": 40}),
+    _Case(settings={"num_beams": 3, "length_penalty": -1.0, "min_length": 12, "max_length": 12}),
+    _Case(quotes=True),
+    _Case(settings={"num_beams": 1, "min_length": 40}, quotes=True),
+    _Case(settings={"num_beams": 4, "max_length": 24, "length_penalty": 2.0}, quotes=True),
+    _Case(settings={"num_beams": 1}, draws=(0.8, 0.9)),
+    _Case(settings={"num_beams": 1}, quotes=True, draws=(1.5, 1.0)),
 )
-"""Settings of the beam search under which summaries are compared; the others have the contract's defaults."""
 
 _F1_HINT: Final = (
     "{0}_token_f1 is the share of tokens that the {0} summaries have in common with the checkpoint's: {1:.3f}, and it "
@@ -42,33 +63,43 @@ class SummaryReference:
     """The summaries that a checkpoint writes of articles; see `reference.Reference`."""
 
     cases: list[tuple[Feeds, list[list[int]]]]
-    """Batches with their settings, and the summaries of each without padding."""
+    """Batches with their settings, and the summaries of each without padding; first all that are searched for."""
+    searched: int
+    """How many cases are searched for, and not drawn."""
     pad_id: int
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, served: Encode, articles: Sequence[str]) -> SummaryReference:
         """Ask a checkpoint for summaries of ``articles``, which ``served`` encodes as the server does."""
         cases = []
-        for number, case in enumerate(_SUMMARY_CASES, start=1):
+        for number, case in enumerate(_CASES, start=1):
             # All articles under the default settings; a mixed batch of three under each of the others.
-            texts = articles if not case else articles[1 :: max(1, len(articles) // 3)][:3]
-            values = {setting.name: case.get(setting.name, setting.default) for setting in SUMMARY_SETTINGS}
-            batch = served(texts)
-            with step(f"asking transformers for {len(texts)} summaries, case {number} of {len(_SUMMARY_CASES)}"):
-                cases.append((with_settings(batch, values), _summaries(checkpoint, batch, values)))
-        return cls(cases=cases, pad_id=checkpoint.model.generation_config.pad_token_id)
+            texts = articles if case == _CASES[0] else articles[1 :: max(1, len(articles) // 3)][:3]
+            values = {s.name: case.settings.get(s.name, s.default) for s in SUMMARY_SETTINGS if s.by_length}
+            batch: Batch = lay_out(served(texts), checkpoint)
+            if case.quotes:
+                batch |= {SENTENCE_ENDS.name: _ends(checkpoint, batch)}
+            samplings = _samplings(case, len(texts), int(values["max_length"]))
+            feeds = with_settings(batch, values)
+            if case.draws:
+                feeds |= {SAMPLING.name: np.stack([one.row for one in samplings])}
+            with step(f"asking transformers for {len(texts)} summaries, case {number} of {len(_CASES)}"):
+                cases.append((feeds, _summaries(checkpoint, batch, values, samplings)))
+        searched = sum(case.draws is None for case in _CASES)
+        return cls(cases=cases, searched=searched, pad_id=checkpoint.model.generation_config.pad_token_id)
 
     def compare(self, report: ParityReport, precision: Precision, name: str, run: Run, limits: Tolerances) -> None:
         """Record the shares of identical summaries, and the mean token F1 where they may differ."""
         exact: list[bool] = []
         alone: list[bool] = []
         scores: list[float] = []
-        for feeds, expected in self.cases:
+        for number, (feeds, expected) in enumerate(self.cases):
             answers = [_tokens(row, self.pad_id) for row in run(feeds)]
             single = run({name: array[-1:] for name, array in feeds.items()})
             exact += [a == b for a, b in zip(answers, expected, strict=True)]
             alone.append(_tokens(single[0], self.pad_id) == answers[-1])
-            scores += [token_f1(a, b) for a, b in zip(answers, expected, strict=True)]
+            if number < self.searched:  # Samples have little in common once a word differs.
+                scores += [token_f1(a, b) for a, b in zip(answers, expected, strict=True)]
         allowed = precision.number_format
         report.at_least(f"{name}_same_summaries", float(np.mean(exact)), allowed.same_summaries)
         report.at_least(f"{name}_alone_or_in_a_batch", float(np.mean(alone)), allowed.same_alone)
@@ -79,39 +110,102 @@ class SummaryReference:
 
 
 def with_settings(batch: Batch, values: dict[str, float]) -> Feeds:
-    """The inputs of the BART graph: a batch, and the settings of the beam search as lengths of dummy tensors."""
+    """The inputs of the BART graph: a batch, and the settings of the beam search as lengths of dummy tensors.
+
+    The summaries are free and not sampled, unless the batch says otherwise.
+    """
     rows = len(batch[INPUT_IDS.name])
-    dummies = {s.name: np.zeros((rows, s.encode(values[s.name])), np.uint8) for s in SUMMARY_SETTINGS}
-    return {**batch, **dummies}
+    none = {SENTENCE_ENDS.name: np.zeros((rows, 1), np.int32), SAMPLING.name: np.zeros((rows, 1), np.float32)}
+    dummies = {s.name: np.zeros((rows, s.encode(values[s.name])), np.uint8) for s in SUMMARY_SETTINGS if s.by_length}
+    return {**none, **batch, **dummies}
 
 
-def _summaries(checkpoint: Checkpoint, batch: Batch, values: dict[str, float]) -> list[list[int]]:
+def _ends(checkpoint: Checkpoint, batch: Batch) -> npt.NDArray[np.int32]:
+    """Where sentences of the articles of a batch end: INT32, as `SENTENCE_ENDS` says."""
+    special = set(checkpoint.tokenizer.all_special_ids)
+    rows = []
+    for ids, mask in zip(batch[INPUT_IDS.name].tolist(), batch[ATTENTION_MASK.name], strict=True):
+        words = checkpoint.tokenizer.convert_ids_to_tokens(ids)
+        inside = [token not in special for token in ids]
+        rows.append(ends_of(words, inside, cut=int(mask.sum()) >= checkpoint.max_tokens))
+    return np.stack(rows)
+
+
+def _samplings(case: _Case, rows: int, steps: int) -> list[Sampling]:
+    return [Sampling.of(*case.draws, seed=row, steps=steps) for row in range(rows)] if case.draws else []
+
+
+def _summaries(
+    checkpoint: Checkpoint, batch: Batch, values: dict[str, float], samplings: Sequence[Sampling]
+) -> list[list[int]]:
     """The summaries of the articles of a batch, asked for one by one and without padding.
 
     ``transformers`` repeats the keys and values of a padded article for every beam and copies them at every step: ten
     articles at once take 10 GB with bart-large, and several times as long.
     """
-    kinds: dict[str, type] = {"INT32": int, "FP32": float}
-    settings = {setting.name: kinds[setting.dtype](values[setting.name]) for setting in SUMMARY_SETTINGS}
     generation = checkpoint.model.generation_config
     search = Search.of(generation, checkpoint.config.vocab_size)
+    quotes = SENTENCE_ENDS.name in batch
+    settings: dict[str, Any] = {name: int(values[name]) for name in ("max_length", "num_beams")}
     settings["early_stopping"] = generation.early_stopping and settings["num_beams"] > 1
-    if settings["num_beams"] == 1:  # Without beams both are meaningless, and transformers warns.
-        settings["length_penalty"] = 1.0
+    # Without beams it is meaningless, and transformers warns.
+    settings["length_penalty"] = values["length_penalty"] if settings["num_beams"] > 1 else 1.0
+    # A search that quotes has rules of its own.
+    settings["min_length"] = 0 if quotes else int(values["min_length"])
+    settings["no_repeat_ngram_size"] = 0 if quotes else search.no_repeat_ngram_size
+    if quotes:
+        settings |= {"repetition_penalty": 1.0, "suppress_tokens": None, "bad_words_ids": None}
+        settings |= {"begin_suppress_tokens": None}
     summaries = []
     with torch.inference_mode():
-        for ids, mask in zip(batch[INPUT_IDS.name], batch[ATTENTION_MASK.name], strict=True):
-            tokens = torch.from_numpy(ids[mask == 1][None]).long()
-            row = checkpoint.model.generate(
-                tokens,
-                attention_mask=torch.ones_like(tokens),
+        for row, (ids, mask) in enumerate(zip(batch[INPUT_IDS.name], batch[ATTENTION_MASK.name], strict=True)):
+            processors = LogitsProcessorList()
+            if quotes:
+                rules = _quoting(checkpoint, search, values, ids, batch[SENTENCE_ENDS.name][row])
+                processors.append(Quotes(rules))
+            if samplings:
+                processors.append(Sample(samplings[row]))
+            found = checkpoint.model.generate(
+                **_read(checkpoint, ids, mask),
                 **settings,
                 do_sample=False,
                 forced_eos_token_id=search.last_token,
-                no_repeat_ngram_size=generation.no_repeat_ngram_size,
+                logits_processor=processors,
             )
-            summaries.append(_tokens(row[0].numpy(), search.pad_token))
+            summaries.append(_tokens(found[0].numpy(), search.pad_token))
     return summaries
+
+
+def _quoting(
+    checkpoint: Checkpoint,
+    search: Search,
+    values: dict[str, float],
+    ids: npt.NDArray[np.int32],
+    ends: npt.NDArray[np.int32],
+) -> Quoting:
+    spacing = checkpoint.trained.spacing
+    if spacing is None:
+        raise TypeError(f"a checkpoint for {checkpoint.task} has words with and without a space")
+    unquotable = (*search.end_tokens, search.pad_token, *search.never)
+    return Quoting(
+        sentences=sentences_of(ids.tolist(), ends.tolist(), unquotable),
+        spacing=spacing,
+        first=1 if search.first_token is None else 2,
+        end_tokens=search.end_tokens,
+        min_length=int(values["min_length"]),
+        max_length=int(values["max_length"]),
+    )
+
+
+def _read(checkpoint: Checkpoint, ids: npt.NDArray[np.int32], mask: npt.NDArray[np.int32]) -> dict[str, Any]:
+    """What ``generate`` reads: an article's tokens, or the windows that the encoder has made of them."""
+    if not 0 < checkpoint.window < len(ids):
+        tokens = torch.from_numpy(ids[mask == 1][None]).long()
+        return {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
+    windows, masks = (torch.from_numpy(x).long().reshape(-1, checkpoint.window) for x in (ids, mask))
+    hidden = checkpoint.model.get_encoder()(input_ids=windows, attention_mask=masks).last_hidden_state
+    side_by_side = BaseModelOutput(last_hidden_state=hidden.reshape(1, len(ids), -1))
+    return {"encoder_outputs": side_by_side, "attention_mask": masks.reshape(1, -1)}
 
 
 def _tokens(row: npt.NDArray[Any], pad_id: int) -> list[int]:

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from export.architectures import architectures
 from export.errors import RepositoryError
-from infolens.contract import CONTRACTS, Task
+from infolens.contract import CONTRACTS, SUMMARY_SETTINGS, Task
 
 FILE_NAME: Final = "artefact.json"
+STYLES: Final = next(setting.choices for setting in SUMMARY_SETTINGS if setting.name == "style")
 _WAY_OUT: Final = "export the model again, or delete its folders"
 
 
@@ -47,6 +48,12 @@ class Artefact:
     calibration: dict[str, Any] = field(default_factory=dict)
     """How temperature and threshold were found: the rule, the collections, and the figures of each; empty where they
     were not."""
+    quotes: bool = False
+    """Whether the graph of a text's task can quote the article only, and sample: it has the inputs for both."""
+    style: str = "free"
+    """How the texts are written where a request does not say it, one of the choices of that setting."""
+    window: int = 0
+    """Longer inputs are laid out in windows of so many tokens, which the graph encodes one by one; 0 for none."""
     exporter: str = "own"
     """The tool that wrote the graph: ``own`` or ``optimum``."""
     parity: dict[str, float] = field(default_factory=dict)
@@ -78,6 +85,15 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _check_reading(artefact: Artefact) -> None:
+    if type(artefact.quotes) is not bool or artefact.style not in STYLES:
+        raise ValueError(f"quotes is true or false and style {' or '.join(STYLES)}, not {artefact.style!r}")
+    if artefact.style != STYLES[0] and not artefact.quotes:
+        raise ValueError(f"style {artefact.style} needs a graph with quotes")
+    if type(artefact.window) is not int or artefact.window < 0 or artefact.max_tokens % (artefact.window or 1):
+        raise ValueError(f"window divides max_tokens ({artefact.max_tokens}) or is 0, not {artefact.window!r}")
+
+
 def read_artefact(path: Path) -> Artefact:
     """Read an ``artefact.json``.
 
@@ -96,6 +112,7 @@ def read_artefact(path: Path) -> Artefact:
             raise ValueError(f"temperature is a number above 0, not {artefact.temperature!r}")
         if not (_is_number(artefact.threshold) and 0 <= artefact.threshold <= 1):
             raise ValueError(f"threshold lies between 0 and 1, not {artefact.threshold!r}")
+        _check_reading(artefact)
     except FileNotFoundError as error:
         raise RepositoryError(f"{path} is missing; {_WAY_OUT}") from error
     except (ValueError, TypeError) as error:

@@ -54,13 +54,16 @@ class Deployment:
     max_wait_ms: int = 500
     """A request for all tasks that would have to wait longer than this before it runs is refused at once, unless fewer
     than ``max_running`` wait."""
+    evidence_running: int = 2
+    """Requests for evidence that are worked on at once, and that wait for these; any more are refused."""
     length_buckets: tuple[int, ...] = LENGTH_BUCKETS
     """Token lengths that inputs are padded to."""
     response_cache: bool = True
     """Whether answers may come from Triton's response cache, where the server is started with one."""
 
     def __post_init__(self) -> None:
-        minima = dict.fromkeys(("request_batch_size", "text_batch_size", "max_running", "max_wait_ms"), 1)
+        ones = ("request_batch_size", "text_batch_size", "max_running", "max_wait_ms", "evidence_running")
+        minima = dict.fromkeys(ones, 1)
         for name, bound in {**minima, "queue_delay_microseconds": 0}.items():
             if getattr(self, name) < bound:
                 raise DeploymentError(f"{name} is at least {bound}, not {getattr(self, name)}")

@@ -16,7 +16,7 @@ def tokenizer_parameters(contract: TaskContract, *, other_scripts: bool) -> dict
         contract: The task.
         other_scripts: Whether it reads languages of other scripts, which need not put blanks between words.
     """
-    if UNCLEAR not in contract.past_the_model:
+    if UNCLEAR not in contract.past_the_model():
         return {}
     return {"least_words": str(0 if other_scripts else contract.least_words), "least_read": str(contract.least_read)}
 

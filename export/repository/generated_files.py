@@ -10,7 +10,7 @@ from typing import Final
 from google.protobuf import text_format
 
 from export.errors import RepositoryError
-from infolens.contract import CONTRACTS, INFO_LENS, Task
+from infolens.contract import CONTRACTS, EVIDENCE_MODEL, INFO_LENS, Task
 
 from .artefact import Artefact
 from .configs import HEADER, all_configs, from_text, to_text
@@ -48,8 +48,7 @@ def generated_files(artefacts: Mapping[str, Artefact], texts: Mapping[str | None
         files[f"{contract.ensemble}/1/{KEEP}"] = b""  # Triton wants a version folder, and git keeps no empty one.
         if artefact.labels:
             files[f"{contract.served(name).postprocessor}/{LABELS_FILE}"] = labels_text(artefact)
-    if f"{INFO_LENS}/{CONFIG}" in files:
-        files[f"{INFO_LENS}/1/{KEEP}"] = b""
+    files |= {f"{name}/1/{KEEP}": b"" for name in (INFO_LENS, EVIDENCE_MODEL) if f"{name}/{CONFIG}" in files}
     return files
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from export.errors import RepositoryError
 from export.graph.model_file import model_files
-from infolens.contract import CONTRACTS, INFO_LENS, AnswerKind, Task
+from infolens.contract import CONTRACTS, EVIDENCE_MODEL, INFO_LENS, AnswerKind, Task
 
 from .artefact import FILE_NAME, Artefact
 from .contents import LABELS_FILE, labels_text, next_version, read_artefacts, require_artefacts, serving, task_of_model
@@ -116,7 +116,7 @@ def _require_free(name: str, task: Task, before: dict[str, Artefact], repository
     """Refuse a name that other models of the repository, or of the contract, have already."""
     taken = dict.fromkeys(before, "a model of its own")
     taken |= {contract.ensemble: "the ensemble of a task" for contract in CONTRACTS.values()}
-    taken[INFO_LENS] = "the model of all tasks"
+    taken |= {INFO_LENS: "the model of all tasks", EVIDENCE_MODEL: "the model of evidence"}
     for other, one in before.items():
         taken |= dict.fromkeys(CONTRACTS[Task(one.task)].served(other).chain[::2], f"a part of {other}")
     for model in CONTRACTS[task].served(name).chain:

@@ -4,6 +4,7 @@
 #include "attention.h"
 #include "beam_attention.h"
 #include "linear.h"
+#include "next_words.h"
 #include "norm.h"
 #include "ort.h"
 
@@ -49,6 +50,10 @@ ort::Handle* make_domain() {
       ort::make_operator<BeamCache>("BeamCache", {kInt64, kInt64, kInt64}, {kFloat}),
       ort::make_operator<BeamAttention>("BeamAttention", {kFloat, kFloat, kFloat, kFloat, kFloat},
                                         {kFloat, kFloat, kFloat}),
+      ort::make_operator<NextWords>("NextWords",
+                                    {kFloat, kInt32, kInt32, kInt32, kInt32, kFloat, kInt64, kInt64, kInt64, kInt32,
+                                     kInt32, kInt32, kInt32, kInt32},
+                                    {kFloat, kInt32, kInt32}),
   };
   ort::Handle* domain = nullptr;
   ort::check(ort::call<ort::Status*>(ort::kCreateCustomOpDomain, static_cast<const char*>("infolens"), &domain));

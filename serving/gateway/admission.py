@@ -7,6 +7,9 @@ task) has places of its own: a request for all tasks takes one in each, one for 
 and leaves the others free. A request runs when all its branches have a free place for which nobody waits who came
 before it: nobody overtakes at a branch, and nobody waits for a branch that they do not ask. A request whose caller has
 left keeps its places for as long as the models are busy with it: they are not free for others before.
+
+A branch whose requests are much work, such as evidence, has fewer places (`RoomLimits.places`). A request for it that
+finds none is refused at once: were it to wait, all would wait behind it who ask only for what is quickly answered.
 """
 
 from __future__ import annotations
@@ -18,20 +21,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from .configuration import RoomLimits
 from .edge.tracing import part
 from .refusals import Refusal, RefusedError, expired
-
-
-@dataclass(frozen=True, kw_only=True)
-class RoomLimits:
-    """How much is taken on at once."""
-
-    max_running: int = 16
-    """Requests that run in one branch at the same time."""
-    max_wait_s: float = 0.5
-    """One that would wait longer before it runs is refused, unless fewer wait than may run."""
-    max_waiting: int = 256
-    """Requests beyond this number are refused, however short the wait."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -82,7 +74,7 @@ class WaitingRoom:
         closing: Set once it takes no more requests.
     """
 
-    REASONS = ("wait_too_long", "time_too_short", "room_full", "time_is_up", "stopping")
+    REASONS = ("wait_too_long", "time_too_short", "room_full", "branch_full", "time_is_up", "stopping")
 
     def __init__(
         self,
@@ -134,6 +126,7 @@ class WaitingRoom:
         came_s = self._now()
         until_s = float("inf") if deadline_s is None else came_s + deadline_s
         mine = [self._branches.setdefault(name, _Branch()) for name in branches]
+        usual = self._limits.places.keys().isdisjoint(branches)  # what takes long says nothing of the pace of others
         self._admit(branches, came_s, until_s)
         if self._has_places(branches):
             self._take(branches)
@@ -148,7 +141,7 @@ class WaitingRoom:
         finally:
             self._running -= 1
             took_s = self._now() - started_s
-            if whole:  # a failure may be quick
+            if whole and usual:  # a failure may be quick
                 for branch, count in zip(mine, beside, strict=True):
                     _learn(branch, took_s, count)
             if (kept_for := place.kept_for) is None:
@@ -172,16 +165,21 @@ class WaitingRoom:
         left_s, limits = until_s - now_s, self._limits
         if left_s <= 0:
             raise self._refused("time_is_up")
+        for name in branches:
+            ahead = self._branches[name].running + self._branches[name].waiting
+            if ahead >= (most := limits.places.get(name, ahead + 1)):
+                words = f"the server is busy: {ahead} requests for {name} are ahead, and no more than {most} may be"
+                raise self._refused("branch_full", f"{words}; try again later, or leave {name} out", 1.0)
         if len(self._waiting) >= limits.max_running or len(self._waiting) >= limits.max_waiting:
             self._drop(now_s)
         slowest = max((self._branches[name] for name in branches), key=lambda one: (one.waiting + 1) * one.interval_s)
         full = not self._has_places(branches)
         wait_s = (slowest.waiting + 1) * slowest.interval_s if full else 0.0
-        ahead = f"{slowest.running + slowest.waiting} requests are ahead"
+        crowd = f"{slowest.running + slowest.waiting} requests are ahead"
         if wait_s > limits.max_wait_s and slowest.waiting >= limits.max_running:
             raise self._refused(
                 "wait_too_long",
-                f"the server is busy: {ahead}, a wait of about {1e3 * wait_s:.0f} ms where at most "
+                f"the server is busy: {crowd}, a wait of about {1e3 * wait_s:.0f} ms where at most "
                 f"{1e3 * limits.max_wait_s:.0f} ms are allowed; try again later",
                 wait_s,
             )
@@ -198,7 +196,7 @@ class WaitingRoom:
         if answer_s > left_s >= slowest.interval_s:
             raise self._refused(
                 "time_too_short",
-                f"the server is busy: {ahead}, an answer would take about {1e3 * answer_s:.0f} ms and the time-out is "
+                f"the server is busy: {crowd}, an answer would take about {1e3 * answer_s:.0f} ms and the time-out is "
                 f"{_milliseconds(left_s)} ms; try again later, or allow more time",
                 wait_s,
             )

@@ -134,8 +134,8 @@ def check_parameter(name: str, value: object, where: str) -> None:
     if name in (TIMEOUT, "priority") and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
         unit = "microseconds" if name == TIMEOUT else "a whole number"
         raise invalid(f"the parameter {name} is {unit} from 0, not {value!r:.40}")
-    if name == "partial" and not isinstance(value, bool):
-        raise invalid(f"the request parameter partial is true or false, not {value!r:.40}")
+    if name in ("partial", "evidence") and not isinstance(value, bool):
+        raise invalid(f"the request parameter {name} is true or false, not {value!r:.40}")
 
 
 def _check_id(text: str) -> None:

@@ -55,6 +55,20 @@ class GatewayLimits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RoomLimits:
+    """How much is taken on at once."""
+
+    max_running: int = 16
+    """Requests that run in one branch at the same time."""
+    max_wait_s: float = 0.5
+    """One that would wait longer before it runs is refused, unless fewer wait than may run."""
+    max_waiting: int = 256
+    """Requests beyond this number are refused, however short the wait."""
+    places: Mapping[str, int] = field(default_factory=dict)
+    """Branches that have a number of places of their own, which is below ``max_running``."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class GatewayOptions:
     """How to run the door."""
 

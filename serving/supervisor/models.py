@@ -26,7 +26,7 @@ class ServedModel:
     instances: int
     """Processes that each of its versions has; 0 for an ensemble, and for a backend that runs inside Triton."""
     asks: tuple[str, ...]
-    """The steps of an ensemble, the branches of a fan-out in their order."""
+    """The steps of an ensemble, the branches of a fan-out in their order, the classifiers of the model of evidence."""
     config: Any
     """Its ``ModelConfig``, a protocol buffer."""
 

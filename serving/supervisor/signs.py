@@ -10,7 +10,7 @@ import grpc
 from serving.processes import Stub
 from serving.triton_grpc import Asked, words_of
 
-from .models import FAN_OUT, ServedModel, passes_through
+from .models import ServedModel, passes_through
 from .patience import Patience
 from .probes import tiny_request
 from .pulse import Life, Watch, judge
@@ -119,7 +119,7 @@ class Signs:
             before = runs.get(entry.name, (0, 0))
             runs[entry.name] = (before[0] + spent.count, before[1] + spent.ns)
         fanned = any(
-            name in self._own for name, model in self._keeper.catalogue.models.items() if model.backend == FAN_OUT
+            name in self._own for name, model in self._keeper.catalogue.models.items() if model.asks and model.instances
         )
         for name, watch in self._watches.items():
             if name not in counts:

@@ -20,6 +20,7 @@ from infolens import (
     ServerStatus,
     ServerUnavailableError,
     Task,
+    Unsupported,
     __version__,
 )
 from infolens.testing import FakeTransport, fake_report
@@ -92,6 +93,25 @@ def test_text_and_options_reach_the_server(run: Any, fake: FakeTransport) -> Non
     assert "num_beams" not in request.inputs
 
 
+def test_a_style_and_a_sample_reach_the_server(run: Any, fake: FakeTransport) -> None:
+    sample = ("--temperature", "0.5", "--top-p", "0.25", "--seed", "7")
+    assert run("analyze", "--text", "T.", "--task", "summary", "--style", "extractive", *sample)[0] == 0
+    inputs = {name: array.item() for name, array in fake.requests[0].inputs.items() if name != "text"}
+    assert inputs == {"style": b"extractive", "temperature": 0.5, "top_p": 0.25, "seed": 7}
+    for wrong in (("--style", "loose"), ("--seed", "7"), ("--temperature", "0.5", "--num-beams", "2")):
+        assert run("analyze", "--text", "T.", *wrong)[0] == 2
+
+
+def test_what_the_article_does_not_hold_stands_below_the_summary(run: Any, fake: FakeTransport) -> None:
+    spans = (
+        Unsupported(start=3, end=8, text="1,200", kind="number"),
+        Unsupported(start=9, end=13, text="Hull\x1b", kind="name"),
+    )
+    fake._answer = fake_report(summary="He 1,200 Hull.", unsupported=spans)
+    _, out, _ = run("analyze", "--text", "T.")
+    assert "\n            not in the article: 1,200 (number), Hull (name)\n" in out
+
+
 def test_standard_input(run: Any, fake: FakeTransport, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("Ein Text über Züge.".encode())))
     assert run("analyze", "-")[0] == 0
@@ -113,7 +133,7 @@ def test_json_lines_keep_the_order_and_have_the_failures(run: Any, fake: FakeTra
         "InvalidArticleError",
     ]
     assert lines[4]["title"] == "T"
-    assert lines[4]["summary"] == {"text": "üwo"}
+    assert lines[4]["summary"]["text"] == "üwo"
     assert lines[4]["veracity"]["label"] == "fake"
     assert lines[4]["truncated"] is False
     assert "byte 3 (0xe9)" in lines[2]["error"]["message"]

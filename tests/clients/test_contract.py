@@ -16,8 +16,10 @@ from infolens.contract import (
     register_classifier,
 )
 
+BY_LENGTH = [setting for setting in SUMMARY_SETTINGS if setting.by_length]
 
-@pytest.mark.parametrize("setting", SUMMARY_SETTINGS, ids=lambda setting: setting.name)
+
+@pytest.mark.parametrize("setting", BY_LENGTH, ids=lambda setting: setting.name)
 def test_setting_survives_its_coding_as_a_length(setting: SummarySetting) -> None:
     steps = round((setting.maximum - setting.minimum) * setting.steps_per_unit)
     for step in range(steps + 1):
@@ -25,7 +27,24 @@ def test_setting_survives_its_coding_as_a_length(setting: SummarySetting) -> Non
         length = setting.encode(value)
         assert length == step + 1
         assert setting.decode(length) == pytest.approx(value)
-    assert setting.minimum <= setting.default <= setting.maximum
+
+
+def test_defaults_are_among_the_values_and_words_among_the_choices() -> None:
+    for setting in SUMMARY_SETTINGS:
+        assert setting.minimum <= setting.default <= setting.maximum
+        assert (setting.dtype == "BYTES") == bool(setting.choices)
+        assert not setting.choices or (setting.minimum, setting.maximum) == (0, len(setting.choices) - 1)
+
+
+def test_a_graph_that_quotes_has_two_inputs_more_and_its_sentences_go_past_it() -> None:
+    summary = CONTRACTS[Task.SUMMARY]
+    dummies = ["min_length", "max_length", "num_beams", "length_penalty"]
+    old, new = (summary.model_inputs(token_types=False, quotes=quotes) for quotes in (False, True))
+    assert [tensor.name for tensor in old] == ["input_ids", "attention_mask", *dummies]
+    assert [tensor.name for tensor in new] == ["input_ids", "attention_mask", "sentence_ends", "sampling", *dummies]
+    assert [tensor.name for tensor in summary.past_the_model()] == ["source"]
+    assert [t.name for t in summary.past_the_model(quotes=True)] == ["source", "input_ids", "sentence_ends"]
+    assert [tensor.name for tensor in CONTRACTS[Task.CATEGORY].past_the_model()] == ["unclear"]
 
 
 @pytest.mark.parametrize("limit", [1, 64, 100, 512, 1024, 4000])
@@ -72,7 +91,7 @@ def test_a_task_needs_a_name_of_its_own(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "facts", "message"),
     [
-        ("list", {}, "none of calibrate, configs, error, failed, file, list"),
+        ("list", {}, "none of calibrate, configs, error, evidence, failed, file, list"),
         ("category_labels", {}, "lower-case word"),
         ("größe", {}, "lower-case word"),
         ("mood", {"ensemble": "classify"}, "classify of the task mood is another task's"),

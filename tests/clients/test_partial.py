@@ -21,7 +21,8 @@ from infolens import (
     Task,
     UnexpectedResponseError,
 )
-from infolens._transports.wire import pack_report, unpack
+from infolens._transports.answering import pack_report
+from infolens._transports.wire import unpack
 from infolens.testing import FakeTransport, fake_report
 from tests.clients.loopback import grpc_server, http_server
 

@@ -13,15 +13,17 @@ ERRORS = """
     WrongServerError
 """
 VALUES = """
-    Article BatchResult Category Labelled Reading Report ServedTask ServerStatus Summary SummaryOptions Veracity
+    Article BatchResult Category Evidence Labelled Quote Reading Report ServedTask ServerStatus Summary SummaryOptions
+    Unsupported Veracity
 """
 NAMES = {
     "infolens": f"AsyncClient CATEGORIES Client DEFAULT_URL RetryPolicy Task VERACITIES __version__ {VALUES} {ERRORS}",
     "infolens.contract": """
-        ATTENTION_MASK AnswerKind CATEGORIES CONTRACTS FAILED INFO_LENS INPUT_IDS LABELS_PARAMETER LENGTH_BUCKETS
-        MAX_ARTICLE_BYTES PARTIAL SEQUENCES SETTING_INPUTS SUMMARY_SETTINGS ServedModel SummarySetting TEXT TITLE TOKENS
-        TOKEN_TYPE_IDS TRUNCATED_TOKENS Task TaskContract Tensor UNCLEAR UNCLEAR_REASONS VERACITIES buckets_up_to
-        register register_classifier
+        ATTENTION_MASK AnswerKind CATEGORIES CONTRACTS EVIDENCE EVIDENCE_MODEL EVIDENCE_PARAMETER FAILED INFO_LENS
+        INPUT_IDS LABELS_PARAMETER LENGTH_BUCKETS MAX_ARTICLE_BYTES NEVER_ENDS PARTIAL SAMPLING SENTENCE_ENDS SEQUENCES
+        SETTING_INPUTS SOURCE SUMMARY_SETTINGS
+        ServedModel SummarySetting TEXT TITLE TOKENS TOKEN_TYPE_IDS TRUNCATED_TOKENS Task TaskContract Tensor UNCLEAR
+        UNCLEAR_REASONS VERACITIES buckets_up_to register register_classifier
     """,
     "infolens.types": f"ANSWER_TYPES Answer answer_type {VALUES}",
     "infolens.errors": ERRORS,

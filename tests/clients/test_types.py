@@ -76,7 +76,7 @@ def test_a_small_max_length_alone_takes_the_minimum_with_it() -> None:
 def test_report_as_json() -> None:
     report = fake_report(summary="So it is.", category="Sports", veracity="fake", tokens=9, truncated_tokens=2)
     document = json.loads(json.dumps(report.to_dict()))
-    assert document["summary"] == {"text": "So it is."}
+    assert document["summary"] == {"text": "So it is.", "sentences": [], "unsupported": []}
     assert set(document["category"]) == {"label", "signal", "doubt", "probability", "probabilities"}
     assert document["category"]["label"] == "Sports"
     assert list(document["category"]["probabilities"]) == list(CATEGORIES)

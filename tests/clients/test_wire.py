@@ -19,7 +19,8 @@ from infolens import (
     Task,
     UnexpectedResponseError,
 )
-from infolens._transports.wire import pack, pack_report, parse_tasks, unpack, unpack_request
+from infolens._transports.answering import pack_report, unpack_request
+from infolens._transports.wire import pack, parse_tasks, unpack
 from infolens.contract import CONTRACTS
 from infolens.testing import FakeTransport, fake_report
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,37 @@ def test_a_low_token_f1_names_the_option_that_accepts_it(
     assert "--min-token-f1 F" in message
     assert "must be at least 1" in message
     assert not repository.exists()
+
+
+def test_a_summarizer_that_reads_windows_and_quotes(
+    checkpoints: dict[Task, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["summary", "--checkpoint", str(checkpoints[Task.SUMMARY]), "--repository", str(tmp_path / "models")]
+    said = ["--window", "64", "--max-tokens", "256", "--style", "extractive", "--min-token-f1", "0.1"]
+    assert main([*arguments, *said]) == 0
+    assert "reads 256 tokens" in capsys.readouterr().out
+    artefact = json.loads((tmp_path / "models" / "bart" / "1" / "artefact.json").read_text())
+    assert [artefact[name] for name in ("quotes", "style", "window", "max_tokens")] == [True, "extractive", 64, 256]
+    assert artefact["parity"]["fp32_same_summaries"] == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (["--window", "512"], r"--window must be between 3 .* \(256\), not 512"),
+        (["--window", "2"], "--window must be between 3"),
+        (
+            ["--window", "64", "--max-tokens", "100"],
+            "must be a multiple of it up to 4096, not 100; leave it out for 4096",
+        ),
+        (["--window", "60", "--max-tokens", "4140"], "up to 4096, not 4140; leave it out for 4080"),
+    ],
+)
+def test_windows_that_no_model_reads_are_refused(
+    checkpoints: dict[Task, Path], capsys: pytest.CaptureFixture[str], said: list[str], message: str
+) -> None:
+    assert main(["summary", "--checkpoint", str(checkpoints[Task.SUMMARY]), *said]) == 1
+    assert re.search(message, capsys.readouterr().err)
 
 
 def test_a_token_f1_is_a_share(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from operators.library import ensure_operators
-from serving.assembly import BACKENDS, assemble, prepare
+from serving.assembly import BACKENDS, READING, assemble, prepare
 from serving.backends.onnxruntime import model as backend
 from serving.runtime import ensure_runtime
 
@@ -32,8 +32,8 @@ def test_a_backend_comes_with_the_modules_beside_it(tmp_path: Path) -> None:
         assert (folder / source.relative_to(BACKENDS)).read_bytes() == source.read_bytes()
     assert (folder / "fan_out" / "admission.py").is_file()
     for model in BACKENDS.glob("*/model.py"):
-        copy = folder / model.parent.name / "wanted.py"
-        assert copy.read_bytes() == (BACKENDS / "wanted.py").read_bytes()
+        for shared in (BACKENDS / "wanted.py", READING / "sentences.py", READING / "windows.py"):
+            assert (folder / model.parent.name / shared.name).read_bytes() == shared.read_bytes()
 
 
 def test_the_operators_can_be_switched_off(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -169,7 +169,7 @@ def _batches_of_texts(_: Recipe, model: Any, tokenizer: Any, table: Any) -> tupl
 
 def _batches_of_labels(recipe: Recipe, model: Any, tokenizer: Any, table: Any) -> tuple[Articles, Any]:
     ours = cast("ClassifierRecipe", recipe)
-    room = ours.train_tokens - tokenizer.num_special_tokens_to_add(pair=False)
+    room = min(ours.train_tokens, ours.window or ours.train_tokens) - tokenizer.num_special_tokens_to_add(pair=False)
     types = architecture_of(model.config.model_type).token_types
     return AugmentedArticles(table, ours, room=room), ClassifierCollator(tokenizer, types=types)
 

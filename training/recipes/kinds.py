@@ -21,8 +21,10 @@ class ClassifierRecipe(Recipe):
     convert_to: str = ""
     """Architecture that the base becomes, where its weights allow it: distilbert for a BERT, which then has fewer
     parameters and computes the same; empty keeps the base's own."""
+    window: int = 0
+    """Tokens of a window: longer articles are judged by windows spread over them, max_tokens in all; 0 for none."""
     train_tokens: int = 256
-    """Longest training input: longer texts are cropped at the beginning or a random place."""
+    """Longest training input: longer texts are cropped at the beginning or a random place; at most a window."""
     smoothing: float = 0.05
     """Label smoothing: the share of a target that all classes get alike."""
     token_dropout: float = 0.0
@@ -48,12 +50,19 @@ class ClassifierRecipe(Recipe):
     heads: int = 4
     """Attention heads of a starter's layer."""
 
+    @property
+    def at_once(self) -> int:
+        """Tokens that the model reads at once, special ones included."""
+        return self.window or self.max_tokens
+
     def __post_init__(self) -> None:
         super().__post_init__()
         label_rule(self.labels)
         if self.convert_to and self.starter:
             raise ValueError(f"convert_to says what a base becomes, and {STARTER!r} is none: leave it out")
         require_minimum(self, "train_tokens", 8)
+        if self.window and (self.window < 8 or self.max_tokens % self.window):
+            raise ValueError(f"window is at least 8 and divides max_tokens ({self.max_tokens}), not {self.window}")
         require_minimum(self, "keep_layers", 0)
         for name in ("vocabulary", "layers", "width", "heads"):
             require_minimum(self, name, 1)

@@ -20,12 +20,13 @@ import torch
 from numpy.typing import NDArray
 
 from infolens.contract import Task
+from reading.spread import WINDOW
 from training.data.labels import class_ids, run_labels
 from training.data.schema import OUT_OF_DOMAIN
 from training.errors import SettingError
 from training.loop.batches import encode, joined
-from training.loop.prediction import predict
 from training.loop.prepared import Prepared, read_prepared, write_prepared
+from training.loop.windows import predict_texts
 from training.metrics.baseline import fit_baseline
 from training.metrics.calibration import decision_offset, shifted
 from training.metrics.classification import evaluate
@@ -47,9 +48,12 @@ Frames = dict[str, pd.DataFrame]
 _BASELINE: Final = "baseline.json"
 _PREPARES: Final = (
     *("base", "seed", "max_tokens", "dropout", "smoothing", "teacher", "teacher_model", "balance"),
+    "window",
     *("labels", "convert_to", "keep_layers", "vocabulary", "layers", "width", "heads"),
 )
 """What of a recipe the prepared folder depends on; the rest may be tuned over the same folder."""
+WINDOWED: Final = frozenset({"bert", "distilbert", "roberta"})
+"""The architectures whose graphs read windows when they serve."""
 
 
 def prepare(
@@ -66,7 +70,8 @@ def prepare(
 
     Raises:
         DataError: Nothing can be learned from the labels (see `labels.label_problem`).
-        SettingError: ``balance`` is set for many labels; the base reads less than ``max_tokens`` or ``train_tokens``.
+        SettingError: ``balance`` is set for many labels; the base reads less than ``max_tokens`` or ``train_tokens``,
+            or no ``window``.
         BaseModelError: The base or the teacher does not fit.
     """
     labels = run_labels(splits, task, recipe.labels, source=recipe.data)
@@ -93,13 +98,20 @@ def prepare(
         name_labels(model, labels)
     else:
         model, tokenizer = base
-    require_length(model, recipe.base, max_tokens=recipe.max_tokens, train_tokens=recipe.train_tokens)
+    require_length(model, recipe.base, max_tokens=recipe.at_once, train_tokens=recipe.train_tokens)
     tokenizer.model_max_length = recipe.max_tokens
+    if recipe.window:
+        if (kind := model.config.model_type) not in WINDOWED:
+            raise SettingError(
+                f"window={recipe.window}: a {kind} is not served in windows; leave it out, or take one of "
+                f"{', '.join(sorted(WINDOWED))}"
+            )
+        setattr(model.config, WINDOW, recipe.window)
     targets = {split: smooth_targets(classes[split], len(labels), 0.0) for split in ("train", "validation")}
     targets["train"] = smooth_targets(classes["train"], len(labels), recipe.smoothing)
     if teacher is not None:
         targets["train"] = (1 - recipe.teacher) * targets["train"] + recipe.teacher * teacher
-    room = recipe.max_tokens - tokenizer.num_special_tokens_to_add(pair=False)
+    room = recipe.at_once - tokenizer.num_special_tokens_to_add(pair=False)
     tables = {
         split: _columns(
             encode(tokenizer, texts[split], limit=room if split == "validation" else 4096),
@@ -134,11 +146,12 @@ def measure(splits: Frames, recipe: ClassifierRecipe, work: Path, model: Any, to
     """
     labels = labels_of(model)
     classes = classes_of(splits, labels)
-    items = {split: encode(tokenizer, joined(splits[split])) for split in ("validation", *_measured(splits))}
+    texts = {split: joined(splits[split]) for split in ("validation", *_measured(splits))}
 
     def ask(split: str) -> NDArray[np.float32]:
-        return predict(
-            model, tokenizer, items[split], tokens=recipe.max_tokens, batch=recipe.per_device_eval_batch_size
+        batch = recipe.per_device_eval_batch_size
+        return predict_texts(
+            model, tokenizer, texts[split], tokens=recipe.max_tokens, window=recipe.window, batch=batch
         )
 
     offset = 0.0
@@ -166,8 +179,9 @@ def figures_on(model: Any, tokenizer: Any, frame: pd.DataFrame, *, batch: int = 
     """
     labels = labels_of(model)
     classes = classes_of({"": frame}, labels)[""]
-    items = encode(tokenizer, joined(frame))
-    probabilities = predict(model, tokenizer, items, tokens=min(tokenizer.model_max_length, 512), batch=batch)
+    window = getattr(model.config, WINDOW, 0)
+    tokens = tokenizer.model_max_length if window else min(tokenizer.model_max_length, 512)
+    probabilities = predict_texts(model, tokenizer, joined(frame), tokens=tokens, window=window, batch=batch)
     return evaluate(probabilities, classes, labels, frame["source"].tolist())
 
 

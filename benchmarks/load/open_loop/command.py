@@ -113,10 +113,10 @@ def add_sending(parser: argparse.ArgumentParser) -> None:
 
 
 def settings(words: Sequence[str], kind: str) -> dict[str, float]:
-    """The settings of requests of one kind out of ``NAME=VALUE``.
+    """The settings of requests of one kind out of ``NAME=VALUE``; a word is its index in the choices.
 
     Raises:
-        ValueError: Requests of this kind know no such name, or a value is no number.
+        ValueError: Requests of this kind know no such name, or a value is neither a number nor one of the choices.
     """
     known = settings_of(*tasks_of(kind))
     found = {}
@@ -126,7 +126,10 @@ def settings(words: Sequence[str], kind: str) -> dict[str, float]:
             raise ValueError(
                 f"--set takes NAME=VALUE with a name of {sorted(known)} for requests of {kind}, not {word!r}"
             )
-        found[name] = float(value)
+        choices = known[name].choices
+        if choices and value not in choices:
+            raise ValueError(f"--set {name} is {' or '.join(choices)}, not {value!r}")
+        found[name] = float(choices.index(value) if choices else value)
     return found
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from infolens import __version__
 from infolens._calls import DEFAULT_IN_FLIGHT, DEFAULT_TIMEOUT_S
@@ -38,10 +39,11 @@ A file is plain text in UTF-8, or in UTF-16 with its mark; of others (PDF, Word,
 how to get at their text. A first line of at most {MAX_TITLE_CHARS} characters, without a full stop at its end and with
 a blank line below, is the title; with --title all is text. With --json every article gives one line with the keys file,
 title, summary, category, veracity, truncated and readings, or file and error; with --partial also failed, where tasks
-failed.
+failed; with --evidence evidence in category and veracity.
 
 examples:
   infolens analyze article.txt
+  infolens analyze --evidence --task veracity article.txt
   infolens analyze --task category --task veracity news/*.txt
   infolens analyze --json --in-flight 32 news/*.txt > answers.jsonl
   infolens analyze --title "Late goal decides the cup" --text "The home side won the final ..."
@@ -57,6 +59,15 @@ examples:
   until infolens status > /dev/null 2>&1; do sleep 1; done
 
 {_EXIT_CODES}"""
+
+_VALUES: Final[Mapping[str, tuple[type, str]]] = {"INT32": (int, "N"), "FP32": (float, "X"), "BYTES": (str, "WORD")}
+"""How the values of a setting are read, and what stands for one in the help."""
+_ABOUT: Final[Mapping[str, str]] = {
+    "style": "whole sentences of the article (extractive), or the model's own words (free)",
+    "temperature": "above 0 the summary is a sample, the more daring the higher",
+    "top_p": "a sample takes the most probable words that have this probability together",
+    "seed": "the same seed gives the same sample",
+}
 
 
 def make_parser(*, analyze: Run, status: Run) -> argparse.ArgumentParser:
@@ -108,13 +119,20 @@ def make_parser(*, analyze: Run, status: Run) -> argparse.ArgumentParser:
         action="store_true",
         help="when a task fails, print the answers of the others (default: the article fails)",
     )
+    analyzing.add_argument(
+        "--evidence",
+        action="store_true",
+        help="show the sentences that moved category and veracity most; takes some three times as long",
+    )
     for setting in SUMMARY_SETTINGS:
+        kind, shown = _VALUES[setting.dtype]
         analyzing.add_argument(
             f"--{setting.name.replace('_', '-')}",
-            type=int if setting.dtype == "INT32" else float,
-            metavar="N" if setting.dtype == "INT32" else "X",
-            help=f"of the summary, from {setting.minimum:g} to {setting.maximum:g} "
-            f"(the server's default: {setting.default:g})",
+            type=kind,
+            choices=setting.choices or None,
+            metavar=shown,
+            help=f"{_ABOUT.get(setting.name, 'of the summary')}: {setting.rule} "
+            f"(the server's default: {setting.left_out})",
         )
     analyzing.add_argument(
         "--timeout-s",

@@ -21,16 +21,21 @@ def clean(text: str) -> str:
     return " ".join("".join(" " if unicodedata.category(char) in ("Cc", "Cf") else char for char in text).split())
 
 
-def report_text(name: str, title: str | None, report: Report, *, width: int = 100) -> str:
-    """A report for people, under the name of its article."""
+def report_text(name: str, title: str | None, report: Report, *, width: int = 100, text: str = "") -> str:
+    """A report for people, under the name of its article; ``text`` is what evidence is quoted from."""
     lines = [clean(name)]
     if title:
         lines += _field("Title", clean(title), width)
     for task, answer in report.answers.items():
         if isinstance(answer, Labelled):
             lines += _labels(task.capitalize(), answer)
+            for one in answer.evidence:
+                lines += _field("", f"{-one.weight:.1%} without: {clean(one.of(text))}", width)
         else:
             lines += _field(task.capitalize(), clean(answer.text) or "(empty)", width)
+            if answer.unsupported:
+                words = ", ".join(f"{clean(one.text)} ({one.kind})" for one in answer.unsupported)
+                lines += _field("", f"not in the article: {words}", width)
     if report.truncated:
         parts = [
             f"{task.value} {reading.tokens - reading.truncated_tokens:,} of {reading.tokens:,}"

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from infolens._transports.failures import read_seconds
 from infolens._transports.http import refusal
+from infolens._values.evidence import read_evidence
 from infolens.contract import CONTRACTS, AnswerKind, Task
 from infolens.errors import ServerError, UnexpectedResponseError
 from infolens.problems import from_problem
-from infolens.types import Answer, Article, Reading, Report, SummaryOptions, answer_type
+from infolens.types import Answer, Article, Quote, Reading, Report, SummaryOptions, Unsupported, answer_type
 
 CONTENT_TYPE: Final = "application/x-ndjson"
 _LONGEST_DEADLINE_MS: Final = 300_000
@@ -28,6 +29,7 @@ class Asked:
     tasks: tuple[Task, ...]
     options: SummaryOptions | None
     partial: bool
+    evidence: bool = False
     timeout_s: float
     server: str
     """The server's URL, for messages."""
@@ -43,6 +45,7 @@ class Asked:
             "summary": settings or None,
             "deadline_ms": min(max(1, math.ceil(1000 * self.timeout_s)), _LONGEST_DEADLINE_MS),
             "partial": self.partial or None,
+            "evidence": self.evidence or None,
         }
         given = {name: value for name, value in row.items() if value is not None}
         return json.dumps(given, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
@@ -94,7 +97,7 @@ def read_report(document: Mapping[str, Any], tasks: Collection[Task]) -> Report:
     Raises:
         ValueError, TypeError, KeyError, AttributeError: It holds another thing.
     """
-    failed = {Task(task): str(reason) for task, reason in (document.get("failed") or {}).items()}
+    failed = {str(what): str(reason) for what, reason in (document.get("failed") or {}).items()}
     answers: dict[Task, Answer] = {}
     for task in tasks:
         if task in failed:
@@ -110,7 +113,11 @@ def read_report(document: Mapping[str, Any], tasks: Collection[Task]) -> Report:
 def _text(answer: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(answer["text"], str):
         raise TypeError(f"text must be a string, not {type(answer['text']).__name__}")
-    return {"text": answer["text"]}
+    return {
+        "text": answer["text"],
+        "sentences": Quote.read(answer.get("sentences", [])),
+        "unsupported": Unsupported.read(answer.get("unsupported", [])),
+    }
 
 
 def _labelled(answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,6 +131,7 @@ def _labelled(answer: Mapping[str, Any]) -> dict[str, Any]:
         # Servers of earlier versions say nothing of doubt.
         "signal": str(answer.get("signal", "")),
         "doubt": str(answer.get("doubt", "")),
+        "evidence": read_evidence(answer.get("evidence") or []),
     }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from infolens.contract import FAILED
+from infolens.contract import EVIDENCE, FAILED
 from infolens.errors import (
     AuthenticationError,
     InferenceFailedError,
@@ -86,6 +86,12 @@ _RULES: Final = (
         rf"(?i)unexpected inference output '{FAILED.name}'",
         RequestRejectedError,
         "it gives no partial answers: leave partial out, or update the server",
+    ),
+    _Rule(
+        _codes("INVALID_ARGUMENT 400"),
+        rf"(?i)unexpected inference output '{EVIDENCE.name}'",
+        RequestRejectedError,
+        "it tells no evidence: leave evidence out, or update the server",
     ),
     _Rule(
         _codes("INVALID_ARGUMENT 400"),

@@ -13,8 +13,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from infolens._values.evidence import read_evidence
 from infolens.contract import (
     CONTRACTS,
+    EVIDENCE,
+    EVIDENCE_PARAMETER,
     FAILED,
     INFO_LENS,
     PARTIAL,
@@ -27,9 +30,10 @@ from infolens.contract import (
     Tensor,
 )
 from infolens.errors import InvalidSettingError, UnexpectedResponseError
-from infolens.types import Answer, Article, Labelled, Reading, Report, SummaryOptions, answer_type
+from infolens.types import Answer, Article, Reading, Report, SummaryOptions, answer_type
 
 from .base import InferRequest
+from .texts import read_text
 
 DTYPES: Final[Mapping[str, type[np.generic]]] = {
     "BYTES": np.object_,
@@ -68,7 +72,12 @@ def default_tasks() -> tuple[Task, ...]:
 
 
 def pack(
-    article: Article, tasks: Collection[Task], options: SummaryOptions | None = None, *, partial: bool = False
+    article: Article,
+    tasks: Collection[Task],
+    options: SummaryOptions | None = None,
+    *,
+    partial: bool = False,
+    evidence: bool = False,
 ) -> InferRequest:
     """The request that answers ``tasks``: to the ensemble of one task alone, or to the model of all tasks for several.
 
@@ -77,22 +86,28 @@ def pack(
         tasks: At least one.
         options: How the summary is written.
         partial: Whether the other answers are wanted when a task fails; changes nothing when there is one task.
+        evidence: Whether the sentences are wanted that moved the answers most; one of the tasks has labels then.
     """
     contracts = [CONTRACTS[task] for task in tasks]
-    model = contracts[0].ensemble if len(contracts) == 1 else INFO_LENS
+    alone = len(contracts) == 1 and not evidence
+    model = contracts[0].ensemble if alone else INFO_LENS
     values: dict[str, Any] = {TEXT.name: article.text.encode()}
     if article.title:
         values[TITLE.name] = article.title.encode()
     if options is not None:
-        values.update(options.given())
+        given = options.given().items()
+        values.update({name: value.encode() if isinstance(value, str) else value for name, value in given})
     inputs: dict[str, NDArray[Any]] = {}
     for tensor in (tensor for contract in contracts for tensor in contract.inputs):
         if tensor.name in values or not tensor.optional:
             value = values.get(tensor.name, _DEFAULTS.get(tensor.name, b""))
-            inputs[tensor.name] = _filled(tensor, [value])
+            inputs[tensor.name] = filled(tensor, [value])
     outputs = [tensor.name for contract in contracts for tensor in contract.ensemble_outputs()]
     parameters = {}
-    if partial and len(contracts) > 1:
+    if evidence:
+        outputs.append(EVIDENCE.name)
+        parameters[EVIDENCE_PARAMETER] = True
+    if partial and not alone:
         outputs.append(FAILED.name)
         parameters[PARTIAL] = True
     return InferRequest(model=model, inputs=inputs, outputs=tuple(outputs), parameters=parameters)
@@ -109,7 +124,8 @@ def for_older(request: InferRequest, known: Collection[str] = ()) -> InferReques
     return replace(request, outputs=tuple(name for name in request.outputs if name in known or name not in optional))
 
 
-def _filled(tensor: Tensor, values: list[Any]) -> NDArray[Any]:
+def filled(tensor: Tensor, values: list[Any]) -> NDArray[Any]:
+    """A tensor with its batch dimension, of one article."""
     array = np.empty((1, len(values)), dtype=DTYPES[tensor.dtype])
     array[0, :] = values
     return array
@@ -122,6 +138,7 @@ def unpack(outputs: Mapping[str, NDArray[Any]], tasks: Collection[Task]) -> Repo
         UnexpectedResponseError: A tensor is missing, has another type or shape, or holds an impossible value.
     """
     failed = _failed(outputs, tasks) if FAILED.name in outputs else {}
+    evidence = _evidence(outputs, tasks) if EVIDENCE.name in outputs else {}
     answers: dict[Task, Answer] = {}
     for task in tasks:
         if task in failed:
@@ -138,30 +155,44 @@ def unpack(outputs: Mapping[str, NDArray[Any]], tasks: Collection[Task]) -> Repo
                 f"a model leaves out at least 0 and at most all tokens, but {contract.truncated_output} is "
                 f"{reading.truncated_tokens} of {reading.tokens}; {_HINT}"
             )
-        facts = _READERS[contract.answers](contract, tensors)
+        facts = _READERS[contract.answers](contract, tensors) | evidence.get(task, {})
         answers[task] = answer_type(task)(**facts, reading=reading)
     return Report.of(answers, failed=failed)
 
 
-def _failed(outputs: Mapping[str, NDArray[Any]], tasks: Collection[Task]) -> dict[Task, str]:
-    """The tasks that failed, but never all of them, with the reasons."""
+def _evidence(outputs: Mapping[str, NDArray[Any]], tasks: Collection[Task]) -> dict[Task, dict[str, Any]]:
+    """What moved the answers of tasks that have labels, as the field of each."""
+    text = _decoded(EVIDENCE.name, _checked(EVIDENCE, outputs)[0])
+    labelled = [task for task in tasks if CONTRACTS[task].answers is AnswerKind.LABELS]
+    try:
+        entries = json.loads(text)
+        return {task: {"evidence": read_evidence(entries.get(task, []))} for task in labelled}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise UnexpectedResponseError(
+            f"{EVIDENCE.name} must be a JSON object from tasks to sentences, but is {text[:80]!r} ({error}); {_HINT}"
+        ) from error
+
+
+def _failed(outputs: Mapping[str, NDArray[Any]], tasks: Collection[Task]) -> dict[str, str]:
+    """The tasks that failed, but never all of them, with the reasons; evidence may fail too."""
     text = _decoded(FAILED.name, _checked(FAILED, outputs)[0])
     try:
         reasons = json.loads(text)
     except (ValueError, RecursionError):
         reasons = None
-    fits = isinstance(reasons, dict) and reasons.keys() < {*tasks}
+    known = (*tasks, EVIDENCE.name)
+    fits = isinstance(reasons, dict) and reasons.keys() <= {*known} and not reasons.keys() >= {*tasks}
     if not fits or not all(isinstance(reason, str) for reason in reasons.values()):
         raise UnexpectedResponseError(
             f"{FAILED.name} must be a JSON object from some of {', '.join(tasks)} to the reasons, but is {text!r}; "
             f"{_HINT}"
         )
-    return {task: reasons[task] for task in tasks if task in reasons}
+    return {name: reasons[name] for name in known if name in reasons}
 
 
 def _text(contract: TaskContract, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    name = contract.task.value
-    return {"text": _decoded(name, tensors[name][0])}
+    names = [one.name for one in contract.outputs() if one.name in tensors]
+    return read_text(contract, {name: _decoded(name, tensors[name][0]) for name in names})
 
 
 def _labelled(contract: TaskContract, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
@@ -236,45 +267,3 @@ def _decoded(name: str, value: object) -> str:
         raise UnexpectedResponseError(
             f"{name} must be UTF-8, but byte {error.start} of the answer is not; {_HINT}"
         ) from error
-
-
-def unpack_request(request: InferRequest) -> tuple[Article, SummaryOptions]:
-    """The article and options that a request carries: the inverse of `pack`, for fakes and gateways.
-
-    Raises:
-        InvalidArticleError: The article is not valid.
-        InvalidSettingError: A setting is out of range.
-    """
-    given = {
-        setting.name: request.inputs[setting.name][0, 0].item()
-        for setting in SUMMARY_SETTINGS
-        if setting.name in request.inputs
-    }
-    title = request.inputs.get(TITLE.name)
-    article = Article(
-        text=request.inputs[TEXT.name][0, 0].decode(), title=None if title is None else title[0, 0].decode() or None
-    )
-    return article, SummaryOptions(**given)
-
-
-def pack_report(report: Report) -> dict[str, NDArray[Any]]:
-    """The tensors with which a server would answer: the inverse of `unpack`, for fakes."""
-    arrays: dict[str, NDArray[Any]] = {}
-    for task, answer in report.answers.items():
-        contract, name = CONTRACTS[task], task.value
-        values: dict[str, list[Any]] = {
-            contract.tokens_output: [answer.reading.tokens],
-            contract.truncated_output: [answer.reading.truncated_tokens],
-        }
-        if isinstance(answer, Labelled):
-            values[name] = [answer.label.encode()]
-            values[f"{name}_probability"] = [answer.probability]
-            values[f"{name}_probabilities"] = list(answer.probabilities.values())
-            values[contract.labels_output] = [label.encode() for label in answer.probabilities]
-            values[contract.signal_output] = [answer.signal.encode()]
-            values[contract.doubt_output] = [answer.doubt.encode()]
-        else:
-            values[name] = [answer.text.encode()]
-        arrays.update({tensor.name: _filled(tensor, values[tensor.name]) for tensor in contract.ensemble_outputs()})
-    arrays[FAILED.name] = _filled(FAILED, [json.dumps(dict(report.failed)).encode()])
-    return arrays

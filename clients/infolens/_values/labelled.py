@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
+from .evidence import Evidence
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
@@ -43,6 +45,9 @@ class Labelled:
     veracity, ``unsure`` for others); empty from a server that says nothing of doubt."""
     doubt: str = ""
     """Why there is doubt, in words; empty where there is none. The label and its probabilities stay as they are."""
+    evidence: tuple[Evidence, ...] = ()
+    """The sentences that moved the answer most, at most three, the strongest first; empty unless they were asked for,
+    and where no sentence by itself did."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "probabilities", MappingProxyType(dict(self.probabilities)))
@@ -53,13 +58,18 @@ class Labelled:
         return _rebuild, (type(self), {**values, "probabilities": dict(self.probabilities)})
 
     def to_dict(self) -> dict[str, Any]:
-        """``{"label": "Sports", "signal": "Sports", "doubt": "", "probability": 0.93, "probabilities": {...}}``."""
+        """``{"label": "Sports", "signal": "Sports", "doubt": "", "probability": 0.93, "probabilities": {...}}``.
+
+        Where there is evidence, it is one more key.
+        """
+        evidence = {"evidence": [one.to_dict() for one in self.evidence]} if self.evidence else {}
         return {
             "label": self.label,
             "signal": self.signal,
             "doubt": self.doubt,
             "probability": self.probability,
             "probabilities": dict(self.probabilities),
+            **evidence,
         }
 
 

@@ -1,7 +1,20 @@
 """Triton backend ``detokenizer``: token ids in, text out, with a Hugging Face ``tokenizer.json``.
 
-The configuration has one integer input [n, L] and one BYTES output [n, 1]. Special tokens are skipped. A BYTES input
-``verbatim`` [n, 1], where there is one, has texts that are answers already: what is not empty there comes out as it is.
+Inputs, those of them that the configuration lists:
+
+* one of any other name: the ids that the model wrote [n, L], integers. Special tokens are skipped. Required.
+* ``source``: BYTES [n, 1], the article behind each row: a JSON object with its ``text``, its ``sentences`` as pairs of
+  characters, ``style`` (``free`` or ``extractive``), and ``verbatim``: whether the article is its own summary.
+* ``input_ids`` and ``sentence_ends``, integers [n, M]: the article's tokens, and at each the index of the last token of
+  its sentence, -1 where there is none, or 2^30 in one that was not read to its end. Both are needed for rows of the
+  style ``extractive``: their text is cut out of the article, sentence by sentence. Ids that are no such sentences are
+  an error, never a text.
+* ``verbatim``: BYTES [n, 1], as earlier exports have it: what is not empty there comes out as it is.
+
+Outputs, BYTES [n, 1]: one of any name has the texts. With ``source`` there may be two more, which are JSON lists:
+``NAME_sentences`` has the sentences that the text quotes (``index``, ``start`` and ``end`` in characters of the
+article, ``truncated`` where one was cut), and ``NAME_unsupported`` what it says that the article does not hold
+(``start`` and ``end`` in characters of the text, ``text``, ``kind``).
 
 Parameters of ``config.pbtxt`` (``string_value`` each):
 
@@ -15,8 +28,8 @@ Parameters of ``config.pbtxt`` (``string_value`` each):
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,30 +40,60 @@ from tokenizers import Tokenizer
 
 if __package__:
     from serving.backends import wanted
+
+    from . import quotes, writing
 else:  # Triton imports this file as the module "model", with its folder on the path
+    import quotes  # type: ignore[import-not-found, no-redef]
     import wanted  # type: ignore[import-not-found, no-redef]
+    import writing  # type: ignore[import-not-found, no-redef]
 
-VERBATIM = "verbatim"
-_SENTENCE_END = re.compile(r"""[.!?\u2026]["'\u201d\u2019)\]]*(?=\s+["'\u201c\u2018(\[]*[A-Z0-9]|$)""")
-_SHORT_FORM = re.compile(
-    r"(?:\b[A-Za-z]|\b(?:mr|mrs|ms|dr|prof|gov|sen|rep|gen|col|lt|sgt|capt|st|sr|jr|no|vs|inc|co|corp|ltd))$",
-    re.IGNORECASE,
-)
-
-
-def cut_unfinished(text: str) -> str:
-    """The text up to the end of its last whole sentence; all of it and an ellipsis when no sentence is whole.
-
-    A full stop after an initial ("George W.", "U.S.") or a title ("Mr.") ends no sentence.
-    """
-    ends = [match for match in _SENTENCE_END.finditer(text) if not _SHORT_FORM.search(text, 0, match.start())]
-    if ends:
-        return text[: ends[-1].end()]
-    return text.rstrip(" ,;:-") + "\u2026"
+VERBATIM, SOURCE, INPUT_IDS, SENTENCE_ENDS = "verbatim", "source", "input_ids", "sentence_ends"
+BESIDE = (VERBATIM, SOURCE, INPUT_IDS, SENTENCE_ENDS)
+"""The inputs that are not the ids."""
+SENTENCES, UNSUPPORTED = "_sentences", "_unsupported"
+"""What the names of the further outputs end in."""
+Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 class BadInputError(ValueError):
     """The ids of one request are outside the vocabulary of this tokenizer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """What a configuration calls its tensors."""
+
+    ids: str
+    beside: tuple[str, ...]
+    """Those of `BESIDE` that there are."""
+    text: str
+    outputs: tuple[str, ...]
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any]) -> Names:
+        """The names of a configuration.
+
+        Raises:
+            ValueError: An input or output is missing or has no such name.
+        """
+        given, outputs = ([one["name"] for one in config[key]] for key in ("input", "output"))
+        ids = [name for name in given if name not in BESIDE]
+        texts = [name for name in outputs if not name.endswith((SENTENCES, UNSUPPORTED))]
+        if len(ids) != 1 or len(texts) != 1:
+            raise ValueError(
+                f"the detokenizer backend has one input of ids, perhaps {', '.join(BESIDE)}, and one output of texts; "
+                f"the inputs are {given} and the outputs {outputs}"
+            )
+        more = {name for name in outputs if name != texts[0]}
+        if unknown := more - {texts[0] + SENTENCES, texts[0] + UNSUPPORTED}:
+            raise ValueError(f"beside {texts[0]} the detokenizer backend has no outputs {sorted(unknown)}")
+        if (more and SOURCE not in given) or ((INPUT_IDS in given) != (SENTENCE_ENDS in given)):
+            raise ValueError(
+                f"outputs beside {texts[0]} need the input {SOURCE}, and {INPUT_IDS} and {SENTENCE_ENDS} go together; "
+                f"the inputs are {given}"
+            )
+        beside = tuple(name for name in BESIDE if name in given)
+        return cls(ids=ids[0], beside=beside, text=texts[0], outputs=tuple(outputs))
 
 
 class Detokenizer:
@@ -61,21 +104,31 @@ class Detokenizer:
         if not path.is_file():
             raise ValueError(f"no tokenizer at {path}: export the model again")
         self._tokenizer: Tokenizer = Tokenizer.from_file(str(path))
+        vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
         self._size = self._tokenizer.get_vocab_size()
+        self._special = frozenset(
+            token for token, added in self._tokenizer.get_added_tokens_decoder().items() if added.special
+        )
+        self._twins = quotes.twins(vocabulary)
+        # Words that a vocabulary has in small letters are words of the language, rather than names.
+        self._common = frozenset(token[1:] for token in vocabulary if token.startswith(quotes.MARKS))
 
     def __call__(
         self,
         requests: Sequence[npt.NDArray[Any]],
-        verbatim: Sequence[npt.NDArray[np.object_] | None] = (),
-    ) -> list[npt.NDArray[np.object_] | BadInputError]:
+        beside: Sequence[Arrays] = (),
+        *,
+        check: Collection[int] = (),
+    ) -> list[list[writing.Written] | BadInputError | quotes.NoQuoteError]:
         """Decode a batch of requests of ids [n, L].
 
         Args:
             requests: The ids of each request.
-            verbatim: For each request the texts [n, 1] that stand for its own, where they are not empty; or nothing.
+            beside: The other inputs of each request by name; or nothing.
+            check: The requests that are asked for what their article does not hold, by index.
 
         Returns:
-            For each request, in order, its texts [n, 1] in UTF-8 or the error that it gets.
+            For each request, in order, a summary for each row or the error that it gets.
         """
         good: list[list[int]] = []
         errors: dict[int, BadInputError] = {}
@@ -86,20 +139,40 @@ class Detokenizer:
             else:
                 good.extend(ids.tolist())
         texts = iter(self._tokenizer.decode_batch(good, skip_special_tokens=True))
-        answers: list[npt.NDArray[np.object_] | BadInputError] = []
+        answers: list[list[writing.Written] | BadInputError | quotes.NoQuoteError] = []
         for index, ids in enumerate(requests):
             if index in errors:
                 answers.append(errors[index])
                 continue
-            answer = np.empty((len(ids), 1), np.object_)
-            for row in range(len(ids)):
-                text = next(texts).strip()
-                if text and self._pad is not None and ids[row, -1] != self._pad:
-                    text = cut_unfinished(text)
-                answer[row, 0] = text.encode()
-            given = verbatim[index] if verbatim else None
-            answers.append(answer if given is None else np.where(given != b"", given, answer))
+            mine = [next(texts) for _ in ids]
+            given = beside[index] if beside else {}
+            try:
+                rows = [self._row(row, ids[row], text, given, check=index in check) for row, text in enumerate(mine)]
+                answers.append(rows)
+            except quotes.NoQuoteError as error:
+                answers.append(error)
         return answers
+
+    def _row(self, row: int, ids: npt.NDArray[Any], decoded: str, beside: Arrays, *, check: bool) -> writing.Written:
+        """What one row of a request says."""
+        text = decoded.strip()
+        unfinished = self._pad is not None and ids.size > 0 and ids[-1] != self._pad
+        if text and unfinished:
+            text = writing.cut_unfinished(text)
+        if SOURCE not in beside:
+            given = beside[VERBATIM][row, 0] if VERBATIM in beside else b""
+            return writing.Written(text=given.decode() or text)
+        source = quotes.Source.read(beside[SOURCE][row, 0])
+        if source.verbatim:
+            return writing.own(source)
+        if not source.extractive:
+            return writing.free(text, source, self._common, check=check)
+        if SENTENCE_ENDS not in beside or beside[SENTENCE_ENDS].shape != beside[INPUT_IDS].shape:
+            raise quotes.NoQuoteError("a row that must quote comes without the article's tokens and sentences")
+        read = quotes.read_sentences(beside[INPUT_IDS][row], beside[SENTENCE_ENDS][row])
+        tokens = [token for token in ids.tolist() if token not in self._special]
+        parsed = quotes.parse(tokens, read, self._twins, may_be_cut=unfinished)
+        return writing.extractive(parsed, source, lambda last: self._tokenizer.decode(tokens[-last:]))
 
 
 def read_cut(parameters: Mapping[str, str]) -> int | None:
@@ -126,14 +199,7 @@ class TritonPythonModel:
         if int(np.__version__.split(".")[0]) >= 2:
             raise RuntimeError(f"numpy {np.__version__} empties every output; the runtime needs numpy below 2")
         config = json.loads(args["model_config"])
-        inputs = [tensor["name"] for tensor in config["input"] if tensor["name"] != VERBATIM]
-        if len(inputs) != 1 or len(config["output"]) != 1:
-            raise ValueError(
-                f"the detokenizer backend has one input (token ids), perhaps {VERBATIM}, and one output (text)"
-            )
-        self._input = inputs[0]
-        self._has_verbatim = len(config["input"]) > 1
-        self._output = config["output"][0]["name"]
+        self._names = Names.read(config)
         parameters = {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
         path = Path(args["model_repository"], args["model_version"], parameters.get("tokenizer_file", "tokenizer.json"))
         self._detokenizer = Detokenizer(path, cut_unless_padded_with=read_cut(parameters))
@@ -144,14 +210,38 @@ class TritonPythonModel:
         return self._callers.answer(requests, self._answer)
 
     def _answer(self, requests: Sequence[Any]) -> list[Any]:
-        ids = [pb_utils.get_input_tensor_by_name(request, self._input).as_numpy() for request in requests]
-        given = [pb_utils.get_input_tensor_by_name(request, VERBATIM) for request in requests if self._has_verbatim]
-        verbatim = [None if tensor is None else tensor.as_numpy() for tensor in given]
-        return [self._response(answer) for answer in self._detokenizer(ids, verbatim)]
+        names = self._names
+        ids, beside = [], []
+        for request in requests:
+            ids.append(pb_utils.get_input_tensor_by_name(request, names.ids).as_numpy())
+            tensors = {name: pb_utils.get_input_tensor_by_name(request, name) for name in names.beside}
+            beside.append({name: tensor.as_numpy() for name, tensor in tensors.items() if tensor is not None})
+        asked = [request.requested_output_names() for request in requests]
+        check = {index for index, outputs in enumerate(asked) if names.text + UNSUPPORTED in outputs}
+        answers = self._detokenizer(ids, beside, check=check)
+        return [self._response(answer, outputs) for answer, outputs in zip(answers, asked, strict=True)]
 
-    def _response(self, answer: npt.NDArray[np.object_] | BadInputError) -> Any:
+    def _response(
+        self, answer: list[writing.Written] | BadInputError | quotes.NoQuoteError, outputs: Collection[str]
+    ) -> Any:
         if isinstance(answer, BadInputError):
-            return pb_utils.InferenceResponse(
-                error=pb_utils.TritonError(f"bad input: {answer}", pb_utils.TritonError.INVALID_ARG)
-            )
-        return pb_utils.InferenceResponse([pb_utils.Tensor(self._output, answer)])
+            error = pb_utils.TritonError(f"bad input: {answer}", pb_utils.TritonError.INVALID_ARG)
+            return pb_utils.InferenceResponse(error=error)
+        if isinstance(answer, quotes.NoQuoteError):
+            words = f"{answer}: its export is broken; export it again, or ask for the style free"
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError(words, pb_utils.TritonError.INTERNAL))
+        name = self._names.text
+        columns = {
+            name: [one.text for one in answer],
+            name + SENTENCES: [json.dumps(list(one.sentences)) for one in answer],
+            name + UNSUPPORTED: [json.dumps(list(one.unsupported), ensure_ascii=False) for one in answer],
+        }
+        wanted_names = [one for one in self._names.outputs if one in outputs]
+        return pb_utils.InferenceResponse([pb_utils.Tensor(one, to_column(columns[one])) for one in wanted_names])
+
+
+def to_column(texts: Sequence[str]) -> npt.NDArray[np.object_]:
+    """Texts in UTF-8 as the rows of a tensor, [n, 1]."""
+    column = np.empty((len(texts), 1), np.object_)
+    column[:, 0] = [text.encode() for text in texts]
+    return column

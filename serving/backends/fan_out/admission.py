@@ -42,6 +42,8 @@ class Branch:
     """What the model does, in the words of the output ``failed``."""
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    parameter: str = ""
+    """The request parameter without which it is not asked; empty for one that needs none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +209,8 @@ class FanOut:
                 if len(results) < len(shares):
                     return None
             answer = _merge([(branch.task, results[branch.task]) for branch, _ in shares], partial=call.partial)
-            whole = isinstance(answer, Answer) and not answer.failed
+            usual = not any(branch.parameter for branch, _ in shares)  # others take far longer
+            whole = usual and isinstance(answer, Answer) and not answer.failed
             return self._complete(call, answer, self._now() - started_s if whole else 0.0, beside)
 
         def run(branch: Branch, names: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ Parameters of ``config.pbtxt`` (``string_value`` each):
 
 * ``branch.<model>``: JSON ``{"task": "...", "inputs": [...], "outputs": [...]}``: the name under which the model fails,
   and what it takes of the inputs and gives of the outputs. An optional input goes on when the request has it; a branch
-  is left out when the request wants none of its outputs.
+  is left out when the request wants none of its outputs, or lacks the ``"parameter"`` that the branch names (true).
 * ``order``: the models, those first that take longest, separated by commas. Default: by name.
 * ``max_running``: requests whose branches are asked at the same time. Default: 16.
 * ``max_wait_ms``: a request that would have to wait longer than this before it runs is refused, unless fewer wait than
@@ -42,9 +42,10 @@ import triton_python_backend_utils as pb_utils
 if __package__:
     from serving.backends import wanted
 
-    from . import admission
+    from . import admission, on_request
 else:  # Triton imports this file as the module "model", with its folder on the path
     import admission  # type: ignore[import-not-found, no-redef]
+    import on_request  # type: ignore[import-not-found, no-redef]
     import wanted  # type: ignore[import-not-found, no-redef]
 
 FAILED = "failed"
@@ -52,8 +53,10 @@ FAILED = "failed"
 PARTIAL = "partial"
 """The request parameter that asks for it."""
 _PREFIXES = re.compile(r"^(in ensemble '[^']*', |\[request id: [^\]]*\] )+")
-_UNAVAILABLE = ("Exceeds maximum queue size", admission.EXPIRED, "Server is stopping", "Server not ready")
-"""Words of Triton that say: not now."""
+_UNAVAILABLE = (
+    "Exceeds maximum queue size", admission.EXPIRED, "Server is stopping", "Server not ready", "the server is busy"
+)  # fmt: skip
+"""Words of Triton, and of a branch, that say: not now."""
 _MAX_TIMEOUT_US = 2**63 - 1
 
 
@@ -81,6 +84,7 @@ def read_branches(config: Mapping[str, Any]) -> tuple[admission.Branch, ...]:
             task=shares[model]["task"],
             inputs=tuple(shares[model]["inputs"]),
             outputs=tuple(shares[model]["outputs"]),
+            parameter=shares[model].get("parameter", ""),
         )
         for model in order
     ]
@@ -114,21 +118,6 @@ def read_limits(config: Mapping[str, Any]) -> admission.Limits:
         max_wait_s=int(numbers["max_wait_ms"]) / 1e3,
         max_waiting=int(numbers["max_waiting"]),
     )
-
-
-def read_partial(parameters: str) -> bool:
-    """Whether a request asks for partial answers.
-
-    Args:
-        parameters: The request's parameters as a JSON object; empty when it has none.
-
-    Raises:
-        BadInputError: The parameter ``partial`` is of another type than boolean.
-    """
-    value = json.loads(parameters).get(PARTIAL, False) if parameters else False
-    if not isinstance(value, bool):
-        raise admission.BadInputError(f"the request parameter {PARTIAL} is true or false, not {json.dumps(value)}")
-    return value
 
 
 def read_timeout_s(parameters: str, timeout_us: int, now_s: float) -> float:
@@ -176,7 +165,9 @@ def handed_on(call: admission.Call) -> dict[str, int]:
     return parameters
 
 
-def _ask(branch: admission.Branch, call: admission.Call, outputs: Sequence[str]) -> Sequence[Any]:
+def _ask(
+    branches: Sequence[admission.Branch], branch: admission.Branch, call: admission.Call, outputs: Sequence[str]
+) -> Sequence[Any]:
     left_s = call.left_s(time.monotonic())
     if left_s <= 0:
         raise TimeoutError(admission.EXPIRED)
@@ -185,7 +176,7 @@ def _ask(branch: admission.Branch, call: admission.Call, outputs: Sequence[str])
         inputs=[call.inputs[name] for name in branch.inputs if name in call.inputs],
         requested_output_names=list(outputs),
         timeout=min(max(1, int(1e6 * left_s)), _MAX_TIMEOUT_US) if call.timeout_s else 0,  # 0 is no limit
-        parameters=handed_on(call),
+        parameters={**handed_on(call), **on_request.notes_for(branch, call, branches)},
         **({"trace": call.trace} if call.trace else {}),
     )
     response = request.exec()
@@ -204,7 +195,8 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         self._needed = [tensor["name"] for tensor in config["input"] if not tensor.get("optional")]
         self._board = wanted.open_board()
-        self._fan_out = admission.FanOut(read_branches(config), _ask, read_limits(config))
+        self._branches = read_branches(config)
+        self._fan_out = admission.FanOut(self._branches, partial(_ask, self._branches), read_limits(config))
 
     def execute(self, requests: Sequence[Any]) -> None:
         """Start a batch of requests; each one answers through its own response sender."""
@@ -229,9 +221,9 @@ class TritonPythonModel:
                 trace = request.trace()
                 call = admission.Call(
                     inputs=inputs,
-                    wanted=outputs,
+                    wanted=on_request.wanted_outputs(outputs, self._branches, parameters),
                     answer=answer,
-                    partial=read_partial(parameters),
+                    partial=on_request.read_flag(parameters, PARTIAL),
                     timeout_s=read_timeout_s(parameters, request.timeout(), came_s),
                     came_s=came_s,
                     ticket=ticket,

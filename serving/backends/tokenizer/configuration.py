@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,19 +16,30 @@ else:  # Triton imports its backend as the module "model", with its folder on th
 
 INTEGERS: dict[str, type[np.generic]] = {"TYPE_INT32": np.int32, "TYPE_INT64": np.int64}
 TOKEN_OUTPUTS = ("input_ids", "attention_mask", "token_type_ids")
+SENTENCE_ENDS = "sentence_ends"
+SAMPLING = "sampling"
+SOURCE = "source"
 VERBATIM = "verbatim"
+STYLE = "style"
+EXTRACTIVE = "extractive"
 SCRIPTS = {"latin": True, "any": False}
+SPREAD = {"0": False, "1": True}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """A number of the request that travels on as the length of a dummy tensor."""
+    """What a request may set: a number, or one of several words."""
 
     name: str
     minimum: float
     maximum: float
     default: float
+    """An index where there are ``choices``."""
     steps_per_unit: int = 1
+    by_length: bool = True
+    """Whether it travels on as the length of a dummy tensor."""
+    choices: Sequence[str] = ()
+    """The words of which it is one."""
 
     def encode(self, value: float) -> int:
         """The number of dummy elements that stands for ``value``; at least 1."""
@@ -43,6 +54,10 @@ class Options:
     required: frozenset[str]
     """Those of ``reads`` that may be neither absent nor blank."""
     max_tokens: int
+    window: int
+    """A longer text is laid out in windows of so many tokens; 0 for a model that has none."""
+    spread: bool
+    """Whether the windows lie evenly over a text that has more tokens than all of them, not at its beginning."""
     buckets: tuple[int, ...]
     max_article_bytes: int
     pad_id: int
@@ -51,12 +66,16 @@ class Options:
     latin_only: bool
     """Whether articles in other alphabets are refused."""
     settings: tuple[Setting, ...]
+    quotes: bool
+    """Whether the next model takes the ends of the sentences that it may quote, and how it samples."""
+    source: bool
+    """Whether the last model takes the article with its sentences."""
     verbatim: bool
-    """Whether articles that are their own summaries are answered in an output of their own."""
+    """Whether articles that are their own summaries are answered in an output of their own; `source` has them too."""
     unclear: rules.Rules | None
     """What a text must be for a classifier to judge it; None where the configuration has no such output."""
     outputs: Mapping[str, type[np.generic]]
-    """The integer outputs of the configuration with their types; the settings are not among them."""
+    """The integer outputs of the configuration with their types; those above are not among them."""
 
     def bucket(self, length: int) -> int:
         """The smallest bucket that holds ``length`` tokens."""
@@ -75,7 +94,8 @@ def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -
     """
     parameters = {key: value["string_value"].strip() for key, value in config.get("parameters", {}).items()}
     known = {"reads", "max_tokens", "buckets", "tokenizer_file", "max_article_bytes"}
-    known |= {"padding_side", "pad_id", "pad_type_id", "scripts", "least_words", "least_read", "most_unknown"}
+    known |= {"padding_side", "pad_id", "pad_type_id", "scripts", "window", "spread"}
+    known |= {"least_words", "least_read", "most_unknown"}
     if unknown := sorted(key for key in parameters if key not in known and not key.startswith("setting.")):
         raise ValueError(f"unknown parameters {unknown}; known are {sorted(known)} and setting.<name>")
     inputs = {tensor["name"]: tensor for tensor in config["input"]}
@@ -86,6 +106,13 @@ def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -
     buckets = tuple(int(bucket) for bucket in parameters.get("buckets", str(max_tokens)).split(","))
     if buckets[0] < 1 or list(buckets) != sorted(set(buckets)) or buckets[-1] != max_tokens:
         raise ValueError(f"parameter buckets must ascend and end with max_tokens ({max_tokens}), not {buckets}")
+
+    window = int(parameters.get("window", "0"))
+    if window < 0 or (window and any(bucket % window for bucket in buckets if bucket > window)):
+        raise ValueError(f"buckets above the window of {window} tokens must be whole windows, not {buckets}")
+
+    if (spread := parameters.get("spread", "0")) not in SPREAD:
+        raise ValueError(f"parameter spread is one of {list(SPREAD)}, not {spread!r}")
 
     padding = padding or {}
     side = parameters.get("padding_side", str(padding.get("direction", "right"))).lower()
@@ -105,14 +132,23 @@ def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -
     )
     outputs = {tensor["name"]: tensor["data_type"] for tensor in config["output"]}
     for setting in settings:
-        if setting.name not in inputs or outputs.pop(setting.name, None) != "TYPE_UINT8":
-            raise ValueError(f"setting {setting.name} needs an input and a TYPE_UINT8 output of that name")
-    own_summaries = outputs.pop(VERBATIM, None)
-    if own_summaries and (own_summaries != "TYPE_STRING" or all(one.name != "min_length" for one in settings)):
-        raise ValueError(f"output {VERBATIM} is TYPE_STRING, and needs the setting min_length")
+        sent = outputs.pop(setting.name, None) == "TYPE_UINT8"
+        if setting.name not in inputs or sent != setting.by_length:
+            raise ValueError(
+                f"setting {setting.name} needs an input of that name, and a TYPE_UINT8 output where it is by_length"
+            )
+    special = {name: outputs.pop(name, None) for name in (SENTENCE_ENDS, SAMPLING, SOURCE, VERBATIM)}
+    _check(special, settings)
+    quotes = special[SENTENCE_ENDS] is not None
     unclear = outputs.pop(rules.OUTPUT, None)
     if unclear not in (None, "TYPE_INT32"):
         raise ValueError(f"output {rules.OUTPUT} is TYPE_INT32, not {unclear}")
+    if unclear and quotes:
+        raise ValueError(f"output {rules.OUTPUT} is of a classifier, which has no {SENTENCE_ENDS}")
+    if (window or quotes) and (side == "left" or "token_type_ids" in outputs):
+        raise ValueError(f"windows and {SENTENCE_ENDS} need padding on the right, and no token_type_ids")
+    if special[SOURCE] and len(reads) != 1:
+        raise ValueError(f"output {SOURCE} is of one text, but the tokenizer reads {list(reads)}")
     for name, data_type in outputs.items():
         if name not in {*TOKEN_OUTPUTS, "tokens", "truncated_tokens"} or data_type not in INTEGERS:
             raise ValueError(f"output {name} {data_type} is not an output of the tokenizer backend or no integer")
@@ -120,6 +156,8 @@ def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -
         reads=reads,
         required=frozenset(name for name in reads if not inputs[name].get("optional", False)),
         max_tokens=max_tokens,
+        window=window,
+        spread=SPREAD[spread],
         buckets=buckets,
         max_article_bytes=int(parameters.get("max_article_bytes", "262144")),
         pad_id=int(parameters.get("pad_id", padding.get("pad_id", 0))),
@@ -127,10 +165,27 @@ def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -
         pad_left=side == "left",
         latin_only=SCRIPTS[scripts],
         settings=settings,
-        verbatim=own_summaries is not None,
+        quotes=quotes,
+        source=special[SOURCE] is not None,
+        verbatim=special[VERBATIM] is not None,
         unclear=rules.Rules.read(parameters) if unclear else None,
         outputs={name: INTEGERS[data_type] for name, data_type in outputs.items()},
     )
+
+
+def _check(special: Mapping[str, str | None], settings: Sequence[Setting]) -> None:
+    """Check the outputs that are neither tokens nor dummies."""
+    types = {SENTENCE_ENDS: "TYPE_INT32", SAMPLING: "TYPE_FP32", SOURCE: "TYPE_STRING", VERBATIM: "TYPE_STRING"}
+    for name, data_type in special.items():
+        if data_type not in (None, types[name]):
+            raise ValueError(f"output {name} is {types[name]}, not {data_type}")
+    if (special[SENTENCE_ENDS] is None) != (special[SAMPLING] is None):
+        raise ValueError(f"a model takes {SENTENCE_ENDS} and {SAMPLING}, or neither")
+    names = {setting.name for setting in settings}
+    needs = {SENTENCE_ENDS: {STYLE, "max_length", "temperature"}, SOURCE: {"min_length"}, VERBATIM: {"min_length"}}
+    for name, needed in needs.items():
+        if special[name] and (missing := sorted(needed - names)):
+            raise ValueError(f"output {name} needs the setting {', '.join(missing)}")
 
 
 def _needed(parameters: Mapping[str, str], key: str) -> str:

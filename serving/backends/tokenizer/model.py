@@ -14,21 +14,31 @@ Parameters of ``config.pbtxt`` (``string_value`` each):
   it, for models of other languages.
 * ``least_words``, ``least_read``, ``most_unknown``: from where on a text is too little to judge by (`unclear`).
 * ``padding_side``, ``pad_id``, ``pad_type_id``: default to the ``padding`` block of ``tokenizer.json``.
-* ``setting.<name>``: JSON ``{"minimum", "maximum", "default", "steps_per_unit"}`` of a setting of the next model. The
-  input ``<name>`` carries its value; the output ``<name>`` is a ``UINT8`` tensor of ``(value - minimum) *
-  steps_per_unit + 1`` elements, since the dynamic batcher never mixes requests of unequal shape.
+* ``window``: a longer text is laid out in windows of so many tokens, each with its special tokens, cut between
+  sentences where that is possible; buckets above are whole windows. Default: 0, none.
+* ``spread``: ``1`` lays the windows evenly over a text that has more tokens than all of them (`spread.spread`); ``0``
+  (default) at its beginning.
+* ``setting.<name>``: JSON ``{"minimum", "maximum", "default", "steps_per_unit", "by_length", "choices"}`` of a setting
+  of the next model. The input ``<name>`` carries its value. One that is ``by_length`` (as by default) has an output
+  ``<name>``, a ``UINT8`` tensor of ``(value - minimum) * steps_per_unit + 1`` elements, since the dynamic batcher never
+  mixes requests of unequal shape.
 
 Outputs, those of them that the configuration lists: ``input_ids``, ``attention_mask``, ``token_type_ids`` [n, L],
-``tokens``, ``truncated_tokens``, ``unclear`` [n, 1], the settings [n, length], and ``verbatim`` [n, 1]: an article that
-is no longer than ``min_length`` is its own summary, and the others are empty. It takes ``min_length`` down to its own
-length, since a model that must go on past its text makes words up.
+``tokens``, ``truncated_tokens``, ``unclear`` [n, 1], the settings [n, length], and for a summary:
+
+* ``sentence_ends`` [n, L], which sentences may be quoted (`windows.place`); [n, 1] of zeros for the style ``free``.
+* ``sampling`` [n, 1 or 2 + max_length], how it is drawn (`settings.sampling`).
+* ``source`` [n, 1], the article with its sentences (`source.sources`), and whether it is its own summary: one that is
+  no longer than ``min_length`` is. It takes ``min_length`` down to its own length, since a model that must go on past
+  its text makes words up. ``verbatim`` [n, 1] is an older form of the same.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,24 +48,36 @@ import triton_python_backend_utils as pb_utils
 from tokenizers import Encoding, Tokenizer
 
 if __package__:
+    from reading.sentences import split
     from serving.backends import wanted
 
-    from . import configuration, reading, unclear
+    from . import configuration, reading, rows, source, unclear
+    from .settings import BadInputError, choose_settings, follow_down, quotes_only, sampling, style
 else:  # Triton imports this file as the module "model", with its folder on the path
     import configuration  # type: ignore[import-not-found, no-redef]
-    import reading  # type: ignore[import-not-found, no-redef]
+    import rows  # type: ignore[import-not-found, no-redef]
+    import source  # type: ignore[import-not-found, no-redef]
     import unclear  # type: ignore[import-not-found, no-redef]
     import wanted  # type: ignore[import-not-found, no-redef]
+    from sentences import split  # type: ignore[import-not-found, no-redef]
+    from settings import (  # type: ignore[import-not-found, no-redef]
+        BadInputError,
+        choose_settings,
+        follow_down,
+        quotes_only,
+        sampling,
+        style,
+    )
+
+    import reading  # type: ignore[no-redef]  # the module beside this one, not the room
 
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff]")
 
 
-class BadInputError(ValueError):
-    """What the caller sent breaks a rule; the message is the answer to the request."""
-
-
 def join_article(parts: Mapping[str, bytes | None], options: configuration.Options) -> str:
-    """The text that is tokenized: the parts that are not blank, joined with a line break.
+    """The article: the parts that are not blank, joined with a line break; control characters are blanks.
+
+    What goes on as ``source`` keeps the blanks around it, so that places in it are those in what was sent.
 
     Raises:
         BadInputError: Too large, not UTF-8, or a required part is blank or cannot be read.
@@ -70,11 +92,11 @@ def join_article(parts: Mapping[str, bytes | None], options: configuration.Optio
     for name in options.reads:
         part = parts.get(name)
         try:
-            text = "" if part is None else CONTROL.sub(" ", part.decode("utf-8")).strip()
+            text = "" if part is None else CONTROL.sub(" ", part.decode("utf-8"))
         except UnicodeDecodeError as error:
             raise BadInputError(f"{name} is not UTF-8: byte {error.start} cannot be decoded; send UTF-8 text") from None
         if not reading.is_blank(text):
-            kept.append(text)
+            kept.append(text if options.source else text.strip())
         elif name in options.required:
             raise BadInputError(f"{name} is blank: send the article's text, at least one visible character")
         if options.latin_only and name in options.required and (reason := reading.why_unreadable(text)):
@@ -82,87 +104,14 @@ def join_article(parts: Mapping[str, bytes | None], options: configuration.Optio
     return "\n".join(kept)
 
 
-def choose_settings(
-    given: Mapping[str, npt.NDArray[Any] | None], settings: Sequence[configuration.Setting]
-) -> dict[str, float]:
-    """The settings of one request: what it carries, else the defaults.
+@dataclass(frozen=True, kw_only=True)
+class _Question:
+    """A request that can be answered."""
 
-    Args:
-        given: The request's input of each setting, [n, 1], or None where it left it out.
-        settings: The settings that the model has.
-
-    Raises:
-        BadInputError: Out of range, unlike for the rows of one request, or ``min_length`` above ``max_length``.
-    """
-    chosen: dict[str, float] = {}
-    for setting in settings:
-        array = given.get(setting.name)
-        if array is None or array.size == 0:
-            chosen[setting.name] = setting.default
-            continue
-        values = {float(value) for value in array.ravel()}
-        if len(values) > 1:
-            raise BadInputError(
-                f"{setting.name} differs within one request ({sorted(values)}): send one request for each value"
-            )
-        value = values.pop()
-        if not setting.minimum <= value <= setting.maximum:
-            raise BadInputError(
-                f"{setting.name} must lie between {setting.minimum:g} and {setting.maximum:g}, not {value:g}"
-            )
-        chosen[setting.name] = value
-    low, high = chosen.get("min_length"), chosen.get("max_length")
-    if low is not None and high is not None and low > high:
-        if given.get("min_length") is not None:
-            raise BadInputError(f"min_length ({low:g}) must not be above max_length ({high:g}): change one of them")
-        chosen["min_length"] = high
-    return chosen
-
-
-def cut_tokens(encoding: Encoding, special_tokens: int) -> int:
-    """How many tokens of an article are past ``max_tokens``."""
-    # Each overflowing piece carries the special tokens of its own.
-    return sum(len(piece.ids) - special_tokens for piece in encoding.overflowing)
-
-
-def to_arrays(
-    encodings: Sequence[Encoding], options: configuration.Options, special_tokens: int
-) -> dict[str, npt.NDArray[Any]]:
-    """The integer outputs of one request of n articles, padded to the bucket of the longest one."""
-    length = options.bucket(max(len(encoding.ids) for encoding in encodings))
-    shape = (len(encodings), length)
-    arrays: dict[str, npt.NDArray[Any]] = {
-        "input_ids": np.full(shape, options.pad_id, options.outputs.get("input_ids", np.int32)),
-        "attention_mask": np.zeros(shape, options.outputs.get("attention_mask", np.int32)),
-        "token_type_ids": np.full(shape, options.pad_type_id, options.outputs.get("token_type_ids", np.int32)),
-        "tokens": np.zeros((len(encodings), 1), options.outputs.get("tokens", np.int32)),
-        "truncated_tokens": np.zeros((len(encodings), 1), options.outputs.get("truncated_tokens", np.int32)),
-    }
-    for row, encoding in enumerate(encodings):
-        kept = len(encoding.ids)
-        columns = slice(length - kept, length) if options.pad_left else slice(0, kept)
-        arrays["input_ids"][row, columns] = encoding.ids
-        arrays["attention_mask"][row, columns] = 1
-        arrays["token_type_ids"][row, columns] = encoding.type_ids
-        cut = cut_tokens(encoding, special_tokens)
-        arrays["tokens"][row] = kept + cut
-        arrays["truncated_tokens"][row] = cut
-    return {name: arrays[name] for name in options.outputs}
-
-
-def follow_down(settings: Mapping[str, float], tokens: Sequence[int]) -> dict[str, float]:
-    """The settings of a request whose articles have so many tokens: none must be summarized at more than its length."""
-    if "min_length" not in settings:
-        return dict(settings)
-    return {**settings, "min_length": min(settings["min_length"], max(tokens))}
-
-
-def verbatim(texts: Sequence[str], tokens: Sequence[int], min_length: float) -> npt.NDArray[np.object_]:
-    """The articles that are their own summaries, on one line each; the others are empty."""
-    answers = np.empty((len(texts), 1), np.object_)
-    for row, (text, count) in enumerate(zip(texts, tokens, strict=True)):
-        answers[row, 0] = " ".join(text.split()).encode() if count <= min_length else b""
-    return answers
+    texts: Sequence[str]
+    settings: Mapping[str, float]
+    aligned: bool
+    """Whether the tokens' places in the texts are wanted; to find them takes a third more time."""
 
 
 class ArticleTokenizer:
@@ -178,9 +127,16 @@ class ArticleTokenizer:
         if self.options.max_tokens <= self._special_tokens:
             raise ValueError(f"max_tokens must be above the {self._special_tokens} special tokens")
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(self.options.max_tokens)
         # "</s>" within an article is text: nobody ends an article early by writing it.
         self._tokenizer.encode_special_tokens = True
+        self._frame: rows.Frame | None = None
+        if self.options.quotes or self.options.window:
+            self._frame = rows.Frame.of(self._tokenizer)
+            if 0 < self.options.window <= self._special_tokens:
+                raise ValueError(f"window must be above the {self._special_tokens} special tokens")
+            self._tokenizer.no_truncation()
+        else:
+            self._tokenizer.enable_truncation(self.options.max_tokens)
 
     def __call__(
         self, requests: Sequence[Mapping[str, npt.NDArray[Any] | None]]
@@ -193,44 +149,78 @@ class ArticleTokenizer:
         Returns:
             For each request, in order, its outputs by name or the error that it gets.
         """
-        options = self.options
-        prepared: list[tuple[list[str], dict[str, float]] | BadInputError] = []
+        prepared: list[_Question | BadInputError] = []
         for request in requests:
             try:
-                settings = choose_settings(request, options.settings)
-                columns = {name: array.ravel() for name in options.reads if (array := request.get(name)) is not None}
-                rows = {len(column) for column in columns.values()}
-                if len(rows) != 1:
-                    raise BadInputError(f"the inputs {options.reads} need one row for each article")
-                texts = [
-                    join_article({name: column[row] for name, column in columns.items()}, options)
-                    for row in range(rows.pop())
-                ]
-                prepared.append((texts, settings))
+                prepared.append(self._prepare(request))
             except BadInputError as error:
                 prepared.append(error)
+        questions = [item for item in prepared if isinstance(item, _Question)]
+        plain, aligned = (
+            self._encode([text for one in questions if one.aligned == places for text in one.texts], places=places)
+            for places in (False, True)
+        )
+        return [
+            self._answer(item, [next(aligned if item.aligned else plain) for _ in item.texts])
+            if isinstance(item, _Question)
+            else item
+            for item in prepared
+        ]
 
-        texts = [text for item in prepared if not isinstance(item, BadInputError) for text in item[0]]
-        encodings = iter(self._tokenizer.encode_batch_fast(texts))
-        answers: list[dict[str, npt.NDArray[Any]] | BadInputError] = []
-        for item in prepared:
-            if isinstance(item, BadInputError):
-                answers.append(item)
-                continue
-            mine = [next(encodings) for _ in item[0]]
-            outputs = to_arrays(mine, options, self._special_tokens)
-            tokens = [len(one.ids) + cut_tokens(one, self._special_tokens) for one in mine]
-            settings = follow_down(item[1], tokens)
-            for setting in options.settings:
-                outputs[setting.name] = np.zeros((len(mine), setting.encode(settings[setting.name])), np.uint8)
+    def _prepare(self, request: Mapping[str, npt.NDArray[Any] | None]) -> _Question:
+        options = self.options
+        settings = choose_settings(request, options.settings)
+        columns = {name: array.ravel() for name in options.reads if (array := request.get(name)) is not None}
+        counts = {len(column) for column in columns.values()}
+        if len(counts) != 1:
+            raise BadInputError(f"the inputs {options.reads} need one row for each article")
+        texts = [
+            join_article({name: column[row] for name, column in columns.items()}, options)
+            for row in range(counts.pop())
+        ]
+        aligned = bool(options.window) or (options.quotes and quotes_only(settings, options.settings))
+        return _Question(texts=texts, settings=settings, aligned=aligned)
+
+    def _encode(self, texts: Sequence[str], *, places: bool) -> Iterator[Encoding]:
+        encode = self._tokenizer.encode_batch if places else self._tokenizer.encode_batch_fast
+        return iter(encode([text.strip() for text in texts], add_special_tokens=self._frame is None) if texts else [])
+
+    def _answer(self, question: _Question, encodings: Sequence[Encoding]) -> dict[str, npt.NDArray[Any]]:
+        options, texts = self.options, question.texts
+        splits = question.aligned or options.source
+        spans: list[Sequence[tuple[int, int]]] = [split(text) for text in texts] if splits else []
+        outputs: dict[str, npt.NDArray[Any]] = {}
+        if self._frame is None:
+            arrays = rows.to_arrays(encodings, options, self._special_tokens)
+        else:
+            articles = [
+                rows.Whole.of(encoding, text, spans[row] if question.aligned else None)
+                for row, (encoding, text) in enumerate(zip(encodings, texts, strict=True))
+            ]
+            arrays, places = rows.lay_out(articles, options, self._frame)
+            if question.aligned:
+                spans = [one.sentences for one in articles]
+            if options.quotes:
+                quoting = quotes_only(question.settings, options.settings)
+                free = np.zeros((len(texts), 1), np.int32)
+                outputs[configuration.SENTENCE_ENDS] = places if quoting else free
+                outputs[configuration.SAMPLING] = sampling(question.settings, len(texts))
+        outputs |= {name: arrays[name] for name in options.outputs}
+        if options.unclear is not None:
+            outputs[unclear.OUTPUT] = options.unclear.judge_all(texts, arrays, self._unknown_id)
+        tokens = arrays["tokens"].ravel().tolist()
+        lengths = follow_down(question.settings, tokens)
+        for setting in options.settings:
+            if setting.by_length:
+                outputs[setting.name] = np.zeros((len(texts), setting.encode(lengths[setting.name])), np.uint8)
+        if options.source or options.verbatim:
+            own = [count <= question.settings["min_length"] for count in tokens]
+            if options.source:
+                written = style(question.settings, options.settings)
+                outputs[configuration.SOURCE] = source.sources(texts, spans, own, written)
             if options.verbatim:
-                outputs[configuration.VERBATIM] = verbatim(item[0], tokens, item[1]["min_length"])
-            if options.unclear is not None:
-                cut = [cut_tokens(one, self._special_tokens) for one in mine]
-                ids = [one.ids for one in mine]
-                outputs[unclear.OUTPUT] = options.unclear.judge_all(item[0], ids, cut, self._unknown_id)
-            answers.append(outputs)
-        return answers
+                outputs[configuration.VERBATIM] = source.own_summaries(texts, own)
+        return outputs
 
 
 class TritonPythonModel:

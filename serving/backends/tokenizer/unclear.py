@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -68,9 +69,18 @@ class Rules:
         return UNREADABLE if unknown > self.most_unknown * len(ids) else CLEAR
 
     def judge_all(
-        self, texts: Sequence[str], ids: Sequence[Sequence[int]], cut: Sequence[int], unknown_id: int | None
+        self, texts: Sequence[str], arrays: Mapping[str, npt.NDArray[Any]], unknown_id: int | None
     ) -> npt.NDArray[np.int32]:
-        """What `judge` says of each text, INT32 [n, 1]."""
+        """What `judge` says of each text, INT32 [n, 1].
+
+        Args:
+            texts: The texts, titles included.
+            arrays: The tensors that were made of them: `rows.to_arrays`.
+            unknown_id: As in `judge`.
+        """
+        read = zip(arrays["input_ids"], arrays["attention_mask"], strict=True)
+        ids = [row[mask == 1].tolist() for row, mask in read]
+        cut = arrays["truncated_tokens"].ravel().tolist()
         judged = [self.judge(*row, unknown_id) for row in zip(texts, ids, cut, strict=True)]
         return np.array(judged, np.int32).reshape(-1, 1)
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 
 from infolens import Report, UnexpectedResponseError
-from infolens.contract import FAILED, Task
+from infolens.contract import EVIDENCE_MODEL, FAILED, Task
 from infolens.wire import for_older, pack, unpack
 from serving.gateway.catalogue import CatalogueModel
 from serving.gateway.parts import Parts
@@ -108,7 +108,10 @@ class Analysis:
             raise invalid(
                 f"this server does not answer {', '.join(missing)}: it answers {', '.join(served) or 'nothing now'}"
             )
-        request = pack(question.article, question.tasks, question.options, partial=question.partial)
+        evidence = question.evidence
+        request = pack(question.article, question.tasks, question.options, partial=question.partial, evidence=evidence)
+        if evidence and EVIDENCE_MODEL not in self._parts.catalogue.models_by_name:
+            raise invalid("this server has no model that finds evidence: leave evidence out")
         model = await self._parts.catalogue.find(request.model)
         # A repository whose configurations were written by an earlier version gives fewer outputs.
         request = for_older(request, known=model.outputs.keys())
@@ -118,7 +121,7 @@ class Analysis:
             served=served,
             model=model,
             message=to_message(request, request_id),
-            branches=self._parts.branches.asked(model, outputs),
+            branches=self._parts.branches.asked(model, outputs, request.parameters),
         )
 
     async def _at_once(self, question: Question, request_id: str, clock: _Clock) -> tuple[_Asked, Report]:

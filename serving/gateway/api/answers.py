@@ -15,10 +15,41 @@ _OPEN: Final = ConfigDict(extra="allow")
 """A later server may say more."""
 
 
+class QuoteAnswer(BaseModel):
+    """A sentence of the article that a summary quotes."""
+
+    index: int = Field(ge=0, description="Which sentence of the article it is, counted from 0.")
+    start: int = Field(ge=0, description="Where it begins in `text` of the request, in characters (code points).")
+    end: int = Field(ge=0, description="The character after its last one.")
+    truncated: bool = Field(default=False, description="Whether the greatest length of the summary cut it off.")
+
+
+class UnsupportedAnswer(BaseModel):
+    """Words of a summary that the article does not hold."""
+
+    start: int = Field(ge=0, description="Where they begin in the summary, in characters (code points).")
+    end: int = Field(ge=0, description="The character after their last one.")
+    text: str = Field(description="The words.", examples=["1,200"])
+    kind: str = Field(description="`number`, `name` or `quotation`.", examples=["number"])
+
+
 class TextAnswer(BaseModel):
-    """A text that a model wrote."""
+    """A text that a model wrote, and how much of it is the article's."""
 
     text: str
+    sentences: list[QuoteAnswer] = Field(description="The article's sentences that it quotes, in its order.")
+    unsupported: list[UnsupportedAnswer] = Field(
+        description="Numbers, names and quotations in it that the article does not hold."
+    )
+
+
+class EvidenceAnswer(BaseModel):
+    """A sentence that moved an answer."""
+
+    index: int = Field(ge=0, description="Which sentence of the text, counted from 0.", examples=[3])
+    start: int = Field(ge=0, description="Where it begins, in characters (code points) of the text.", examples=[120])
+    end: int = Field(ge=1, description="Where it ends: the character after its last.", examples=[240])
+    weight: float = Field(description="How far the probability of the label falls without it.", examples=[0.31])
 
 
 class LabelledAnswer(BaseModel):
@@ -33,6 +64,9 @@ class LabelledAnswer(BaseModel):
     doubt: str = Field(description="Why there is doubt; empty where there is none.", examples=["text too short"])
     probability: float = Field(ge=0, le=1, description="Its probability.", examples=[0.93])
     probabilities: dict[str, float] = Field(description="The probability of each label; they add up to 1.")
+    evidence: list[EvidenceAnswer] | None = Field(
+        default=None, description="What moved the answer most, the strongest first (`evidence`); absent if nothing did."
+    )
 
 
 class ReadingAnswer(BaseModel):
@@ -69,7 +103,9 @@ class _Answer(BaseModel):
     id: str = Field(description="The id of the article in the request, else the request's own.")
     truncated: bool = Field(description="Whether a model did not read the whole article.")
     readings: dict[str, ReadingAnswer] = Field(description="By task.")
-    failed: dict[str, str] | None = Field(default=None, description="By task, why it has no answer (`partial`).")
+    failed: dict[str, str] | None = Field(
+        default=None, description="By task, or `evidence`, why there is no answer (`partial`)."
+    )
     models: dict[str, ModelAnswer] = Field(description="By task.")
     timings: Timings
 
@@ -149,9 +185,11 @@ class SettingLimits(BaseModel):
     """The range of a setting of the summary."""
 
     name: str
-    minimum: float
-    maximum: float
-    default: float
+    minimum: float | None = Field(description="null for a setting with choices.")
+    maximum: float | None = Field(description="null for a setting with choices.")
+    default: float | None = Field(description="null where it is no fixed value: `left_out` says what counts.")
+    choices: list[str] | None = Field(default=None, description="The values that it may have, where they are words.")
+    left_out: str = Field(description="What counts where a request leaves it out.", examples=["80"])
 
 
 class Limits(BaseModel):

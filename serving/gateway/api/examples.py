@@ -19,20 +19,33 @@ ASKED: Final[Mapping[str, Any]] = {
         "title": "Harbour bridge to close",
         "id": "desk-4711",
         "tasks": ["summary", "category"],
-        "summary": {"min_length": 8, "max_length": 48, "num_beams": 2, "length_penalty": 1.0},
+        "summary": {
+            "min_length": 8,
+            "max_length": 48,
+            "num_beams": 2,
+            "length_penalty": 1.0,
+            "style": "extractive",
+        },
         "deadline_ms": 2000,
         "partial": True,
+        "evidence": True,
     },
+    "a sample": {"text": _TEXT, "tasks": ["summary"], "summary": {"temperature": 0.7, "top_p": 0.9, "seed": 7}},
 }
 ANALYZED: Final[Mapping[str, Any]] = {
     "id": "desk-4711",
-    "summary": {"text": "The old bridge over the harbour will close for repairs in June."},
+    "summary": {
+        "text": "The old bridge over the harbour will close for repairs in June, the city said on Monday.",
+        "sentences": [{"index": 0, "start": 0, "end": 88}],
+        "unsupported": [],
+    },
     "category": {
         "label": "World News",
         "signal": "unsure",
         "doubt": "calibrated probability 0.597, below 0.632",
         "probability": 0.62,
         "probabilities": {"World News": 0.62, "Business": 0.38},
+        "evidence": [{"index": 2, "start": 157, "end": 209, "weight": 0.27}],
     },
     "truncated": False,
     "readings": {

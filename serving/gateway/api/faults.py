@@ -13,11 +13,7 @@ MAX_DEADLINE_MS: Final = 300_000
 _SHOWN: Final = 40
 _RANGES: Final[Mapping[str, str]] = {
     "/deadline_ms": f"a whole number from 1 to {MAX_DEADLINE_MS}; leave it out for as long as the server allows",
-    **{
-        f"/summary/{one.name}": f"{'a whole number' if one.dtype == 'INT32' else 'a number'} from {one.minimum:g} to "
-        f"{one.maximum:g}; leave it out for {one.default:g}"
-        for one in SUMMARY_SETTINGS
-    },
+    **{f"/summary/{one.name}": f"{one.rule}; leave it out for {one.left_out}" for one in SUMMARY_SETTINGS},
 }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from infolens import Article, InvalidArticleError, InvalidSettingError, SummaryOptions
-from infolens.contract import CONTRACTS, MAX_ARTICLE_BYTES, SUMMARY_SETTINGS, SummarySetting, Task
+from infolens.contract import CONTRACTS, MAX_ARTICLE_BYTES, SUMMARY_SETTINGS, AnswerKind, SummarySetting, Task
 from infolens.wire import parse_tasks
 from serving.gateway.refusals import FieldError, invalid_fields
 
@@ -22,20 +22,35 @@ _SETTINGS: Final[Mapping[str, SummarySetting]] = {setting.name: setting for sett
 
 if TYPE_CHECKING:
     TaskName = str
+    Style = str
 else:
     TaskName = Literal[tuple(str(task) for task in CONTRACTS)]
+    Style = Literal[_SETTINGS["style"].choices]
 
 
-def _setting(name: str) -> Any:
+def _setting(name: str, about: str = "") -> Any:
     one = _SETTINGS[name]
+    described = f"{about}Left out: {one.left_out}."
+    if one.choices:
+        return Field(default=None, description=described, examples=[one.choices[-1]])
     number = int if one.dtype == "INT32" else float
-    return Field(
-        default=None,
-        ge=number(one.minimum),
-        le=number(one.maximum),
-        description=f"Left out: {one.default:g}.",
-        examples=[number(one.default)],
-    )
+    low, high = number(one.minimum), number(one.maximum)
+    return Field(default=None, ge=low, le=high, description=described, examples=[number(one.default)])
+
+
+def setting_limits(one: SummarySetting) -> dict[str, Any]:
+    """What a setting may be, as ``/v1/models`` has it."""
+    numbers = {"minimum": one.minimum, "maximum": one.maximum}
+    return {
+        "name": one.name,
+        **(dict.fromkeys(numbers) if one.choices else numbers),
+        "default": None if one.varies else one.default,
+        "choices": list(one.choices) or None,
+        "left_out": one.left_out,
+    }
+
+
+_Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class SummarySettings(BaseModel):
@@ -46,7 +61,17 @@ class SummarySettings(BaseModel):
     min_length: int | None = _setting("min_length")
     max_length: int | None = _setting("max_length")
     num_beams: int | None = _setting("num_beams")
-    length_penalty: Annotated[float, Field(allow_inf_nan=False)] | None = _setting("length_penalty")
+    length_penalty: _Number | None = _setting("length_penalty")
+    style: Style | None = _setting(
+        "style", "Whole sentences of the article, character for character (`extractive`), or the model's own (`free`). "
+    )
+    temperature: _Number | None = _setting(
+        "temperature", "Above 0 the summary is a sample, the more daring the higher, and has no beams. "
+    )
+    top_p: _Number | None = _setting(
+        "top_p", "A sample takes each token of the most probable ones that have this probability together. "
+    )
+    seed: int | None = _setting("seed", "The same seed gives the same sample. ")
 
 
 class AnalyzeRequest(BaseModel):
@@ -92,6 +117,11 @@ class AnalyzeRequest(BaseModel):
         default=False,
         description="Whether the other answers are given when a task fails; `failed` says which did, and why.",
     )
+    evidence: bool = Field(
+        default=False,
+        description="Whether to find the sentences without which the label of each task would be less probable, at "
+        "most three. It takes two or three times as long; a server that finds it for several is `busy` for more.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +134,7 @@ class Question:
     id: str | None
     deadline_s: float | None
     partial: bool
+    evidence: bool = False
 
 
 def read_question(document: Mapping[str, Any]) -> Question:
@@ -120,13 +151,18 @@ def read_question(document: Mapping[str, Any]) -> Question:
         article = Article(text=asked.text, title=asked.title)
     except InvalidArticleError as error:
         raise invalid_fields([FieldError(pointer="/text", words=str(error))]) from None
+    tasks = parse_tasks(asked.tasks)
+    if asked.evidence and all(CONTRACTS[task].answers is not AnswerKind.LABELS for task in tasks):
+        words = f"evidence is what moved a label, and {', '.join(tasks)} has none: ask for a task that has labels too"
+        raise invalid_fields([FieldError(pointer="/evidence", words=words)])
     return Question(
         article=article,
-        tasks=parse_tasks(asked.tasks),
+        tasks=tasks,
         options=_options(asked.summary),
         id=asked.id,
         deadline_s=None if asked.deadline_ms is None else asked.deadline_ms / 1e3,
         partial=asked.partial,
+        evidence=asked.evidence,
     )
 
 

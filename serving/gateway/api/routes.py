@@ -26,7 +26,7 @@ from .faults import MAX_DEADLINE_MS
 from .lines import Lines
 from .openapi import NDJSON, OPERATIONS, at, document
 from .readiness import Readiness
-from .requests import read_question
+from .requests import read_question, setting_limits
 from .served import Served
 
 _MAX_BATCHES: Final = 16
@@ -129,10 +129,7 @@ class API:
             "max_article_bytes": MAX_ARTICLE_BYTES,
             "max_body_bytes": self._limits.max_body_bytes,
             "max_deadline_ms": MAX_DEADLINE_MS,
-            "settings": [
-                {"name": one.name, "minimum": one.minimum, "maximum": one.maximum, "default": one.default}
-                for one in SUMMARY_SETTINGS
-            ],
+            "settings": [setting_limits(one) for one in SUMMARY_SETTINGS],
         }
 
     async def model_card(self, request: web.Request) -> web.StreamResponse:

@@ -16,8 +16,8 @@ from serving.gateway.catalogue import Catalogue, CatalogueModel
 _REVISION_DIGITS: Final = 12
 _IS: Final[Mapping[str, tuple[str, str]]] = {
     Task.SUMMARY: (
-        "A few sentences that say what the article says, written by a model.",
-        "No guarantee: a sentence may join what the article does not. Read it beside the article.",
+        "A few sentences that say what the article says: its own (style extractive), or a model's (style free).",
+        "No guarantee in the style free: a sentence may join what the article does not (`unsupported`: some of it).",
     ),
     Task.CATEGORY: (
         "The label that fits the wording of the article best, of those that the model learned.",

@@ -158,7 +158,7 @@ class Service:
         check_request(model, asked, self._limits)
         if counts := take_out(message):
             request = message.SerializeToString()
-        branches = parts.branches.asked(model, [one.name for one in asked.outputs])
+        branches = parts.branches.asked(model, [one.name for one in asked.outputs], asked.parameters)
         limits_s = [one for one in (call.context.time_remaining(), timeout_s(asked.parameters)) if one is not None]
         allowed_s = min(limits_s, default=None)
         until_s = None if allowed_s is None else time.monotonic() + allowed_s

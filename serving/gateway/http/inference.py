@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol
 
@@ -13,7 +13,7 @@ from tritonclient.grpc import service_pb2
 from serving.gateway.admission import Place
 from serving.gateway.calls import Inferences
 from serving.gateway.catalogue import Catalogue, CatalogueModel
-from serving.gateway.checking import TIMEOUT, timeout_s
+from serving.gateway.checking import TIMEOUT, Parameter, timeout_s
 from serving.gateway.configuration import GatewayOptions
 from serving.gateway.kserve.classification import put_in, take_out
 from serving.gateway.refusals import expired
@@ -48,7 +48,7 @@ class Inference:
         catalogue: The models.
         inferences: What asks Triton.
         room: Where requests wait.
-        branches: What tells the branches that a request asks, by model and outputs.
+        branches: What tells the branches that a request asks, by model, outputs and parameters.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Inference:
         catalogue: Catalogue,
         inferences: Inferences,
         room: Room,
-        branches: Callable[[CatalogueModel, Collection[str]], Collection[str]],
+        branches: Callable[[CatalogueModel, Collection[str], Mapping[str, Parameter]], Collection[str]],
     ) -> None:
         self._bodies = bodies
         self._limits = options.limits
@@ -102,7 +102,7 @@ class Inference:
         counts = take_out(message)
         allowed_s = timeout_s(asked.view.parameters)
         until_s = asyncio.get_running_loop().time() + (allowed_s or MAX_ANSWER_S)
-        branches = self._branches(model, [output.name for output in asked.view.outputs])
+        branches = self._branches(model, [output.name for output in asked.view.outputs], asked.view.parameters)
         async with self._room.enter(branches, allowed_s) as place:
             left_s = until_s - asyncio.get_running_loop().time()
             if left_s <= 0:

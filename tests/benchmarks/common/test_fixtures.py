@@ -88,4 +88,5 @@ def test_the_measured_articles_are_framed_as_the_record_says(task: Task):
     if types is not None:
         assert types.sum() == types[:, -1].sum() == 2 * shape.last_type
     settings = set(graph_inputs(work, 2)) - set(found)
-    assert settings == {setting.name for setting in CONTRACTS[task].settings}
+    wanted = CONTRACTS[task].model_inputs(token_types=types is not None, quotes=CONTRACTS[task].settings != ())
+    assert settings == {tensor.name for tensor in wanted} - set(found)

@@ -25,7 +25,7 @@ ARTICLE = Article(text="a goal")
 def test_requests_carry_article_settings_and_time_out() -> None:
     article = Article(title="Markets", text="Shares rose — a bit.")
     request = service_pb2.ModelInferRequest.FromString(
-        encode(article, kind="info_lens", timeout_s=1.5, settings={"num_beams": 4, "length_penalty": 0.5})
+        encode(article, kind="info_lens", timeout_s=1.5, settings={"num_beams": 4, "length_penalty": 0.5, "style": 1})
     )
     assert request.model_name == "info_lens"
     assert request.parameters["timeout"].int64_param == 1_500_000
@@ -34,6 +34,7 @@ def test_requests_carry_article_settings_and_time_out() -> None:
     assert found["title"][4:].decode() == article.title
     assert np.frombuffer(found["num_beams"], np.int32).tolist() == [4]
     assert np.frombuffer(found["length_penalty"], np.float32).tolist() == [0.5]
+    assert found["style"][4:] == b"extractive"
     alone = service_pb2.ModelInferRequest.FromString(encode(article, kind="summary", timeout_s=1))
     assert (alone.model_name, [tensor.name for tensor in alone.inputs]) == ("summarize", ["text"])
 

@@ -124,6 +124,7 @@ def test_the_page_links_to_the_report_of_locust_that_lies_below_it(tmp_path: Pat
         (["--rate", "0"], "rate_per_s is a number above 0"),
         (["--rate", "1", "--kind", "category", "--set", "num_beams=4"], "for requests of category, not 'num_beams=4'"),
         (["--rate", "1", "--set", "beams=4"], "--set takes NAME=VALUE"),
+        (["--rate", "1", "--set", "style=loose"], "--set style is free or extractive, not 'loose'"),
         (["--find-max", "--seconds", "1"], "at least 5 s a rate"),
     ],
 )

@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 from infolens import AsyncClient, Client, ModelUnavailableError, RequestRejectedError, Task, UnexpectedResponseError
 from infolens._commands.render import report_text
 from infolens._many.rows import read_report
-from infolens._transports.wire import pack_report, unpack
+from infolens._transports.answering import pack_report
+from infolens._transports.wire import unpack
 from infolens.contract import CONTRACTS
 from infolens.testing import FakeTransport, InferRequest, fake_report
 
 TASKS = [Task.CATEGORY, Task.VERACITY]
-NEW = {f"{task}_{what}" for task in TASKS for what in ("signal", "doubt")}
+NEW = {f"{task}_{what}" for task in TASKS for what in ("signal", "doubt")} | {
+    "summary_sentences",
+    "summary_unsupported",
+}
 
 
 def test_without_doubt_the_signal_is_the_label() -> None:

@@ -139,6 +139,7 @@ def test_configurations_without_a_model_are_told(
         shutil.rmtree(repository / part)
     assert check_generated(repository) == [
         "info_lens/config.pbtxt",
+        "evidence/config.pbtxt",
         "classify/config.pbtxt",
         "distilbert_labels/config.pbtxt",
     ]

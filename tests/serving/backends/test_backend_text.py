@@ -1,16 +1,13 @@
-"""The logic of the backends after the models, labels and detokenizer, without Triton."""
+"""The logic of the backend after the classifiers, labels, without Triton; `detokenizer/` has that of the texts."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from serving.backends.detokenizer.model import Detokenizer, cut_unfinished, read_cut
 from serving.backends.labels.model import BadInputError, Labeller, read_labels
-from tests.serving.graphs import write_tokenizer
 
 CONFIG = {
     "input": [{"name": "probabilities", "dims": [3]}],
@@ -56,62 +53,3 @@ def test_labels_of_the_version_come_before_those_of_the_model(tmp_path: Path) ->
     (tmp_path / "labels.txt").write_text("a\n\nb\n")
     with pytest.raises(ValueError, match="empty label"):
         read_labels(tmp_path, "2", "labels.txt")
-
-
-@pytest.fixture(scope="module")
-def detokenizer(tmp_path_factory: pytest.TempPathFactory) -> Detokenizer:
-    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-    write_tokenizer(path)
-    return Detokenizer(path)
-
-
-def test_special_tokens_are_skipped(detokenizer: Detokenizer) -> None:
-    answers: Any = detokenizer([np.array([[0, 4, 5, 2, 1]]), np.array([[2, 0, 10, 2], [2, 0, 2, 1]])])
-    assert [answer.tolist() for answer in answers] == [[[b"a goal"]], [[b"won"], [b""]]]
-
-
-def test_what_is_an_answer_already_comes_out_as_it_is(detokenizer: Detokenizer) -> None:
-    ids = [np.array([[0, 4, 2], [0, 5, 2]]), np.array([[10]])]
-    given = np.array([[b""], ["zwölf Wörter".encode()]], np.object_)
-    answers: Any = detokenizer(ids, [given, None])
-    assert [answer.tolist() for answer in answers] == [[[b"a"], ["zwölf Wörter".encode()]], [[b"won"]]]
-    assert isinstance(detokenizer([np.array([[99]])], [np.array([[b"x"]], np.object_)])[0], Exception)
-
-
-@pytest.mark.parametrize("token", [-1, 12])
-def test_ids_outside_the_vocabulary_fail_alone(detokenizer: Detokenizer, token: int) -> None:
-    answers: Any = detokenizer([np.array([[4]]), np.array([[token]]), np.array([[5]])])
-    assert f"token id {token} is not within 0 and 11" in str(answers[1])
-    assert [answers[0].item(), answers[2].item()] == [b"a", b"goal"]
-
-
-@pytest.mark.parametrize(
-    ("text", "cut"),
-    [
-        ("He won. She lost. They", "He won. She lost."),
-        ('He won. "She lost." They all', 'He won. "She lost."'),
-        ("He met Mr. Smith of the U.S. Senate on", "He met Mr. Smith of the U.S. Senate on\u2026"),
-        ("It rose 2.5 per cent. George W. Bush", "It rose 2.5 per cent."),
-        ("Is it so? It", "Is it so?"),
-        ("He won. She lost.", "He won. She lost."),
-        ("The long debate,", "The long debate\u2026"),
-    ],
-)
-def test_an_unfinished_text_ends_with_its_last_whole_sentence(text: str, cut: str) -> None:
-    assert cut_unfinished(text) == cut
-
-
-def test_only_what_the_greatest_length_cut_off_is_unfinished(tmp_path: Path) -> None:
-    write_tokenizer(tmp_path / "tokenizer.json")
-    cutting = Detokenizer(tmp_path / "tokenizer.json", cut_unless_padded_with=1)
-    answers: Any = cutting([np.array([[0, 4, 5, 1]]), np.array([[0, 4, 5, 10]]), np.array([[0, 2]]), np.zeros((1, 0))])
-    assert [answer.item().decode() for answer in answers] == ["a goal", "a goal won\u2026", "", ""]
-
-
-def test_cutting_is_asked_for_with_the_padding_id() -> None:
-    assert read_cut({}) is None
-    assert read_cut({"unfinished": "cut", "pad_id": "1"}) == 1
-    with pytest.raises(ValueError, match="needs the parameter pad_id"):
-        read_cut({"unfinished": "cut"})
-    with pytest.raises(ValueError, match="keep or cut, not 'trim'"):
-        read_cut({"unfinished": "trim"})

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
-from serving.gateway.admission import RoomLimits, WaitingRoom
+from serving.gateway.admission import WaitingRoom
+from serving.gateway.configuration import RoomLimits
 from serving.gateway.refusals import Refusal, RefusedError
 from tests.serving.gateway.scripted import PATIENCE_S, until
 
@@ -67,10 +69,10 @@ async def settle() -> None:
 async def visitors() -> AsyncIterator[Callable[..., Visitors]]:
     made: list[Visitors] = []
 
-    def make(**limits: float) -> Visitors:
+    def make(**limits: Any) -> Visitors:
         one = Visitors(room=None)  # type: ignore[arg-type]
         one.room = WaitingRoom(
-            RoomLimits(**limits),  # type: ignore[arg-type]
+            RoomLimits(**limits),
             now=lambda: one.now_s,
             on_refusal=one.reasons.append,
         )
@@ -195,6 +197,30 @@ async def test_the_pace_is_learned_from_how_many_run_side_by_side(visitors: Call
     await guests.come("too many")
     assert "1 requests wait, and no more than 1 may" in (await guests.refusal("too many")).words
     assert guests.reasons == ["room_full"]
+
+
+async def test_a_branch_of_few_places_refuses_what_finds_none_and_lets_all_others_pass(
+    visitors: Callable[..., Visitors],
+) -> None:
+    guests = visitors(max_running=4, places={"evidence": 1})
+    await guests.come("evidence", ("summarize", "classify", "evidence"))
+    await guests.come("more evidence", ("summarize", "classify", "evidence"))
+    error = await guests.refusal("more evidence")
+    assert error.kind is Refusal.BUSY
+    assert error.retry_after_s == 1.0
+    assert "1 requests for evidence are ahead, and no more than 1 may be; try again later, or leave" in error.words
+    for number in range(3):
+        await guests.come(f"plain {number}")
+    assert guests.running == ["evidence", "plain 0", "plain 1", "plain 2"]
+    assert guests.reasons == ["branch_full"]
+    await guests.come("waits")
+    await guests.go("evidence", after_s=600)
+    await guests.come("is not refused by that pace", deadline_s=9)
+    await guests.come("evidence that waits", ("classify", "evidence"))
+    await guests.come("evidence behind it", ("classify", "evidence"))
+    assert "1 requests for evidence are ahead" in (await guests.refusal("evidence behind it")).words
+    assert guests.room.waiting == 2
+    assert guests.running == ["plain 0", "plain 1", "plain 2", "waits"]
 
 
 async def test_who_has_left_or_whose_time_is_up_never_runs(visitors: Callable[..., Visitors]) -> None:

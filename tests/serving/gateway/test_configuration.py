@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from serving.gateway.admission import RoomLimits
 from serving.gateway.branches import Branches, read_room_limits
 from serving.gateway.catalogue import CatalogueModel
-from serving.gateway.configuration import ConfigurationError, GatewayLimits, read_options
+from serving.gateway.configuration import ConfigurationError, GatewayLimits, RoomLimits, read_options
 
 NEEDED = {
     "triton_grpc": "127.0.0.1:1",
@@ -70,6 +69,9 @@ def model(folder: Path, name: str, backend: str = "fan_out", file: str = "config
     path.write_text("\n".join([f'name: "{name}"', f'backend: "{backend}"', *parameters]))
 
 
+LABOUR = {"outputs": ["z"], "parameter": "hard", "places": 4}
+
+
 def test_the_room_takes_what_the_models_say(tmp_path: Path) -> None:
     assert read_room_limits(tmp_path) == RoomLimits()
     model(tmp_path, "info_lens", max_running=12, max_wait_ms=250)
@@ -99,3 +101,17 @@ def test_a_request_asks_the_branches_of_the_outputs_that_it_wants() -> None:
     assert branches.asked(made("single"), ["y"]) == ("single",)
     changed = made("whole", **{"branch.c": json.dumps({"outputs": ["y"]})})
     assert branches.asked(changed, ["y"]) == ("c",)
+    labour = made("whole", **{"branch.c": json.dumps({"outputs": ["y"]}), "branch.d": json.dumps(LABOUR)})
+    for parameters in ({}, {"hard": False}, {"hard": 1}):
+        assert branches.asked(labour, [], parameters) == ("c",)
+        assert branches.asked(labour, ["z"], parameters) == ("whole",)
+    assert branches.asked(labour, [], {"hard": True}) == ("c", "d")
+    assert branches.asked(labour, ["y"], {"hard": True}) == ("c",)
+
+
+def test_a_branch_may_have_fewer_places(tmp_path: Path) -> None:
+    model(tmp_path, "whole", **{"branch.d": json.dumps(LABOUR).replace('"', '\\"')})
+    assert read_room_limits(tmp_path).places == {"d": 4}
+    model(tmp_path, "whole", **{"branch.d": json.dumps({**LABOUR, "places": 0}).replace('"', '\\"')})
+    with pytest.raises(ConfigurationError, match="a whole number from 1, not '0'"):
+        read_room_limits(tmp_path)

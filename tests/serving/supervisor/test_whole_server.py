@@ -41,6 +41,7 @@ BACKENDS = {
     "detokenizer": "bart_text",
     "labels": "xlnet_labels",
     "fan_out": "info_lens",
+    "evidence": "evidence",
 }
 
 

@@ -30,7 +30,11 @@ NASTY = (
 def _served(title: str, text: str) -> str | None:
     """What the server's tokenizer makes of an article; None where it refuses it."""
     options: Any = SimpleNamespace(
-        reads=("title", "text"), required=frozenset({"text"}), max_article_bytes=262_144, latin_only=True
+        reads=("title", "text"),
+        required=frozenset({"text"}),
+        max_article_bytes=262_144,
+        latin_only=True,
+        source=False,
     )
     try:
         return join_article({"title": title.encode(), "text": text.encode()}, options)

@@ -32,6 +32,7 @@ def make_fake() -> FakeTriton:
         "summary": join_strings([b"A summary."]),
         "summary_tokens": struct.pack("<i", 12),
         "failed": join_strings([b"{}"]),
+        "evidence": join_strings([b'{"category": [{"index": 1, "start": 3, "end": 7, "weight": 0.25}]}']),
         **_labelled("category", CATEGORIES),
         **_labelled("veracity", VERACITIES),
     }

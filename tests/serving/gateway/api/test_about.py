@@ -33,6 +33,12 @@ def test_models_are_described(door: RunningDoor) -> None:
     assert "fact check" in models["veracity"]["is_not"]
     assert found["limits"]["max_article_bytes"] == MAX_ARTICLE_BYTES
     assert [one["name"] for one in found["limits"]["settings"]][:2] == ["min_length", "max_length"]
+    limits = {one["name"]: one for one in found["limits"]["settings"]}
+    assert limits["max_length"] == {
+        "name": "max_length", "minimum": 4, "maximum": 256, "default": 80, "choices": None, "left_out": "80",
+    }  # fmt: skip
+    assert limits["style"]["choices"] == ["free", "extractive"]
+    assert (limits["style"]["default"], limits["style"]["minimum"], limits["seed"]["default"]) == (None, None, None)
 
 
 def test_each_model_has_its_card(door: RunningDoor) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infolens.contract import CATEGORIES, SUMMARY_SETTINGS
-from serving.gateway.admission import RoomLimits
 from serving.gateway.api.requests import SummarySettings
+from serving.gateway.configuration import RoomLimits
+from serving.gateway.kserve.datatypes import join_strings
 from serving.gateway.refusals import Refusal, RefusedError
 from tests.serving.gateway.http.running import Answer, FakeTriton, RunningDoor, fake_door
 
@@ -29,7 +31,7 @@ def test_an_answer_has_all_that_is_known(door: RunningDoor) -> None:
     assert answer.headers["X-Request-Id"] == "r1"
     found = answer.json
     assert found["id"] == "desk-1"
-    assert found["summary"] == {"text": "A summary."}
+    assert found["summary"] == {"text": "A summary.", "sentences": [], "unsupported": []}
     assert found["category"]["label"] == CATEGORIES[0]
     assert list(found["category"]["probabilities"]) == list(CATEGORIES)
     assert found["veracity"]["label"] == "real"
@@ -48,7 +50,7 @@ def test_without_an_id_of_its_own_an_answer_has_that_of_the_request(door: Runnin
 
 
 def test_what_is_asked_reaches_the_models(door: RunningDoor, fake: FakeTriton) -> None:
-    settings = {"min_length": 4, "max_length": 20, "num_beams": 3, "length_penalty": 0.5}
+    settings = {"min_length": 4, "max_length": 20, "num_beams": 3, "length_penalty": 0.5, "style": "extractive"}
     analyze(door, {"text": TEXT, "tasks": ["summary", "category"], "summary": settings, "partial": True})
     (asked,) = fake.requests
     assert asked.model_name == "info_lens"
@@ -56,6 +58,14 @@ def test_what_is_asked_reaches_the_models(door: RunningDoor, fake: FakeTriton) -
     assert {one.name for one in asked.outputs} >= {"summary", "category", "failed"}
     assert not any(one.name.startswith("veracity") for one in asked.outputs)
     assert asked.parameters["partial"].bool_param is True
+    analyze(
+        door, {"text": TEXT, "tasks": ["summary"], "summary": {"temperature": 0.5, "top_p": 0.9, "seed": 2**31 - 1}}
+    )
+    given = {
+        one.name: raw for one, raw in zip(fake.requests[-1].inputs, fake.requests[-1].raw_input_contents, strict=True)
+    }
+    assert given["seed"] == (2**31 - 1).to_bytes(4, "little")
+    assert {"temperature", "top_p"} < given.keys()
 
 
 def test_one_task_is_asked_of_its_own_model(door: RunningDoor, fake: FakeTriton) -> None:
@@ -71,6 +81,43 @@ def test_a_failed_task_is_told(door: RunningDoor, fake: FakeTriton) -> None:
     assert found["failed"] == {"summary": "it broke"}
     assert "summary" not in found
     assert set(found["models"]) == {"category", "veracity"}
+
+
+def test_evidence_is_asked_for_on_request_alone(door: RunningDoor, fake: FakeTriton) -> None:
+    found = analyze(door, {"text": TEXT, "tasks": ["category"], "evidence": True}).json
+    assert found["category"]["evidence"] == [{"index": 1, "start": 3, "end": 7, "weight": 0.25}]
+    assert fake.requests[0].model_name == "info_lens"
+    assert fake.requests[0].parameters["evidence"].bool_param is True
+    assert "evidence" in [one.name for one in fake.requests[0].outputs]
+    assert "evidence" not in analyze(door, {"text": TEXT}).json["category"]
+    assert "evidence" not in [one.name for one in fake.requests[1].outputs]
+    assert "evidence" not in fake.requests[1].parameters
+    refused = json.dumps({"evidence": "it broke"}).encode()
+    fake.values = {**fake.values, "failed": join_strings([refused])}
+    broken = analyze(door, {"text": TEXT, "evidence": True, "partial": True}).json
+    assert broken["failed"] == {"evidence": "it broke"}
+    assert set(broken["models"]) == {"summary", "category", "veracity"}
+
+
+def test_evidence_that_finds_no_place_is_refused_at_once(tmp_path: Path, fake: FakeTriton) -> None:
+    fake.answering.clear()
+    asked = {"text": TEXT, "evidence": True}
+    with fake_door(tmp_path, fake, room=RoomLimits(places={"evidence": 1})) as door, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(analyze, door, asked)
+        assert fake.arrived.wait(60)
+        second = analyze(door, asked)
+        fake.answering.set()
+        assert first.result(60).status == 200
+    assert (second.status, second.headers["Retry-After"]) == (429, "1")
+    assert "1 requests for evidence are ahead" in second.json["detail"]
+
+
+def test_a_server_without_the_model_of_evidence_says_so(tmp_path: Path, fake: FakeTriton) -> None:
+    del fake.configs["evidence"]
+    with fake_door(tmp_path, fake) as door:
+        answer = analyze(door, {"text": TEXT, "evidence": True})
+    assert answer.status == 400
+    assert "this server has no model that finds evidence: leave evidence out" in answer.json["detail"]
 
 
 def test_the_deadline_reaches_the_models(door: RunningDoor, fake: FakeTriton) -> None:
@@ -117,9 +164,15 @@ def test_a_compressed_request_is_read(door: RunningDoor) -> None:
         ({"text": TEXT, "summary": {"beams": 2}}, "/summary/beams", "there are min_length"),
         ({"text": TEXT, "summary": {"min_length": 50, "max_length": 20}}, "/summary", "min_length may not exceed"),
         ({"text": TEXT, "summary": {"length_penalty": 9}}, "/summary/length_penalty", "from -4 to 4"),
+        ({"text": TEXT, "summary": {"style": "loose"}}, "/summary/style", "one of free, extractive; leave it out for"),
+        ({"text": TEXT, "summary": {"temperature": 2.5}}, "/summary/temperature", "from 0 to 2; leave it out for 0"),
+        ({"text": TEXT, "summary": {"seed": 7}}, "/summary", "seed is for samples"),
+        ({"text": TEXT, "summary": {"seed": 2**31}}, "/summary/seed", "a new one for each request"),
         ({"text": TEXT, "deadline_ms": 0}, "/deadline_ms", "from 1 to 300000"),
         ({"text": TEXT, "deadline_ms": 10**30}, "/deadline_ms", "from 1 to 300000"),
         ({"text": TEXT, "partial": "yes"}, "/partial", "true or false, not a string"),
+        ({"text": TEXT, "evidence": 1}, "/evidence", "true or false, not"),
+        ({"text": TEXT, "evidence": True, "tasks": ["summary"]}, "/evidence", "and summary has none: ask for a task"),
         ({"text": TEXT, "id": "x" * 129}, "/id", "128 characters, not 129"),
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, str) else None,

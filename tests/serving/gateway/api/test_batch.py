@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from serving.backends.wanted import TICKET, Board
-from serving.gateway.admission import RoomLimits
-from serving.gateway.configuration import GatewayLimits
+from serving.gateway.configuration import GatewayLimits, RoomLimits
 from serving.gateway.refusals import Refusal, RefusedError
 from tests.serving.gateway.api.conftest import lines
 from tests.serving.gateway.http.running import Answer, FakeTriton, RunningDoor, fake_door, receive
@@ -37,7 +36,7 @@ def test_each_row_is_answered_in_its_place(door: RunningDoor) -> None:
     found = lines(answer.body)
     assert [one["index"] for one in found] == list(range(200))
     assert [one["id"] for one in found] == [f"n{place}" for place in range(200)]
-    assert found[7]["summary"] == {"text": "A summary."}
+    assert found[7]["summary"]["text"] == "A summary."
 
 
 def test_a_bad_row_is_one_bad_row(door: RunningDoor) -> None:

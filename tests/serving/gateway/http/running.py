@@ -20,11 +20,11 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2, service_pb2
 
 from serving.gateway.access.doorkeeper import open_doorkeeper
-from serving.gateway.admission import RoomLimits, WaitingRoom
+from serving.gateway.admission import WaitingRoom
 from serving.gateway.branches import Branches
 from serving.gateway.calls import Board, Inferences
 from serving.gateway.catalogue import Catalogue
-from serving.gateway.configuration import GatewayLimits, GatewayOptions
+from serving.gateway.configuration import GatewayLimits, GatewayOptions, RoomLimits
 from serving.gateway.http import DoorRunner
 from serving.gateway.kserve.datatypes import DATATYPES, join_strings
 from serving.gateway.logs import open_log

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.gateway.admission import RoomLimits
 from serving.gateway.calls.told import DEADLINE, TICKET
+from serving.gateway.configuration import RoomLimits
 from serving.gateway.refusals import Refusal, RefusedError
 from tests.serving.gateway.http.running import FakeTriton, RunningDoor, fake_door, infer_body, write_state
 

@@ -30,9 +30,9 @@ from serving.backends.fan_out.model import (
     handed_on,
     read_branches,
     read_limits,
-    read_partial,
     read_timeout_s,
 )
+from serving.backends.fan_out.on_request import read_flag
 from serving.backends.wanted import DEADLINE, TICKET
 from tests.serving.backends.branches import ALL, BRANCHES, WAIT_S, echo, failing
 
@@ -84,15 +84,11 @@ def test_the_words_of_partial_answers_are_the_contracts() -> None:
 
 
 def test_a_request_asks_for_partial_answers_with_a_boolean() -> None:
-    assert [read_partial(text) for text in ("", "{}", '{"partial": false, "other": 1}', '{"partial": true}')] == [
-        False,
-        False,
-        False,
-        True,
-    ]
+    texts = ("", "{}", '{"partial": false, "other": 1}', '{"partial": true}')
+    assert [read_flag(text, "partial") for text in texts] == [False, False, False, True]
     for wrong in ('"true"', "1", "null"):
         with pytest.raises(BadInputError, match=f"the request parameter partial is true or false, not {wrong}"):
-            read_partial(f'{{"partial": {wrong}}}')
+            read_flag(f'{{"partial": {wrong}}}', "partial")
 
 
 def test_reasons_are_without_what_triton_writes_before_them() -> None:

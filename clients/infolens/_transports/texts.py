@@ -1,0 +1,45 @@
+"""A text and the spans that are told with it, as the outputs of its model have them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from infolens.contract import TaskContract
+from infolens.errors import UnexpectedResponseError
+from infolens.types import Quote, Summary, Unsupported
+
+_Span = TypeVar("_Span", Quote, Unsupported)
+
+
+def read_text(contract: TaskContract, outputs: Mapping[str, str]) -> dict[str, Any]:
+    """What a text's outputs say; spans that the server does not have are none.
+
+    Raises:
+        UnexpectedResponseError: Spans are no JSON, or hold impossible values.
+    """
+    return {
+        "text": outputs[contract.task.value],
+        "sentences": _read(contract.sentences_output, outputs, Quote),
+        "unsupported": _read(contract.unsupported_output, outputs, Unsupported),
+    }
+
+
+def write_text(contract: TaskContract, answer: Summary) -> dict[str, list[bytes]]:
+    """The outputs that say a text: the inverse of `read_text`."""
+    spans: dict[str, tuple[Quote | Unsupported, ...]] = {
+        contract.sentences_output: answer.sentences,
+        contract.unsupported_output: answer.unsupported,
+    }
+    written = {name: [json.dumps([one.to_dict() for one in found]).encode()] for name, found in spans.items()}
+    return {contract.task.value: [answer.text.encode()], **written}
+
+
+def _read(name: str, outputs: Mapping[str, str], kind: type[_Span]) -> tuple[_Span, ...]:
+    if name not in outputs:
+        return ()
+    try:
+        return kind.read(json.loads(outputs[name]))
+    except (ValueError, RecursionError) as error:
+        raise UnexpectedResponseError(f"{name} must be a JSON list of spans, but {error}") from error

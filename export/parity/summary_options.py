@@ -1,0 +1,39 @@
+"""The arguments of an export that only a task with texts has."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from export.repository.artefact import STYLES
+
+from .tolerances import Tolerances
+
+
+def add_summary_options(command: argparse.ArgumentParser) -> None:
+    """Add ``--style`` and ``--window``, and defaults for what only classifiers have."""
+    command.add_argument(
+        "--style",
+        choices=STYLES,
+        default=STYLES[0],
+        help="how summaries are written where a request does not say it: in words of the model's own, or only in whole "
+        f"sentences of the article (default: {STYLES[0]})",
+    )
+    command.add_argument(
+        "--window",
+        type=int,
+        default=0,
+        metavar="W",
+        help="read articles of up to --max-tokens (4,096 by default) in windows of W tokens, each of which is encoded "
+        "by itself, while the summary looks at all of them (default: none)",
+    )
+    command.set_defaults(labels=None, exporter="own", calibrate=[])
+
+
+def summary_options(options: argparse.Namespace) -> dict[str, Any]:
+    """The fields of `ExportOptions` that the arguments say; a classifier's are the defaults."""
+    return {
+        "tolerances": Tolerances(token_f1=options.min_token_f1),
+        "style": getattr(options, "style", STYLES[0]),
+        "window": options.window,
+    }

@@ -1,0 +1,83 @@
+"""What feeds a model: the parameters of its tokenizer, its length buckets, and the inputs of its warm-ups."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any, Final
+
+from tritonclient.grpc import model_config_pb2 as pb
+
+from infolens.contract import (
+    MAX_ARTICLE_BYTES,
+    SAMPLING,
+    SENTENCE_ENDS,
+    AnswerKind,
+    SummarySetting,
+    TaskContract,
+    Tensor,
+    buckets_up_to,
+)
+
+from . import doubt
+from .artefact import Artefact
+from .deployment import Deployment
+
+_STYLE: Final = "style"
+
+
+def tokenizer_parameters(contract: TaskContract, artefact: Artefact, deployment: Deployment) -> dict[str, str]:
+    """The parameters of a model's tokenizer, by name."""
+    parameters = {
+        "reads": ",".join(contract.reads),
+        "max_tokens": str(artefact.max_tokens),
+        "buckets": ",".join(str(bucket) for bucket in buckets(artefact, deployment)),
+        "padding_side": artefact.padding_side,
+        "pad_id": str(artefact.pad_id),
+        "pad_type_id": str(artefact.pad_type_id),
+        "max_article_bytes": str(MAX_ARTICLE_BYTES),
+    }
+    if artefact.window:
+        parameters["window"] = str(artefact.window)
+        # A summary quotes what it has read in order; a classifier needs a bit of everything.
+        parameters["spread"] = {AnswerKind.TEXT: "0", AnswerKind.LABELS: "1"}[contract.answers]
+    if deployment.model(contract.task).other_scripts:
+        parameters["scripts"] = "any"
+    parameters |= doubt.tokenizer_parameters(contract, other_scripts="scripts" in parameters)
+    return parameters | {f"setting.{one.name}": _setting(one, artefact) for one in contract.settings}
+
+
+def _setting(setting: SummarySetting, artefact: Artefact) -> str:
+    """A setting as the model has it: one that cannot quote or sample takes only what asks for neither."""
+    facts: dict[str, Any] = asdict(setting)
+    if setting.by_length:
+        return json.dumps({key: facts[key] for key in ("minimum", "maximum", "default", "steps_per_unit")})
+    if setting.name == _STYLE:
+        facts["choices"] = setting.choices if artefact.quotes else (artefact.style,)
+        facts["default"] = facts["choices"].index(artefact.style)
+    elif not artefact.quotes and setting.name == "temperature":
+        facts["maximum"] = setting.minimum
+    keys = ("minimum", "maximum", "default", "by_length", *(("choices",) if setting.choices else ()))
+    return json.dumps({key: facts[key] for key in keys})
+
+
+def buckets(artefact: Artefact, deployment: Deployment) -> tuple[int, ...]:
+    """The lengths to which a model's articles are padded; those above its window are whole windows."""
+    if not artefact.window:
+        return buckets_up_to(artefact.max_tokens, deployment.length_buckets)
+    several = range(2 * artefact.window, artefact.max_tokens + 1, artefact.window)
+    return (*buckets_up_to(artefact.window, deployment.length_buckets), *several)
+
+
+def warmup(contract: TaskContract, artefact: Artefact, inputs: Iterable[Tensor], bucket: int) -> pb.ModelWarmup:
+    """One execution with a bucket of zeros, in the shapes of a request without settings."""
+    made = pb.ModelWarmup(name=f"length_{bucket}", batch_size=1)
+    lengths = {one.name: one.encode(one.default) for one in contract.settings if one.by_length}
+    lengths |= {SAMPLING.name: 1, SENTENCE_ENDS.name: {"free": 1, "extractive": bucket}[artefact.style]}
+    for tensor in inputs:
+        zeros = made.inputs[tensor.name]
+        zeros.data_type = pb.DataType.Value(f"TYPE_{tensor.dtype}")
+        zeros.dims.append(lengths.get(tensor.name, bucket))
+        zeros.zero_data = True
+    return made
