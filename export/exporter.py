@@ -72,6 +72,10 @@ class ExportOptions:
     """Tokens that the encoder reads at once, where a longer input consists of such windows; 0 for no windows."""
     style: str = "free"
     """How a summarizer writes where a request does not say it: ``free`` or ``extractive``."""
+    extraction: str = "search"
+    """How it comes to quote only: see `Artefact.extraction`."""
+    num_beams: int = 2
+    """The width of its search where a request does not say it."""
     naming: Naming | None = None
     """Names for the classes of a classifier."""
     replace: bool = False
@@ -208,6 +212,8 @@ def _artefact(checkpoint: Checkpoint, options: ExportOptions, padding: Padding) 
         labels=checkpoint.labels,
         quotes=checkpoint.architecture.answers is AnswerKind.TEXT,
         style=options.style,
+        extraction=options.extraction,
+        num_beams=options.num_beams,
         exporter=options.exporter.value,
         packages={package: version(package) for package in _PACKAGES},
     )

@@ -23,7 +23,11 @@ class Tensor:
     """Whether a request may leave the input out, or a server of an earlier version the output."""
 
 
-_LEFT_OUT: Final = {"style": "the model's own", "seed": "a new one for each request"}
+_LEFT_OUT: Final = {
+    "num_beams": "the model's own, 1 or 2 as a rule",
+    "style": "the model's own",
+    "seed": "a new one for each request",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

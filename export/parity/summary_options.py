@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from export.repository.artefact import STYLES
+from export.repository.artefact import BEAMS, EXTRACTIONS, STYLES
 
 from .tolerances import Tolerances
 
@@ -18,6 +18,23 @@ def add_summary_options(command: argparse.ArgumentParser) -> None:
         default=STYLES[0],
         help="how summaries are written where a request does not say it: in words of the model's own, or only in whole "
         f"sentences of the article (default: {STYLES[0]})",
+    )
+    command.add_argument(
+        "--extraction",
+        choices=EXTRACTIONS,
+        default=EXTRACTIONS[0],
+        help="how a summary of the article's sentences is made. search: the model can write nothing else; nearest: it "
+        "writes freely, and the sentences that come nearest are taken, which suits a model that slips from one to "
+        f"another; measure both with `python -m training evaluate` (default: {EXTRACTIONS[0]})",
+    )
+    command.add_argument(
+        "--num-beams",
+        type=int,
+        choices=range(int(BEAMS.minimum), int(BEAMS.maximum) + 1),
+        default=int(BEAMS.default),
+        metavar="N",
+        help="width of the search where a request does not say it, 1 to "
+        f"{BEAMS.maximum:g} (default: {BEAMS.default:g})",
     )
     command.add_argument(
         "--window",
@@ -35,5 +52,7 @@ def summary_options(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "tolerances": Tolerances(token_f1=options.min_token_f1),
         "style": getattr(options, "style", STYLES[0]),
+        "extraction": getattr(options, "extraction", EXTRACTIONS[0]),
+        "num_beams": getattr(options, "num_beams", int(BEAMS.default)),
         "window": options.window,
     }

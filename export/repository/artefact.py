@@ -13,6 +13,8 @@ from export.errors import RepositoryError
 from infolens.contract import CONTRACTS, SUMMARY_SETTINGS, Task
 
 FILE_NAME: Final = "artefact.json"
+BEAMS: Final = next(setting for setting in SUMMARY_SETTINGS if setting.name == "num_beams")
+EXTRACTIONS: Final = ("search", "nearest")
 STYLES: Final = next(setting.choices for setting in SUMMARY_SETTINGS if setting.name == "style")
 _WAY_OUT: Final = "export the model again, or delete its folders"
 
@@ -52,6 +54,11 @@ class Artefact:
     """Whether the graph of a text's task can quote the article only, and sample: it has the inputs for both."""
     style: str = "free"
     """How the texts are written where a request does not say it, one of the choices of that setting."""
+    extraction: str = "search"
+    """How texts come to quote only: the search of the graph is bound to (``search``), or it writes a draft, and the
+    article's sentences that are nearest to it are taken (``nearest``)."""
+    num_beams: int = 2
+    """The width of the search where a request does not say it."""
     window: int = 0
     """Longer inputs are laid out in windows of so many tokens, which the graph encodes one by one; 0 for none."""
     exporter: str = "own"
@@ -90,6 +97,10 @@ def _check_reading(artefact: Artefact) -> None:
         raise ValueError(f"quotes is true or false and style {' or '.join(STYLES)}, not {artefact.style!r}")
     if artefact.style != STYLES[0] and not artefact.quotes:
         raise ValueError(f"style {artefact.style} needs a graph with quotes")
+    if type(artefact.num_beams) is not int or not BEAMS.minimum <= artefact.num_beams <= BEAMS.maximum:
+        raise ValueError(f"num_beams is {BEAMS.rule}, not {artefact.num_beams!r}")
+    if artefact.extraction not in EXTRACTIONS:
+        raise ValueError(f"extraction is {' or '.join(EXTRACTIONS)}, not {artefact.extraction!r}")
     if type(artefact.window) is not int or artefact.window < 0 or artefact.max_tokens % (artefact.window or 1):
         raise ValueError(f"window divides max_tokens ({artefact.max_tokens}) or is 0, not {artefact.window!r}")
 

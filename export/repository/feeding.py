@@ -21,7 +21,7 @@ from infolens.contract import (
 )
 
 from . import doubt
-from .artefact import Artefact
+from .artefact import BEAMS, Artefact
 from .deployment import Deployment
 
 _STYLE: Final = "style"
@@ -38,6 +38,8 @@ def tokenizer_parameters(contract: TaskContract, artefact: Artefact, deployment:
         "pad_type_id": str(artefact.pad_type_id),
         "max_article_bytes": str(MAX_ARTICLE_BYTES),
     }
+    if artefact.quotes:
+        parameters["extraction"] = artefact.extraction
     if artefact.window:
         parameters["window"] = str(artefact.window)
         # A summary quotes what it has read in order; a classifier needs a bit of everything.
@@ -48,10 +50,21 @@ def tokenizer_parameters(contract: TaskContract, artefact: Artefact, deployment:
     return parameters | {f"setting.{one.name}": _setting(one, artefact) for one in contract.settings}
 
 
+def _quotes_by_search(artefact: Artefact) -> bool:
+    """Whether the graph is told of sentences by a request that says nothing of it."""
+    return artefact.style == "extractive" and artefact.extraction == "search"
+
+
+def default_of(setting: SummarySetting, artefact: Artefact) -> float:
+    """What counts where a request leaves out a setting of the search."""
+    return {BEAMS.name: artefact.num_beams}.get(setting.name, setting.default)
+
+
 def _setting(setting: SummarySetting, artefact: Artefact) -> str:
     """A setting as the model has it: one that cannot quote or sample takes only what asks for neither."""
     facts: dict[str, Any] = asdict(setting)
     if setting.by_length:
+        facts["default"] = default_of(setting, artefact)
         return json.dumps({key: facts[key] for key in ("minimum", "maximum", "default", "steps_per_unit")})
     if setting.name == _STYLE:
         facts["choices"] = setting.choices if artefact.quotes else (artefact.style,)
@@ -73,8 +86,8 @@ def buckets(artefact: Artefact, deployment: Deployment) -> tuple[int, ...]:
 def warmup(contract: TaskContract, artefact: Artefact, inputs: Iterable[Tensor], bucket: int) -> pb.ModelWarmup:
     """One execution with a bucket of zeros, in the shapes of a request without settings."""
     made = pb.ModelWarmup(name=f"length_{bucket}", batch_size=1)
-    lengths = {one.name: one.encode(one.default) for one in contract.settings if one.by_length}
-    lengths |= {SAMPLING.name: 1, SENTENCE_ENDS.name: {"free": 1, "extractive": bucket}[artefact.style]}
+    lengths = {one.name: one.encode(default_of(one, artefact)) for one in contract.settings if one.by_length}
+    lengths |= {SAMPLING.name: 1, SENTENCE_ENDS.name: bucket if _quotes_by_search(artefact) else 1}
     for tensor in inputs:
         zeros = made.inputs[tensor.name]
         zeros.data_type = pb.DataType.Value(f"TYPE_{tensor.dtype}")

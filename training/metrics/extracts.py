@@ -15,6 +15,7 @@ from training.data.curriculum import leading_words, words_of
 from training.data.sentences import split_sentences
 
 ORDERS: Final = (1, 2, 3, 4)
+_ELLIPSIS: Final = "\u2026"
 _BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
 
 
@@ -29,11 +30,16 @@ def sentences_of(summary: str, article: str, spans: Sequence[tuple[int, int]] = 
         summary: The summary.
         article: Its article.
         spans: Which characters of the article it says to quote. They are believed where they make up the whole summary,
-            white space aside, and begin and end between words: one splitter may end a sentence where another does not.
+            white space and the ellipsis of a cut sentence aside, and begin and end between words: one splitter may end
+            a sentence where another does not.
     """
     quoted = [article[start:end] for start, end in spans]
     whole = all(quoted) and not any(_tears(article, place) for span in spans for place in span)
-    return quoted if quoted and whole and _solid("".join(quoted)) == _solid(summary) else split_sentences(summary)
+    return (
+        quoted
+        if quoted and whole and _solid("".join(quoted)) == _solid(summary.removesuffix(_ELLIPSIS))
+        else split_sentences(summary)
+    )
 
 
 def _tears(text: str, place: int) -> bool:

@@ -8,7 +8,8 @@ Inputs, those of them that the configuration lists:
 * ``input_ids`` and ``sentence_ends``, integers [n, M]: the article's tokens, and at each the index of the last token of
   its sentence, -1 where there is none, or 2^30 in one that was not read to its end. Both are needed for rows of the
   style ``extractive``: their text is cut out of the article, sentence by sentence. Ids that are no such sentences are
-  an error, never a text.
+  an error, never a text. Where ``source`` says how many ``tokens`` each sentence has, and the ``room`` for them, the
+  row is a draft, and its text is the sentences of the article that come nearest to its own (`nearest`).
 * ``verbatim``: BYTES [n, 1], as earlier exports have it: what is not empty there comes out as it is.
 
 Outputs, BYTES [n, 1]: one of any name has the texts. With ``source`` there may be two more, which are JSON lists:
@@ -41,8 +42,9 @@ from tokenizers import Tokenizer
 if __package__:
     from serving.backends import wanted
 
-    from . import quotes, writing
+    from . import nearest, quotes, writing
 else:  # Triton imports this file as the module "model", with its folder on the path
+    import nearest  # type: ignore[import-not-found, no-redef]
     import quotes  # type: ignore[import-not-found, no-redef]
     import wanted  # type: ignore[import-not-found, no-redef]
     import writing  # type: ignore[import-not-found, no-redef]
@@ -167,12 +169,22 @@ class Detokenizer:
             return writing.own(source)
         if not source.extractive:
             return writing.free(text, source, self._common, check=check)
+        if source.tokens is not None:
+            chosen = nearest.choose(text, source)
+            return writing.extractive(chosen, source, lambda last: self._beginning(source, chosen.indices[-1], last))
         if SENTENCE_ENDS not in beside or beside[SENTENCE_ENDS].shape != beside[INPUT_IDS].shape:
             raise quotes.NoQuoteError("a row that must quote comes without the article's tokens and sentences")
         read = quotes.read_sentences(beside[INPUT_IDS][row], beside[SENTENCE_ENDS][row])
         tokens = [token for token in ids.tolist() if token not in self._special]
         parsed = quotes.parse(tokens, read, self._twins, may_be_cut=unfinished)
         return writing.extractive(parsed, source, lambda last: self._tokenizer.decode(tokens[-last:]))
+
+    def _beginning(self, source: quotes.Source, index: int, tokens: int) -> str:
+        """The first so many tokens of a sentence of the article, as text."""
+        start, end = source.sentences[index]
+        ids = self._tokenizer.encode(source.text[start:end], add_special_tokens=False).ids
+        text: str = self._tokenizer.decode(ids[:tokens])
+        return text
 
 
 def read_cut(parameters: Mapping[str, str]) -> int | None:

@@ -36,6 +36,11 @@ class Source:
     """Whether the summary must consist of them."""
     verbatim: bool
     """Whether the article is its own summary."""
+    tokens: tuple[int, ...] | None = None
+    """How many tokens each sentence has, up to the last that the model has read; 0 for one that it has not read to its
+    end. Where there are none, the model itself has quoted."""
+    room: int = 0
+    """How many tokens a summary of such sentences may have."""
 
     @classmethod
     def read(cls, document: bytes) -> Source:
@@ -46,6 +51,8 @@ class Source:
             sentences=tuple((start, end) for start, end in given["sentences"]),
             extractive={"extractive": True, "free": False}[given["style"]],
             verbatim=given["verbatim"],
+            tokens=tuple(given["tokens"]) if "tokens" in given else None,
+            room=given.get("room", 0),
         )
 
 

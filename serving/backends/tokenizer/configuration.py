@@ -24,6 +24,7 @@ STYLE = "style"
 EXTRACTIVE = "extractive"
 SCRIPTS = {"latin": True, "any": False}
 SPREAD = {"0": False, "1": True}
+EXTRACTION = {"search": False, "nearest": True}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,9 @@ class Options:
     latin_only: bool
     """Whether articles in other alphabets are refused."""
     settings: tuple[Setting, ...]
+    nearest: bool
+    """Whether a summary that only quotes has a free draft, and for each sentence of it the nearest one of the article;
+    else the search quotes."""
     quotes: bool
     """Whether the next model takes the ends of the sentences that it may quote, and how it samples."""
     source: bool
@@ -95,7 +99,7 @@ def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -
     parameters = {key: value["string_value"].strip() for key, value in config.get("parameters", {}).items()}
     known = {"reads", "max_tokens", "buckets", "tokenizer_file", "max_article_bytes"}
     known |= {"padding_side", "pad_id", "pad_type_id", "scripts", "window", "spread"}
-    known |= {"least_words", "least_read", "most_unknown"}
+    known |= {"extraction", "least_words", "least_read", "most_unknown"}
     if unknown := sorted(key for key in parameters if key not in known and not key.startswith("setting.")):
         raise ValueError(f"unknown parameters {unknown}; known are {sorted(known)} and setting.<name>")
     inputs = {tensor["name"]: tensor for tensor in config["input"]}
@@ -113,6 +117,9 @@ def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -
 
     if (spread := parameters.get("spread", "0")) not in SPREAD:
         raise ValueError(f"parameter spread is one of {list(SPREAD)}, not {spread!r}")
+
+    if (extraction := parameters.get("extraction", "search")) not in EXTRACTION:
+        raise ValueError(f"parameter extraction is one of {list(EXTRACTION)}, not {extraction!r}")
 
     padding = padding or {}
     side = parameters.get("padding_side", str(padding.get("direction", "right"))).lower()
@@ -165,6 +172,7 @@ def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -
         pad_left=side == "left",
         latin_only=SCRIPTS[scripts],
         settings=settings,
+        nearest=EXTRACTION[extraction],
         quotes=quotes,
         source=special[SOURCE] is not None,
         verbatim=special[VERBATIM] is not None,

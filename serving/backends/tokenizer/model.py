@@ -18,6 +18,8 @@ Parameters of ``config.pbtxt`` (``string_value`` each):
   sentences where that is possible; buckets above are whole windows. Default: 0, none.
 * ``spread``: ``1`` lays the windows evenly over a text that has more tokens than all of them (`spread.spread`); ``0``
   (default) at its beginning.
+* ``extraction``: how a summary comes to consist of the article's sentences. ``search`` (default): the next model may
+  write nothing else. ``nearest``: it writes a free draft, and the last model takes the nearest sentences.
 * ``setting.<name>``: JSON ``{"minimum", "maximum", "default", "steps_per_unit", "by_length", "choices"}`` of a setting
   of the next model. The input ``<name>`` carries its value. One that is ``by_length`` (as by default) has an output
   ``<name>``, a ``UINT8`` tensor of ``(value - minimum) * steps_per_unit + 1`` elements, since the dynamic batcher never
@@ -190,6 +192,7 @@ class ArticleTokenizer:
         splits = question.aligned or options.source
         spans: list[Sequence[tuple[int, int]]] = [split(text) for text in texts] if splits else []
         outputs: dict[str, npt.NDArray[Any]] = {}
+        choice: source.Choice | None = None
         if self._frame is None:
             arrays = rows.to_arrays(encodings, options, self._special_tokens)
         else:
@@ -203,7 +206,9 @@ class ArticleTokenizer:
             if options.quotes:
                 quoting = quotes_only(question.settings, options.settings)
                 free = np.zeros((len(texts), 1), np.int32)
-                outputs[configuration.SENTENCE_ENDS] = places if quoting else free
+                outputs[configuration.SENTENCE_ENDS] = places if quoting and not options.nearest else free
+                if quoting and options.nearest:
+                    choice = source.Choice.of(places, question.settings["max_length"])
                 outputs[configuration.SAMPLING] = sampling(question.settings, len(texts))
         outputs |= {name: arrays[name] for name in options.outputs}
         if options.unclear is not None:
@@ -217,7 +222,7 @@ class ArticleTokenizer:
             own = [count <= question.settings["min_length"] for count in tokens]
             if options.source:
                 written = style(question.settings, options.settings)
-                outputs[configuration.SOURCE] = source.sources(texts, spans, own, written)
+                outputs[configuration.SOURCE] = source.sources(texts, spans, own, written, choice)
             if options.verbatim:
                 outputs[configuration.VERBATIM] = source.own_summaries(texts, own)
         return outputs

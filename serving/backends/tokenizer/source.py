@@ -4,13 +4,47 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+if __package__:
+    from reading.windows import NEVER_ENDS
+else:  # Triton imports its backend as the module "model", with its folder on the path
+    from windows import NEVER_ENDS  # type: ignore[import-not-found, no-redef]
+
+AROUND = 3
+"""The most special tokens of a summary: the start, a forced first one, the end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Of which sentences the last model may make a summary."""
+
+    tokens: Sequence[Sequence[int]]
+    """For each article how many tokens each of its sentences has; 0 for one that was not read to its end."""
+    room: int
+    """How many tokens the summary may have."""
+
+    @classmethod
+    def of(cls, places: npt.NDArray[np.int32], max_length: float) -> Choice:
+        """The sentences of articles whose sentences end at ``places`` [n, L]: see `reading.windows.place`."""
+        return cls(tokens=[_sizes(row) for row in places], room=int(max_length) - AROUND)
+
+
+def _sizes(ends: npt.NDArray[np.int32]) -> list[int]:
+    first = np.flatnonzero((ends != -1) & (ends != np.concatenate(([-1], ends[:-1]))))
+    return [0 if ends[start] == NEVER_ENDS else int(ends[start]) + 1 - start for start in first.tolist()]
+
 
 def sources(
-    texts: Sequence[str], sentences: Sequence[Sequence[tuple[int, int]]], own: Sequence[bool], style: str
+    texts: Sequence[str],
+    sentences: Sequence[Sequence[tuple[int, int]]],
+    own: Sequence[bool],
+    style: str,
+    choice: Choice | None = None,
 ) -> npt.NDArray[np.object_]:
     """A JSON object for each article of a request, [n, 1].
 
@@ -19,10 +53,13 @@ def sources(
         sentences: The first character of each sentence and the one past its last, for each article.
         own: Whether each article is its own summary.
         style: How the summary is written.
+        choice: Where the last model chooses the sentences: of which.
     """
     answers = np.empty((len(texts), 1), np.object_)
     for row, (text, spans, verbatim) in enumerate(zip(texts, sentences, own, strict=True)):
-        facts = {"text": text, "sentences": spans, "verbatim": verbatim, "style": style}
+        facts: dict[str, Any] = {"text": text, "sentences": spans, "verbatim": verbatim, "style": style}
+        if choice is not None:
+            facts |= {"tokens": choice.tokens[row], "room": choice.room}
         answers[row, 0] = json.dumps(facts, ensure_ascii=False, separators=(",", ":")).encode()
     return answers
 
