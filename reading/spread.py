@@ -31,7 +31,7 @@ def spread(ends: Integers, *, capacity: int, most: int) -> list[tuple[int, int]]
 
     Returns:
         The first token of each piece and the one past its last, in their order, none overlapping; what `windows.cut`
-        returns where that leaves nothing out.
+        returns where that leaves nothing out, and full windows where only these hold all of the text.
 
     Raises:
         ValueError: ``capacity`` or ``most`` is below 1.
@@ -40,6 +40,8 @@ def spread(ends: Integers, *, capacity: int, most: int) -> list[tuple[int, int]]
     count = len(ends)
     if whole[-1][1] >= count or most == 1:
         return whole
+    if count <= capacity * most:
+        return [(start, min(start + capacity, count)) for start in range(0, count, capacity)]
     previous = np.concatenate((np.full(1, -1, ends.dtype), ends[:-1]))
     opens = np.flatnonzero((ends >= 0) & (ends != previous))
     places = np.linspace(0, max(count - capacity, 0), most)[1:]

@@ -28,6 +28,10 @@ def test_what_fits_is_read_whole_and_in_order(sizes: tuple[int, ...]) -> None:
     assert spread(ends, capacity=10, most=3)[-1][1] == len(ends)
 
 
+def test_what_fits_only_into_full_windows_is_read_whole_too() -> None:
+    assert spread(ends_of(6, 8, 8, 7), capacity=10, most=3) == [(0, 10), (10, 20), (20, 29)]
+
+
 def test_windows_lie_evenly_from_the_beginning_to_the_end_and_open_with_sentences() -> None:
     assert spread(ends_of(*[10] * 40), capacity=40, most=4) == [(0, 40), (120, 160), (240, 280), (360, 400)]
 

@@ -54,7 +54,9 @@ def add(commands: Any) -> None:
         choices=["train", "validation", "test", "all"],
         help="rows to ask about (default: test where the table names splits, else all)",
     )
-    parser.add_argument("--limit", type=int, default=0, metavar="N", help="at most N rows, always the same ones")
+    parser.add_argument(
+        "--limit", type=int, default=0, metavar="N", help="at most N rows, always the same ones (default: 0, all)"
+    )
     parser.add_argument(
         "--read",
         default="article",

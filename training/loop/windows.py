@@ -33,7 +33,7 @@ def predict_texts(
     if not window:
         return predict(model, tokenizer, encode(tokenizer, texts), tokens=tokens, batch=batch)
     around = special_tokens(tokenizer)
-    windows = [_windows(tokenizer, text, capacity=window - around, most=tokens // window) for text in texts]
+    windows = [windows_of(tokenizer, text, capacity=window - around, most=tokens // window) for text in texts]
     answers = predict(model, tokenizer, [one for mine in windows for one in mine], tokens=window, batch=batch)
     result = np.zeros((len(texts), answers.shape[1]), np.float32)
     start = 0
@@ -46,7 +46,7 @@ def predict_texts(
     return result
 
 
-def _windows(tokenizer: Any, text: str, *, capacity: int, most: int) -> list[Ids]:
+def windows_of(tokenizer: Any, text: str, *, capacity: int, most: int) -> list[Ids]:
     """The tokens of an article's windows, without special ones."""
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()

@@ -106,6 +106,7 @@ class Detokenizer:
         if not path.is_file():
             raise ValueError(f"no tokenizer at {path}: export the model again")
         self._tokenizer: Tokenizer = Tokenizer.from_file(str(path))
+        self._tokenizer.encode_special_tokens = True  # "</s>" within an article is text
         vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
         self._size = self._tokenizer.get_vocab_size()
         self._special = frozenset(

@@ -223,7 +223,8 @@ def end_of_written(text: str, start: int, end: int, written: str) -> int:
             nothing, which tokenizers may drop.
 
     Returns:
-        The character after the last whole word; or after the last character, where there is no whole word.
+        The character after the last whole word; or after the last character, where there is no whole word; or after the
+        first one that shows, where no character is whole: something is always quoted.
     """
     at = start
     for _ in range(sum(map(_shows, written.rstrip("\ufffd")))):  # the last character may lack bytes
@@ -233,7 +234,13 @@ def end_of_written(text: str, start: int, end: int, written: str) -> int:
     if at < end and _within_word(text[at : at + 2]):
         blank = max(text.rfind(char, start, at) for char in {*filter(str.isspace, text[start:at])} or {" "})
         at = blank if blank > start else at
-    return start + len(text[start:at].rstrip().rstrip(" ,;:-\u2013\u2014"))
+    words = text[start:at].rstrip().rstrip(" ,;:-\u2013\u2014")
+    return start + len(words) if any(map(_shows, words)) else _first_shown(text, start, end)
+
+
+def _first_shown(text: str, start: int, end: int) -> int:
+    """The character after the first letter or digit of a sentence, which has one."""
+    return next((at + 1 for at in range(start, end) if text[at].isalnum()), end)
 
 
 def _shows(char: str) -> bool:

@@ -86,6 +86,9 @@ class Band:
             if unclear not in self.reasons:
                 raise ValueError(f"the input unclear is 0 or one of {sorted(self.reasons)}, not {unclear}")
             return self.reasons[unclear]
-        # Rounded down, so that it never reads as what would have been enough.
-        shown = math.floor(1000 * sure + 1e-3) / 1000
-        return f"calibrated probability {shown:.3f}, below {self.threshold:.3f}" if sure < self.threshold else ""
+        if sure >= self.threshold:
+            return ""
+        # Rounded down, so that it never reads as what would have been enough, and the threshold up.
+        enough = math.ceil(1000 * self.threshold - 1e-3)
+        shown = min(math.floor(1000 * sure + 1e-3), enough - 1)
+        return f"calibrated probability {shown / 1000:.3f}, below {enough / 1000:.3f}"

@@ -62,9 +62,8 @@ def _value(given: Given, setting: Setting) -> float:
         return setting.default
     values = set(array.ravel().tolist())
     if len(values) > 1:
-        raise BadInputError(
-            f"{setting.name} differs within one request ({sorted(values)}): send one request for each value"
-        )
+        shown = ", ".join(_word(value)[:40] if setting.choices else f"{value:.10g}" for value in sorted(values))
+        raise BadInputError(f"{setting.name} differs within one request ({shown}): send one request for each value")
     value = values.pop()
     if setting.choices:
         return _choice(value, setting)
@@ -72,12 +71,18 @@ def _value(given: Given, setting: Setting) -> float:
     if setting.minimum <= value <= setting.maximum:
         return value
     if setting.minimum == setting.maximum:
-        raise BadInputError(f"{setting.name} can only be {setting.minimum:g} here, not {value:g}: {_NEWER}")
-    raise BadInputError(f"{setting.name} must lie between {setting.minimum:g} and {setting.maximum:g}, not {value:g}")
+        raise BadInputError(f"{setting.name} can only be {setting.minimum:g} here, not {value:.10g}: {_NEWER}")
+    raise BadInputError(
+        f"{setting.name} must lie between {setting.minimum:g} and {setting.maximum:.10g}, not {value:.10g}"
+    )
+
+
+def _word(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
 
 
 def _choice(value: bytes, setting: Setting) -> int:
-    word = value.decode("utf-8", "replace")
+    word = _word(value)
     if word in setting.choices:
         return list(setting.choices).index(word)
     if len(setting.choices) == 1:

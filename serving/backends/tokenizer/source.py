@@ -21,7 +21,7 @@ AROUND = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Of which sentences the last model may make a summary."""
+    """The sentences that the last model may make a summary of."""
 
     tokens: Sequence[Sequence[int]]
     """For each article how many tokens each of its sentences has; 0 for one that was not read to its end."""

@@ -26,6 +26,7 @@ from infolens.contract import CONTRACTS, Task
 from serving.backends.tokenizer.model import ArticleTokenizer
 from tests.conftest import REPOSITORY
 from training.loop import batches
+from training.loop.windows import windows_of
 
 PLACE = Path(__file__).parents[2] / "articles"
 NASTY = (
@@ -79,6 +80,11 @@ def _type(number: int) -> str:
     return {2: "TYPE_UINT8", 8: "TYPE_INT32", 11: "TYPE_FP32", 13: "TYPE_STRING"}[number]
 
 
+def is_one_window(task: Task, parts: tuple[str, str]) -> bool:
+    """Whether a model reads an article at once."""
+    return served(task, [parts])["input_ids"].shape[1] <= (artefact_of(task).window or artefact_of(task).max_tokens)
+
+
 def read(task: Task, parts: tuple[str, str]) -> str:
     """An article as training joins it for a task."""
     title, text = parts
@@ -94,10 +100,12 @@ def test_the_parity_check_feeds_what_the_server_feeds(task: Task) -> None:
         pad_type_id=artefact.pad_type_id,
         token_types=artefact.token_types,
     )
-    every = articles()
+    every = [one for one in articles() if is_one_window(task, one)]  # it cuts windows anywhere, as any will do
     document = tokenizer_of(task).read_text()
     for parts in [[one] for one in every] + [every[:4], every]:
-        mine = encode(document, [read(task, one) for one in parts], padding, max_tokens=artefact.max_tokens)
+        mine = encode(
+            document, [read(task, one) for one in parts], padding, max_tokens=artefact.window or artefact.max_tokens
+        )
         theirs = served(task, parts)
         assert set(mine) == {name for name in theirs if name in ("input_ids", "attention_mask", "token_type_ids")}
         for name, array in mine.items():
@@ -106,7 +114,8 @@ def test_the_parity_check_feeds_what_the_server_feeds(task: Task) -> None:
 
 @pytest.mark.parametrize("task", list(Task))
 def test_training_reads_what_the_server_reads(task: Task) -> None:
-    artefact, every = artefact_of(task), articles()
+    artefact = artefact_of(task)
+    every = [one for one in articles() if is_one_window(task, one)]
     document = json.loads(tokenizer_of(task).read_text())
     tokens = {token["content"]: token["id"] for token in document["added_tokens"]}
     names = {number: text for text, number in tokens.items()}
@@ -124,3 +133,18 @@ def test_training_reads_what_the_server_reads(task: Task) -> None:
         np.testing.assert_array_equal(batch["input_ids"][0].numpy(), theirs["input_ids"][0][kept])
         if artefact.token_types:
             np.testing.assert_array_equal(batch["token_type_ids"][0].numpy(), theirs["token_type_ids"][0][kept])
+
+
+@pytest.mark.parametrize("task", [task for task in Task if artefact_of(task).window])
+def test_training_reads_the_windows_that_the_server_reads(task: Task) -> None:
+    window, most = artefact_of(task).window, artefact_of(task).max_tokens // artefact_of(task).window
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_file(str(tokenizer_of(task))))
+    around = tokenizer.num_special_tokens_to_add(pair=False)
+    several = [one for one in articles() if not is_one_window(task, one)]
+    assert several
+    for parts in several:
+        mine = windows_of(tokenizer, read(task, parts), capacity=window - around, most=most)
+        theirs = served(task, [parts])
+        rows = zip(*(theirs[name][0].reshape(-1, window) for name in ("input_ids", "attention_mask")), strict=True)
+        found = [ids[mask == 1][1:-1].tolist() for ids, mask in rows if mask.any()]
+        assert [list(ids) for ids in mine] == found

@@ -39,6 +39,20 @@ PROBABILITIES = np.array([[0.1, 0.8, 0.1], [0.5, 0.3, 0.2], [0.1, 0.0, 0.9]], np
 CLEAR = np.zeros((3, 1), np.int32)
 
 
+@pytest.mark.parametrize(
+    ("threshold", "probability", "words"),
+    [
+        (0.7, 0.7, "0.699, below 0.700"),
+        (0.687, 0.6869995, "0.686, below 0.687"),
+        (0.68749, 0.6872, "0.687, below 0.688"),
+    ],
+)
+def test_what_is_not_enough_never_reads_as_if_it_were(threshold: float, probability: float, words: str) -> None:
+    given = np.array([[probability, 1 - probability]], np.float32)
+    (why,) = Band(threshold=threshold, reasons={}).why(given, None).ravel()
+    assert why.decode() == f"calibrated probability {words}"
+
+
 def test_below_the_threshold_the_signal_is_the_word_of_doubt_and_the_label_stays() -> None:
     parameters = {"threshold": "0.6", "doubt_word": "no clear signal", "unclear_reasons": REASONS}
     answer = labeller(parameters)(PROBABILITIES, unclear=CLEAR)

@@ -67,7 +67,7 @@ async def test_public_models_are_those_that_answer_people(catalogue: Catalogue) 
     assert model.outputs["category_probabilities"].dims == (10,)
     assert model.outputs["category"].datatype == "BYTES"
     assert "distilbert" in model.passes_through
-    assert (await catalogue.find("info_lens")).passes_through == {"classify", "summarize", "verify"}
+    assert (await catalogue.find("info_lens")).passes_through == {"classify", "evidence", "summarize", "verify"}
 
 
 async def test_a_step_and_a_name_that_is_nobodys_are_told_alike(catalogue: Catalogue) -> None:
@@ -82,7 +82,7 @@ async def test_a_step_and_a_name_that_is_nobodys_are_told_alike(catalogue: Catal
 async def test_steps_are_found_where_they_are_exposed(triton: Counting) -> None:
     catalogue = Catalogue(triton, repository=REPOSITORY, expose_internal=True)
     assert not (await catalogue.find("bart")).public
-    assert len(catalogue.models) == 13
+    assert len(catalogue.models) == 14
 
 
 async def test_labels_are_the_same_through_every_model(catalogue: Catalogue) -> None:
@@ -97,11 +97,11 @@ async def test_triton_is_asked_once_and_then_in_the_background(
     catalogue: Catalogue, triton: Counting, clock: Clock
 ) -> None:
     await asyncio.gather(*(catalogue.find("classify") for _ in range(5)))
-    assert triton.asked == 13
+    assert triton.asked == 14
     clock.now_s += 60
     await catalogue.find("classify")
     await catalogue.refresh()  # joins the one that runs
-    assert triton.asked == 26
+    assert triton.asked == 28
 
 
 async def test_a_version_that_nobody_knows_is_asked_for_once_a_second(
@@ -110,13 +110,13 @@ async def test_a_version_that_nobody_knows_is_asked_for_once_a_second(
     await catalogue.find("classify")
     for _ in range(3):
         refused = await refusal(catalogue, "classify", "7")
-    assert (triton.asked, refused.kind) == (13, Refusal.NOT_FOUND)
+    assert (triton.asked, refused.kind) == (14, Refusal.NOT_FOUND)
     clock.now_s += 2
     await refusal(catalogue, "classify", "7")
-    assert triton.asked == 26
+    assert triton.asked == 28
     clock.now_s += 2
     await refusal(catalogue, "nothing")
-    assert triton.asked == 26
+    assert triton.asked == 28
 
 
 async def test_a_triton_that_was_restarted_is_asked_anew(catalogue: Catalogue, triton: Counting) -> None:
@@ -137,14 +137,14 @@ async def test_a_restart_that_fails_at_first_is_not_forgotten(triton: Counting) 
     asked = triton.asked
     for _ in range(2):
         await catalogue.find("classify")
-    assert triton.asked == asked + 13
+    assert triton.asked == asked + 14
 
 
 async def test_what_a_request_passes_through(catalogue: Catalogue) -> None:
     await catalogue.find("classify")
     tokens = {"distilbert_tokenizer", "distilbert", "distilbert_labels"}
     assert catalogue.reached_from(["classify"]) == {"classify"} | tokens
-    assert len(catalogue.reached_from(["info_lens"])) == 13
+    assert len(catalogue.reached_from(["info_lens"])) == 14
     assert catalogue.reached_from(["nobody"]) == {"nobody"}
 
 

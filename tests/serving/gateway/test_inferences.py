@@ -141,11 +141,11 @@ async def test_after_a_restart_of_triton_its_models_are_asked_for_anew(
 ) -> None:
     for _ in range(2):
         await grpc_door.call("ModelInfer", infer_request())
-    assert configurations(scripted) == 13
+    assert configurations(scripted) == 14
     tell(grpc_door, {}, triton={"pid": 2, "restarts": 1})
     for _ in range(2):
         await grpc_door.call("ModelInfer", infer_request())
-    assert configurations(scripted) == 26
+    assert configurations(scripted) == 28
 
 
 async def test_an_answer_that_triton_is_away_makes_the_door_ask_anew(
@@ -162,10 +162,10 @@ async def test_an_answer_that_triton_is_away_makes_the_door_ask_anew(
     monkeypatch.setattr(catalogue, "_now", lambda: asked_s + 2)
     scripted.answer = refuse
     assert (await grpc_door.refused("ModelInfer", infer_request()))[0] is grpc.StatusCode.UNAVAILABLE
-    assert configurations(scripted) == 13
+    assert configurations(scripted) == 14
     for _ in range(3):  # within one second
         await grpc_door.refused("ModelInfer", infer_request())
-    assert configurations(scripted) == 26
+    assert configurations(scripted) == 28
 
 
 async def test_classes_are_ranked_by_the_door_with_their_labels(grpc_door: Door, scripted: ScriptedTriton) -> None:

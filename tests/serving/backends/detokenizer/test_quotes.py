@@ -172,7 +172,8 @@ def test_words_have_twins_with_and_without_their_blank() -> None:
         ("One\r\n  two three.", "One\n two th", "One\r\n  two"),
         ("Soft\u00adly spoken words.", " Softly spoken", "Soft\u00adly spoken"),
         ("One 👩 two.", "One \ufffd", "One"),
-        ("One two.", "\ufffd\ufffd", ""),
+        ("One two.", "\ufffd\ufffd", "O"),
+        ("\u2013 One two.", "\u2013", "\u2013 O"),
     ],
 )
 def test_where_the_words_of_a_cut_sentence_end(sentence: str, written: str, words: str) -> None:

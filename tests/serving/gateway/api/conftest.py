@@ -30,6 +30,8 @@ def make_fake() -> FakeTriton:
     triton = FakeTriton()
     triton.values = {
         "summary": join_strings([b"A summary."]),
+        "summary_sentences": join_strings([b"[]"]),
+        "summary_unsupported": join_strings([b"[]"]),
         "summary_tokens": struct.pack("<i", 12),
         "failed": join_strings([b"{}"]),
         "evidence": join_strings([b'{"category": [{"index": 1, "start": 3, "end": 7, "weight": 0.25}]}']),

@@ -16,7 +16,7 @@ from infolens import Article, Client, Summary, SummaryOptions
 
 pytestmark = pytest.mark.server
 
-ARTICLES = Path(__file__).parents[1] / "articles"
+ARTICLES = Path(__file__).parents[2] / "articles"
 EXTRACTIVE = SummaryOptions(style="extractive")
 SAMPLE = SummaryOptions(style="free", temperature=0.9, top_p=0.95, seed=7)
 BODY = (ARTICLES / "travel.txt").read_text(encoding="utf-8")
