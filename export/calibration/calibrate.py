@@ -73,6 +73,11 @@ def read_tables(options: CalibrateOptions, labels: Sequence[str]) -> tuple[Row, 
         TableError: A table cannot be used.
     """
     rows = read_rows(options.files, labels, columns=options.columns, sources=options.sources)
+    if len(told := {row.label for row in rows}) < 2:
+        raise TableError(
+            f"every article is {told.pop()!r}, which tells nothing of a model that says so always: give articles of "
+            "several labels"
+        )
     counts = Counter(row.source for row in rows)
     _LOG.info("%s", ", ".join(f"{source}: {count:,} articles" for source, count in sorted(counts.items())))
     if len(counts) == 1:

@@ -182,3 +182,10 @@ def test_an_export_may_be_calibrated_at_once(
     assert main(words[:-2]) == 0
     assert "always sure of its answers until: python -m export calibrate veracity" in capsys.readouterr().out
     assert read_artefact(repository / "xlnet" / "2" / "artefact.json").threshold == 0
+
+
+def test_articles_of_one_label_are_refused(repository: Path, tmp_path: Path) -> None:
+    path = tmp_path / "same.csv"
+    path.write_text("text,label\n" + "".join(f"text {number},real\n" for number in range(400)), encoding="utf-8")
+    with pytest.raises(TableError, match=r"every article is 'real'.*several labels"):
+        calibrate(CalibrateOptions(task=Task.VERACITY, repository=repository, files=(path,)))
