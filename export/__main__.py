@@ -3,13 +3,14 @@
 import signal
 import sys
 
-try:
-    from .cli import main
-except ModuleNotFoundError as error:
-    sys.exit(f"python -m export needs the package {error.name}: `make dev` installs it in .venv")
-
 # As an exception, so that an export that is terminated deletes its temporary folder.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        from .cli import main
+
+        sys.exit(main())
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        sys.exit(f"this command of python -m export needs the package {package}: `make dev` installs it in .venv")

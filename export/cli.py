@@ -28,6 +28,8 @@ _WINDOW = "judge a longer article by windows of W tokens, spread over it, up to 
 _AS_COMMITTED = "# As the committed numbers; say here what differs.\n"
 _EPILOG = """examples:
   python -m export summary  --checkpoint checkpoints/summary
+  python -m export summary  --checkpoint checkpoints/summary --style extractive --extraction nearest --name bart_quotes
+                                        as a model of another name, which quotes unless a request says otherwise
   python -m export category --checkpoint checkpoints/category --precision fp32
   python -m export veracity --checkpoint checkpoints/veracity --replace
   python -m export category --checkpoint models:/category@champion

@@ -106,7 +106,7 @@ class Client:
             partial: Whether the other answers are given when a task fails: `Report.failed` then says which and why.
                 Otherwise, and when every task failed or there is but one, the failure is raised; so is a time-out, for
                 the answers come together: a task that takes longer than ``timeout_s`` ends the whole call.
-            evidence: Whether to find what moved the labels most (`Labelled.evidence`); takes some three times as long.
+            evidence: Whether to find what moved the labels most (`Labelled.evidence`); takes about four times as long.
             timeout_s: Time-out of the whole call, retries included; None for the client's.
 
         Raises:

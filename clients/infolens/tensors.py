@@ -23,6 +23,7 @@ class Tensor:
     """Whether a request may leave the input out, or a server of an earlier version the output."""
 
 
+_OF_THE_MODEL: Final = frozenset({"num_beams", "style"})
 _LEFT_OUT: Final = {
     "num_beams": "the model's own, 1 or 2 as a rule",
     "style": "the model's own",
@@ -70,6 +71,11 @@ class SummarySetting:
     def varies(self) -> bool:
         """Whether what counts then is no fixed value, ``default``."""
         return self.name in _LEFT_OUT
+
+    @property
+    def of_the_model(self) -> bool:
+        """Whether what counts then is what the served model carries."""
+        return self.name in _OF_THE_MODEL
 
     def encode(self, value: float) -> int:
         """The number of dummy elements that stands for ``value``; at least 1, since no tensor may be empty."""

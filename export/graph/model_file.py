@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import onnx
-from onnx.external_data_helper import load_external_data_for_model
+if TYPE_CHECKING:
+    import onnx
 
-from .initializers import Initializers, initializers_in
+    from .initializers import Initializers
 
 MODEL_FILE: Final = "model.onnx"
 DATA_SUFFIX: Final = ".data"
@@ -34,6 +34,11 @@ def write_model(
     Raises:
         OSError: The disk is full, or the folder cannot be written.
     """
+    # Imported here, so that the commands that only look at the files of a repository need no onnx.
+    from onnx.external_data_helper import load_external_data_for_model
+
+    from .initializers import initializers_in
+
     data = data_file(path)
     with initializers_in(data) as initializers:
         model = build(initializers)

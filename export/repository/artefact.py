@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from export.architectures import architectures
 from export.errors import RepositoryError
 from infolens.contract import CONTRACTS, SUMMARY_SETTINGS, Task
 
@@ -81,6 +80,9 @@ def _with_defaults(document: dict[str, Any]) -> dict[str, Any]:
     """The facts of an artefact; the oldest artefacts lack the fields that followed from the architecture."""
     if "model_type" in document:
         return document
+    # Imported here, because it needs onnx, and only the oldest artefacts need it.
+    from export.architectures import architectures
+
     record = next((one for one in architectures().values() if one.model_class == document.get("architecture")), None)
     if record is None or document.get("task") not in CONTRACTS:
         return document

@@ -39,7 +39,8 @@ def add(commands: Any, add_repository: Callable[[argparse.ArgumentParser], None]
 
 def _serve(options: argparse.Namespace) -> int:
     written = serve(options.repository, Task(options.task), options.model)
-    print("\n".join(f"wrote {path}" for path in written))
+    for path in written:
+        print(f"wrote {path}")
     ensemble, already = CONTRACTS[Task(options.task)].ensemble, "" if written else ", as before"
     print(f"{ensemble} asks {options.model} from the server's next start on{already}")
     return 0

@@ -129,14 +129,19 @@ def _require_free(name: str, task: Task, before: dict[str, Artefact], repository
 def serve(repository: Path, task: Task, model: str) -> list[str]:
     """Let a model of the repository answer a task from the server's next start on; returns the paths that changed.
 
+    The deployment names it only where another one answered, so that what is so already changes nothing.
+
     Raises:
         RepositoryError: The repository has no such model for the task, or cannot be written.
     """
-    names = [name for name, artefact in require_artefacts(repository).items() if artefact.task == task]
+    artefacts = require_artefacts(repository)
+    names = [name for name, artefact in artefacts.items() if artefact.task == task]
     if model not in names:
         raise RepositoryError(
             f"{repository} has no model {model!r} for {task}; it has: {', '.join(names) or 'none'}. See: python -m "
             "export list"
         )
-    text = with_serving(stored_texts(repository)[None], task, model)
-    return write_generated(repository, {None: text}).written
+    texts = stored_texts(repository)
+    if _serves(artefacts, texts, task) == model:
+        return write_generated(repository).written
+    return write_generated(repository, {None: with_serving(texts[None], task, model)}).written

@@ -64,7 +64,7 @@ def test_a_whole_article_has_its_label_as_the_signal_or_a_probability_that_is_to
             for task, answer in answers.items():
                 if answer.doubt:
                     assert answer.signal == CONTRACTS[task].doubt_word
-                    assert answer.doubt in UNCLEAR_REASONS.values() or answer.doubt.startswith("calibrated probability")
+                    assert answer.doubt in UNCLEAR_REASONS.values() or answer.doubt.startswith("not sure enough: ")
                 else:
                     assert answer.signal == answer.label
                     signals.append(answer.signal)

@@ -18,7 +18,10 @@ from .options import DATA_HELP, ENCODING_HELP, LABELS_HELP, schema_help
 
 _EXAMPLES: Final = """\
 examples:
+  make serve                            (start the server first, in another terminal)
   python -m training evaluate summary --data summary.parquet --out evaluation/summary
+  python -m training evaluate summary --data summary.parquet --out evaluation/free \\
+      --set style=free --compare evaluation/summary
   python -m training evaluate category --data unseen.parquet --baseline category.parquet --out evaluation/unseen
   python -m training evaluate veracity --data veracity.parquet --read summary --out evaluation/veracity_of_summaries
   python -m training promote category --evaluation evaluation/category
@@ -70,7 +73,10 @@ def add(commands: Any) -> None:
         help="learn TF-IDF from the training rows of this table (default: those of --data); 'none' leaves it out",
     )
     parser.add_argument(
-        "--compare", type=Path, metavar="PATH", help="an earlier evaluation: how much better this one is, row by row"
+        "--compare",
+        type=Path,
+        metavar="DIR",
+        help="an earlier evaluation: how much better this one is, row by row; they need 30 rows in common",
     )
     parser.add_argument("--by", default="", metavar="COLUMN,...", help="more columns of the table to group by")
     parser.add_argument(

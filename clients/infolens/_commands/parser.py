@@ -44,6 +44,7 @@ failed; with --evidence evidence in category and veracity.
 examples:
   infolens analyze article.txt
   infolens analyze --evidence --task veracity article.txt
+  infolens analyze --style free --temperature 0.7 --seed 7 --evidence article.txt
   infolens analyze --task category --task veracity news/*.txt
   infolens analyze --json --in-flight 32 news/*.txt > answers.jsonl
   infolens analyze --title "Late goal decides the cup" --text "The home side won the final ..."
@@ -60,8 +61,8 @@ examples:
 
 {_EXIT_CODES}"""
 
-_VALUES: Final[Mapping[str, tuple[type, str]]] = {"INT32": (int, "N"), "FP32": (float, "X"), "BYTES": (str, "WORD")}
-"""How the values of a setting are read, and what stands for one in the help."""
+_VALUES: Final[Mapping[str, tuple[type, str]]] = {"INT32": (int, "N"), "FP32": (float, "X"), "BYTES": (str, "")}
+"""How the values of a setting are read, and what stands for one in the help if it has no choices."""
 _ABOUT: Final[Mapping[str, str]] = {
     "style": "whole sentences of the article (extractive), or the model's own words (free)",
     "temperature": "above 0 the summary is a sample, the more daring the higher",
@@ -122,7 +123,7 @@ def make_parser(*, analyze: Run, status: Run) -> argparse.ArgumentParser:
     analyzing.add_argument(
         "--evidence",
         action="store_true",
-        help="show the sentences that moved category and veracity most; takes some three times as long",
+        help="show the sentences that moved category and veracity most; takes about four times as long",
     )
     for setting in SUMMARY_SETTINGS:
         kind, shown = _VALUES[setting.dtype]
@@ -130,7 +131,7 @@ def make_parser(*, analyze: Run, status: Run) -> argparse.ArgumentParser:
             f"--{setting.name.replace('_', '-')}",
             type=kind,
             choices=setting.choices or None,
-            metavar=shown,
+            metavar=None if setting.choices else shown,
             help=f"{_ABOUT.get(setting.name, 'of the summary')}: {setting.rule} "
             f"(the server's default: {setting.left_out})",
         )

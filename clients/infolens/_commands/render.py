@@ -30,7 +30,8 @@ def report_text(name: str, title: str | None, report: Report, *, width: int = 10
         if isinstance(answer, Labelled):
             lines += _labels(task.capitalize(), answer)
             for one in answer.evidence:
-                lines += _field("", f"{-one.weight:.1%} without: {clean(one.of(text))}", width)
+                fall = f"{clean(answer.label)} falls by {100 * one.weight:.1f} points without"
+                lines += _field("", f"{fall}: {clean(one.of(text))}", width)
         else:
             lines += _field(task.capitalize(), clean(answer.text) or "(empty)", width)
             if answer.unsupported:
@@ -42,7 +43,7 @@ def report_text(name: str, title: str | None, report: Report, *, width: int = 10
             for task, reading in report.readings.items()
             if reading.truncated
         ]
-        lines += _field("Note", f"only the beginning was read, tokens: {', '.join(parts)}", width)
+        lines += _field("Note", f"not all of it was read, tokens: {', '.join(parts)}", width)
     return "\n".join(lines) + "\n"
 
 

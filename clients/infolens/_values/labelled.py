@@ -17,7 +17,8 @@ class Reading:
     tokens: int
     """Tokens of the whole article for this model, special tokens included."""
     truncated_tokens: int = 0
-    """How many of them, at the end of the article, the model did not read."""
+    """How many of them the model did not read: those at the end, or, of a classifier that reads windows spread over the
+    article, those between them."""
 
     @property
     def truncated(self) -> bool:

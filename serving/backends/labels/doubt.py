@@ -91,4 +91,4 @@ class Band:
         # Rounded down, so that it never reads as what would have been enough, and the threshold up.
         enough = math.ceil(1000 * self.threshold - 1e-3)
         shown = min(math.floor(1000 * sure + 1e-3), enough - 1)
-        return f"calibrated probability {shown / 1000:.3f}, below {enough / 1000:.3f}"
+        return f"not sure enough: {shown / 1000:.3f} after calibration, {enough / 1000:.3f} is needed"

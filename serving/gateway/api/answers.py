@@ -16,7 +16,7 @@ _OPEN: Final = ConfigDict(extra="allow")
 
 
 class QuoteAnswer(BaseModel):
-    """A sentence of the article that a summary quotes."""
+    """A sentence of the article that a summary quotes; they come in the order of the summary."""
 
     index: int = Field(ge=0, description="Which sentence of the article it is, counted from 0.")
     start: int = Field(ge=0, description="Where it begins in `text` of the request, in characters (code points).")
@@ -37,9 +37,10 @@ class TextAnswer(BaseModel):
     """A text that a model wrote, and how much of it is the article's."""
 
     text: str
-    sentences: list[QuoteAnswer] = Field(description="The article's sentences that it quotes, in its order.")
+    sentences: list[QuoteAnswer] = Field(description="The article's sentences that it quotes, in the summary's order.")
     unsupported: list[UnsupportedAnswer] = Field(
-        description="Numbers, names and quotations in it that the article does not hold."
+        description="Numbers, names and quotations in it that the article does not hold; found by words alone: an "
+        "empty list does not mean that the summary is right."
     )
 
 
@@ -57,15 +58,17 @@ class LabelledAnswer(BaseModel):
 
     label: str = Field(description="The most probable label.", examples=["Politics"])
     signal: str = Field(
-        description="The label where the model is sure enough of it, else `no clear signal` (veracity) or `unsure`; "
-        "empty where its export says nothing of doubt.",
+        description="Show readers this, not `label`: the label where the model is sure enough of it, else `no clear "
+        "signal` (veracity) or `unsure`; empty where its export says nothing of doubt.",
         examples=["Politics"],
     )
     doubt: str = Field(description="Why there is doubt; empty where there is none.", examples=["text too short"])
     probability: float = Field(ge=0, le=1, description="Its probability.", examples=[0.93])
     probabilities: dict[str, float] = Field(description="The probability of each label; they add up to 1.")
     evidence: list[EvidenceAnswer] | None = Field(
-        default=None, description="What moved the answer most, the strongest first (`evidence`); absent if nothing did."
+        default=None,
+        description="The sentences that moved the answer most, the strongest first; absent where the request did not "
+        "ask for it (`evidence`), or no sentence moved the answer.",
     )
 
 
@@ -73,7 +76,11 @@ class ReadingAnswer(BaseModel):
     """How much of the article a model read."""
 
     tokens: int = Field(ge=0, description="Tokens of the whole article.", examples=[812])
-    truncated_tokens: int = Field(ge=0, description="How many of them, at its end, were not read.", examples=[300])
+    truncated_tokens: int = Field(
+        ge=0,
+        description="How many of them were not read: at its end, or between windows spread over it.",
+        examples=[300],
+    )
 
 
 class ModelAnswer(BaseModel):
@@ -187,7 +194,7 @@ class SettingLimits(BaseModel):
     name: str
     minimum: float | None = Field(description="null for a setting with choices.")
     maximum: float | None = Field(description="null for a setting with choices.")
-    default: float | None = Field(description="null where it is no fixed value: `left_out` says what counts.")
+    default: float | str | None = Field(description="null where it is no fixed value: `left_out` says what counts.")
     choices: list[str] | None = Field(default=None, description="The values that it may have, where they are words.")
     left_out: str = Field(description="What counts where a request leaves it out.", examples=["80"])
 

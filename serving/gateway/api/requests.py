@@ -38,15 +38,18 @@ def _setting(name: str, about: str = "") -> Any:
     return Field(default=None, ge=low, le=high, description=described, examples=[number(one.default)])
 
 
-def setting_limits(one: SummarySetting) -> dict[str, Any]:
-    """What a setting may be, as ``/v1/models`` has it."""
+def setting_limits(one: SummarySetting, defaults: Mapping[str, float]) -> dict[str, Any]:
+    """What a setting may be, as ``/v1/models`` has it; ``defaults`` are those of the served model, by name."""
+    own = defaults.get(one.name)
+    fixed = None if one.varies else one.default
+    default = fixed if own is None else one.choices[int(own)] if one.choices else own
     numbers = {"minimum": one.minimum, "maximum": one.maximum}
     return {
         "name": one.name,
         **(dict.fromkeys(numbers) if one.choices else numbers),
-        "default": None if one.varies else one.default,
+        "default": default,
         "choices": list(one.choices) or None,
-        "left_out": one.left_out,
+        "left_out": one.left_out if own is None else f"the model's own, {default}",
     }
 
 
@@ -120,7 +123,7 @@ class AnalyzeRequest(BaseModel):
     evidence: bool = Field(
         default=False,
         description="Whether to find the sentences without which the label of each task would be less probable, at "
-        "most three. It takes two or three times as long; a server that finds it for several is `busy` for more.",
+        "most three. It takes about four times as long; a server that finds it for several is `busy` for more.",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
@@ -108,7 +109,8 @@ class API:
     async def models(self, request: web.Request) -> web.StreamResponse:
         """``GET /v1/models``."""
         found = []
-        for one in (await self._served.tasks()).values():
+        tasks = await self._served.tasks()
+        for one in tasks.values():
             is_, is_not = one.claims
             found.append(
                 {
@@ -122,14 +124,15 @@ class API:
                     "card": f"models/{one.task}/card" if one.card else None,
                 }
             )
-        return encoded_response(request, dump({"models": found, "limits": self._request_limits()}))
+        defaults = {name: value for one in tasks.values() for name, value in one.defaults.items()}
+        return encoded_response(request, dump({"models": found, "limits": self._request_limits(defaults)}))
 
-    def _request_limits(self) -> dict[str, Any]:
+    def _request_limits(self, defaults: Mapping[str, float]) -> dict[str, Any]:
         return {
             "max_article_bytes": MAX_ARTICLE_BYTES,
             "max_body_bytes": self._limits.max_body_bytes,
             "max_deadline_ms": MAX_DEADLINE_MS,
-            "settings": [setting_limits(one) for one in SUMMARY_SETTINGS],
+            "settings": [setting_limits(one, defaults) for one in SUMMARY_SETTINGS],
         }
 
     async def model_card(self, request: web.Request) -> web.StreamResponse:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from infolens.contract import CONTRACTS, LABELS_PARAMETER, AnswerKind, Task
+from infolens.contract import CONTRACTS, LABELS_PARAMETER, SUMMARY_SETTINGS, AnswerKind, Task
 from serving.gateway.catalogue import Catalogue, CatalogueModel
 
 _REVISION_DIGITS: Final = 12
@@ -48,6 +48,8 @@ class ServedTask:
     labels: tuple[str, ...]
     max_tokens: int | None
     card: Path | None
+    defaults: Mapping[str, float]
+    """What counts for the settings that are of the model, where a request leaves them out, by name."""
 
     @property
     def named(self) -> dict[str, str]:
@@ -97,10 +99,12 @@ class Served:
             reached = self._catalogue.reached_from([contract.ensemble])
             for name in sorted(reached):
                 if reached.issuperset(contract.served(name).chain):
-                    found[task] = self._served(task, models[contract.ensemble], models.get(name), name)
+                    found[task] = self._served(task, models, name)
         return found
 
-    def _served(self, task: Task, ensemble: CatalogueModel, model: CatalogueModel | None, name: str) -> ServedTask:
+    def _served(self, task: Task, models: Mapping[str, CatalogueModel], name: str) -> ServedTask:
+        contract = CONTRACTS[task]
+        ensemble, model = models[contract.ensemble], models.get(name)
         version = max(model.versions if model else ("",), key=lambda one: int(one or 0), default="")
         folder = self._repository / name / version
         card = self._repository / name / "README.md"
@@ -114,6 +118,7 @@ class Served:
             labels=tuple(json.loads(ensemble.parameters.get(LABELS_PARAMETER) or "[]")),
             max_tokens=limit if isinstance(limit, int) else None,
             card=card if card.is_file() else None,
+            defaults=_defaults(models.get(contract.served(name).tokenizer)),
         )
 
     def _revision(self, folder: Path) -> str:
@@ -135,6 +140,13 @@ def _digest(paths: Sequence[Path]) -> str:
         with path.open("rb") as file:
             digest.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:_REVISION_DIGITS]
+
+
+def _defaults(tokenizer: CatalogueModel | None) -> dict[str, float]:
+    """What a tokenizer gives the settings that are of the model: its configuration's."""
+    parameters = tokenizer.parameters if tokenizer else {}
+    named = {one.name: parameters.get(f"setting.{one.name}") for one in SUMMARY_SETTINGS if one.of_the_model}
+    return {name: json.loads(text)["default"] for name, text in named.items() if text}
 
 
 def _artefact(folder: Path) -> Mapping[str, Any]:

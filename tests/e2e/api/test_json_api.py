@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.common.server import Started
 from infolens import Article, Client
+from serving.gateway.api.examples import ANALYZED, ASKED
 from tests.e2e.test_answers import ARTICLES, read
 from tests.serving.gateway.http.running import Answer, ask
 
@@ -54,6 +55,18 @@ def test_an_article_gets_the_answers_that_the_sdk_gets(triton: Started, reports:
         assert {one["version"] for one in answer.json["models"].values()} == {"1"}
         timings = answer.json["timings"]
         assert 0 < timings["models_ms"] <= timings["total_ms"]
+
+
+def test_the_example_of_an_answer_is_what_the_committed_models_give(triton: Started) -> None:
+    answer = post(triton, "/v1/analyze", ASKED["all settings"])
+    assert answer.status == 200, answer.body
+    assert same(answer.json, dict(ANALYZED)), answer.json
+    assert answer.json["models"] == ANALYZED["models"]
+    for task in ("category", "veracity"):
+        found, told = answer.json[task], ANALYZED[task]
+        assert (found["signal"], found["doubt"]) == (told["signal"], told["doubt"])
+        weights = {one["index"]: one["weight"] for one in told["evidence"]}
+        assert {one["index"]: one["weight"] for one in found["evidence"]} == pytest.approx(weights, abs=1e-3)
 
 
 def test_many_articles_get_theirs(triton: Started, reports: dict[str, dict[str, Any]]) -> None:

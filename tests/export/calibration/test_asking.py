@@ -68,7 +68,7 @@ def test_answers_are_in_order_with_what_was_too_little_and_without_what_was_refu
     def answer(article: Article) -> Report | InfoLensError:
         if "foreign" in article.text:
             return RequestRejectedError("another language")
-        doubt = {"short": "text too short", "unsure": "calibrated probability 0.512, below 0.600"}
+        doubt = {"short": "text too short", "unsure": "not sure enough: 0.512 after calibration, 0.600 is needed"}
         return fake_report(veracity="fake", probability=float(article.text[:4]), doubt=doubt.get(article.text[5:], ""))
 
     answering(monkeypatch, answer)

@@ -12,7 +12,7 @@ from export.cli import main
 from export.errors import DeploymentError, RepositoryError
 from export.repository.configs import from_text
 from export.repository.generated_files import check_generated
-from export.repository.publish import publish
+from export.repository.publish import publish, serve
 from infolens.contract import INFO_LENS, Task
 from serving.errors import RepositoryError as ServingRepositoryError
 from serving.repository import check_repository
@@ -47,6 +47,14 @@ def test_a_model_may_come_without_serving(repository: Path, tmp_path: Path) -> N
     publish(exported(Task.CATEGORY, tmp_path / "made", b"second"), repository)
     assert asked(repository) == "distilbert"
     assert not (repository / "deployment.toml").exists()
+
+
+def test_to_choose_what_serves_already_writes_nothing(repository: Path, tmp_path: Path) -> None:
+    with_roberta(repository, tmp_path, serve=False)
+    assert serve(repository, Task.CATEGORY, "distilbert") == []
+    assert not (repository / "deployment.toml").exists()
+    assert "deployment.toml" in serve(repository, Task.CATEGORY, "category_roberta")
+    assert serve(repository, Task.CATEGORY, "category_roberta") == []
 
 
 def test_a_starter_that_comes_later_without_serving_leaves_the_other_in_place(tmp_path: Path) -> None:

@@ -42,15 +42,15 @@ CLEAR = np.zeros((3, 1), np.int32)
 @pytest.mark.parametrize(
     ("threshold", "probability", "words"),
     [
-        (0.7, 0.7, "0.699, below 0.700"),
-        (0.687, 0.6869995, "0.686, below 0.687"),
-        (0.68749, 0.6872, "0.687, below 0.688"),
+        (0.7, 0.7, "0.699 after calibration, 0.700 is needed"),
+        (0.687, 0.6869995, "0.686 after calibration, 0.687 is needed"),
+        (0.68749, 0.6872, "0.687 after calibration, 0.688 is needed"),
     ],
 )
 def test_what_is_not_enough_never_reads_as_if_it_were(threshold: float, probability: float, words: str) -> None:
     given = np.array([[probability, 1 - probability]], np.float32)
     (why,) = Band(threshold=threshold, reasons={}).why(given, None).ravel()
-    assert why.decode() == f"calibrated probability {words}"
+    assert why.decode() == f"not sure enough: {words}"
 
 
 def test_below_the_threshold_the_signal_is_the_word_of_doubt_and_the_label_stays() -> None:
@@ -58,7 +58,7 @@ def test_below_the_threshold_the_signal_is_the_word_of_doubt_and_the_label_stays
     answer = labeller(parameters)(PROBABILITIES, unclear=CLEAR)
     assert said(answer, "mood") == ["b", "a", "c"]
     assert said(answer, "mood_signal") == ["b", "no clear signal", "c"]
-    assert said(answer, "mood_doubt") == ["", "calibrated probability 0.500, below 0.600", ""]
+    assert said(answer, "mood_doubt") == ["", "not sure enough: 0.500 after calibration, 0.600 is needed", ""]
     np.testing.assert_array_equal(answer["mood_probability"], PROBABILITIES.max(axis=1, keepdims=True))
 
 

@@ -50,7 +50,7 @@ def gains(
     Raises:
         SettingError: There are fewer than `SMALLEST` of them.
     """
-    rows = sorted(set(ours[0]["row"]) & set(theirs[0]["row"]))
+    rows = common(ours[0], theirs[0])
     if len(rows) < SMALLEST:
         raise SettingError(
             f"{where} have {len(rows)} rows in common, and {SMALLEST} are needed; evaluate both on the same table and "
@@ -62,25 +62,36 @@ def gains(
     return len(rows), estimates(differences, frames[0]["group"].tolist(), draws=draws)
 
 
+def common(ours: pd.DataFrame, theirs: pd.DataFrame) -> list[str]:
+    """The rows that both scores have, by their hash, sorted."""
+    return sorted(set(ours["row"]) & set(theirs["row"]))
+
+
 def beside(
     scores: pd.DataFrame, names: Sequence[str], task: Task, other: Report, *, draws: int = DRAWS
 ) -> dict[str, Any]:
     """How scores compare with another evaluation, for the document: its model, the rows in common, the differences.
 
+    With fewer rows in common than `SMALLEST` there are no differences.
+
     Raises:
-        SettingError: It is of another task, has no scores, or too few rows in common.
+        SettingError: It is of another task, or has no scores.
     """
     if other.task is not task:
         raise SettingError(f"{other.path}: is an evaluation of {other.task.value}, not of {task.value}")
     if other.scores is None:
         raise SettingError(f"{other.path}: the scores of its rows are not beside it, so no row can be compared")
     kind = CONTRACTS[task].answers
-    found = gains(
-        (scores, names), (other.scores, other.document["labels"]), COMPARED[kind], str(other.path), draws=draws
-    )
+    rows = common(scores, other.scores)
+    found: dict[str, dict[str, float]] = {}
+    # A comparison that comes to nothing must not cost the answers of a long evaluation their report.
+    if len(rows) >= SMALLEST:
+        theirs = (other.scores, other.document["labels"])
+        _, found = gains((scores, names), theirs, COMPARED[kind], str(other.path), draws=draws)
     return {
         "with": {**other.document["served"], "read": other.document["read"], "settings": other.document["settings"]},
         "date": other.document["date"],
-        "rows": found[0],
-        "gains": found[1],
+        "rows": len(rows),
+        "needed_rows": SMALLEST,
+        "gains": found,
     }

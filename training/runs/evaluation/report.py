@@ -96,20 +96,25 @@ def markdown(document: Mapping[str, Any]) -> str:
     for title, figures in systems_of(document):
         rows.append([title, *(shown(name, figures[name]) if name in figures else "" for name, _ in names)])
     lines = ["| " + " | ".join(row) + " |" for row in rows]
-    told = [f"{comparison(document)}: {'; '.join(gains_of(document))}."] if document["compared"] else []
-    return "\n".join([*lines, "", sentence(document), *told]) + "\n"
+    told = [comparison(document)] if document["compared"] else []
+    if told and (gains := gains_of(document)):
+        told = [f"{told[0]}: {'; '.join(gains)}"]
+    return "\n".join([*lines, "", sentence(document), *(f"{one}." for one in told)]) + "\n"
 
 
 def comparison(document: Mapping[str, Any]) -> str:
-    """What a document is compared with, in words."""
-    other = document["compared"]["with"]
+    """What a document is compared with, in words; or that it is not, since too few rows are common."""
+    found = document["compared"]
+    if not found["gains"]:
+        return f"Not compared: {found['rows']:,} rows in common, {found['needed_rows']:,} are needed"
+    other = found["with"]
     settings = "".join(f", {name} {value}" for name, value in other["settings"].items())
     who = f"{other['model']} of revision {other['revision'] or 'unknown'}{settings}, given the {other['read']}"
-    return f"On {document['compared']['rows']:,} rows, beside {who} (measured {document['compared']['date'][:10]})"
+    return f"On {found['rows']:,} rows, beside {who} (measured {found['date'][:10]})"
 
 
 def gains_of(document: Mapping[str, Any]) -> list[str]:
-    """The differences from what a document is compared with, such as ``ROUGE-1 +0.4 (-0.1 to +0.9)``."""
+    """The differences from what a document is compared with, such as ``ROUGE-1 +0.4 (-0.1 to +0.9)``, if any."""
     words = dict(HEADLINES[CONTRACTS[Task(document["task"])].answers])
     return [f"{words[name]} {gained(name, one)}" for name, one in document["compared"]["gains"].items()]
 

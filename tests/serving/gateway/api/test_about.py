@@ -38,7 +38,10 @@ def test_models_are_described(door: RunningDoor) -> None:
         "name": "max_length", "minimum": 4, "maximum": 256, "default": 80, "choices": None, "left_out": "80",
     }  # fmt: skip
     assert limits["style"]["choices"] == ["free", "extractive"]
-    assert (limits["style"]["default"], limits["style"]["minimum"], limits["seed"]["default"]) == (None, None, None)
+    assert (limits["style"]["minimum"], limits["seed"]["default"]) == (None, None)
+    # The committed model's own.
+    assert (limits["style"]["default"], limits["num_beams"]["default"]) == ("extractive", 1)
+    assert limits["style"]["left_out"] == "the model's own, extractive"
 
 
 def test_each_model_has_its_card(door: RunningDoor) -> None:

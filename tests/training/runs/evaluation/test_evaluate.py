@@ -146,8 +146,6 @@ def test_summaries_beside_the_lead(triton: Started, tmp_path: Path) -> None:
 
 def test_a_classifier_that_reads_the_summary(triton: Started, categories: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    whole = tmp_path / "whole"
-    assert evaluate(triton.http_url, "category", "--data", categories, "--baseline", "none", "--out", whole) == 0
     arguments = ("--read", "summary", "--baseline", "none", "--limit", "4", "--out", out)
     assert evaluate(triton.http_url, "category", "--data", categories, *arguments) == 0
     entries = [json.loads(line) for line in (out / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -155,8 +153,17 @@ def test_a_classifier_that_reads_the_summary(triton: Started, categories: Path, 
     longest = max(entry["tokens"] for entry in entries if entry["task"] == "category")
     assert longest < 150
     assert document(out)["read"] == "summary"
-    short = ("category", "--data", categories, "--baseline", "none", "--out", tmp_path / "short", "--compare", whole)
-    assert evaluate(triton.http_url, *short) == 2  # ten rows are too few to compare
+
+
+def test_too_few_rows_to_compare_cost_no_report(triton: Started, categories: Path, tmp_path: Path) -> None:
+    base = ("category", "--data", categories, "--baseline", "none")
+    assert evaluate(triton.http_url, *base, "--out", tmp_path / "whole") == 0
+    out = tmp_path / "short"
+    assert evaluate(triton.http_url, *base, "--out", out, "--compare", tmp_path / "whole") == 0
+    assert document(out)["compared"]["gains"] == {}
+    told = "Not compared: 10 rows in common, 30 are needed."
+    assert told in (out / "table.md").read_text(encoding="utf-8").splitlines()
+    assert f"<p>{told}</p>" in (out / "index.html").read_text(encoding="utf-8")
 
 
 def test_a_comparison_row_by_row(triton: Started, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
