@@ -79,7 +79,7 @@ ANALYZED: Final[Mapping[str, Any]] = {
     },
     "models": {
         "summary": {"model": "bart", "version": "1", "revision": "4735efe2c2f0"},
-        "category": {"model": "distilbert", "version": "1", "revision": "b30499029731"},
+        "category": {"model": "distilbert", "version": "1", "revision": "34adc0160435"},
         "veracity": {"model": "xlnet", "version": "1", "revision": "5bef27423ba8"},
     },
     "timings": {"waiting_ms": 1.176, "models_ms": 81.658, "total_ms": 82.834},
