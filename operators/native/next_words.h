@@ -130,9 +130,7 @@ class NextWords {
     return tokens;
   }
 
-  static bool is_barred(int32_t token) {
-    return std::find(barred().begin(), barred().end(), token) != barred().end();
-  }
+  static bool is_barred(int32_t token) { return std::find(barred().begin(), barred().end(), token) != barred().end(); }
 
   // The best words that are not barred: whole vectors are passed over that have none better than the worst so far.
   static void select(const Request& request, int64_t row, std::vector<Word>& best) {
