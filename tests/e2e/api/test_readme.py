@@ -1,4 +1,4 @@
-"""The ways to ask that the README shows, run as they stand there but for the addresses."""
+"""The ways to ask that the READMEs show, run as they stand there but for the addresses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from serving.runtime import ROOT
 pytestmark = pytest.mark.server
 
 USE: Final = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Use it")[2].partition("\n## ")[0]
-PYTHON: Final = re.findall(r"```python\n(.*?)```", USE, re.DOTALL)
+OTHERS: Final = (
+    (ROOT / "model_repository" / "README.md").read_text(encoding="utf-8").partition("## Without our code")[2]
+)
+PYTHON: Final = re.findall(r"```python\n(.*?)```", USE + OTHERS, re.DOTALL)
 SHELL: Final = re.findall(r"^\$ (curl .*?)(?=^\$ |^```)", USE, re.DOTALL | re.MULTILINE)
 
 
@@ -26,7 +29,7 @@ def at(triton: Started, words: str) -> str:
     return words.replace("127.0.0.1:8000", http).replace("127.0.0.1:8001", grpc)
 
 
-def test_the_readme_shows_three_ways() -> None:
+def test_the_readmes_show_three_ways() -> None:
     assert len(SHELL) == 1
     assert [name in code for code in PYTHON for name in ("from infolens", "from tritonclient")] == [
         True, False, False, True,
