@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,10 +34,10 @@ def cut(ends: Integers, *, capacity: int, most: int) -> list[tuple[int, int]]:
     if capacity < 1 or most < 1:
         raise ValueError(f"there is at least 1 piece of at least 1 token, not {most} of {capacity}")
     pieces = [(0, min(capacity, len(ends)))]
-    opens = np.flatnonzero(_opens(ends))
+    places = np.flatnonzero(opens(ends))
     while pieces[-1][1] < len(ends) and len(pieces) < most:
         start, end = pieces[-1]
-        opening = int(opens[max(int(np.searchsorted(opens, end, "right")) - 1, 0)]) if opens.size else 0
+        opening = int(places[max(int(np.searchsorted(places, end, "right")) - 1, 0)]) if places.size else 0
         if start < opening < end and ends[opening] >= end and ends[opening] - opening < capacity:
             pieces[-1] = (start, opening)
         begin = pieces[-1][1]
@@ -60,7 +61,7 @@ def place(ends: Integers, pieces: Sequence[tuple[int, int]], *, length: int, win
         are not -1 are the sentences of the text in their order, up to the last that was begun.
     """
     row = np.full(length, -1, np.int32)
-    opening = np.maximum.accumulate(np.where(_opens(ends), np.arange(len(ends)), 0))
+    opening = np.maximum.accumulate(np.where(opens(ends), np.arange(len(ends)), 0))
     for number, (start, end) in enumerate(pieces):
         shift = number * window + before - start
         mine = ends[start:end]
@@ -69,8 +70,8 @@ def place(ends: Integers, pieces: Sequence[tuple[int, int]], *, length: int, win
     return row
 
 
-def _opens(ends: Integers) -> npt.NDArray[np.bool_]:
-    """Where a sentence begins."""
+def opens(ends: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
+    """Where a sentence begins, BOOL of the shape of ``ends``."""
     previous = np.concatenate((np.full(min(len(ends), 1), -1, ends.dtype), ends[:-1]))
-    opens: npt.NDArray[np.bool_] = (ends >= 0) & (ends != previous)
-    return opens
+    found: npt.NDArray[np.bool_] = (ends >= 0) & (ends != previous)
+    return found

@@ -16,18 +16,9 @@ from onnx import TensorProto, helper, numpy_helper
 from export.graph.functions import function
 from export.graph.graph import DOMAIN, MICROSOFT, OPSET
 from export.graph.initializers import quantize_columns
-from operators.library import ensure_operators
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 Run = Callable[..., list[np.ndarray[Any, Any]]]
-
-
-@pytest.fixture(scope="module")
-def library() -> Path:
-    found = ensure_operators()
-    if found.path is None:
-        pytest.skip(f"no native operators: {found.reason}")
-    return found.path
 
 
 def session(

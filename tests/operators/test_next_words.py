@@ -14,20 +14,11 @@ from export.graph.functions import function
 from export.graph.graph import DOMAIN, MICROSOFT, OPSET
 from export.graph.next_words import INPUTS, OUTPUTS
 from export.parity.quotes import Quoting, sentences_of
-from operators.library import ensure_operators
 from tests.export.graph.rows import END, WORDS, Arrays, row_of, spacing
 
 FIRST, NGRAM, CANDIDATES = 2, 3, 6
 FLOATS = {"words", "sampling", "values"}
 LONG = {"min_length", "max_length", "candidates"}
-
-
-@pytest.fixture(scope="module")
-def library() -> Path:
-    found = ensure_operators()
-    if found.path is None:
-        pytest.skip(f"no native operators: {found.reason}")
-    return found.path
 
 
 def session(library: Path | None) -> ort.InferenceSession:

@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-NONE, NEVER_ENDS = -1, 2**30
-"""Values of ``sentence_ends``: no sentence, and one that was not read to its end."""
+if __package__:
+    from reading.windows import NEVER_ENDS, opens
+else:  # Triton imports its backend as the module "model", with its folder on the path
+    from windows import NEVER_ENDS, opens  # type: ignore[import-not-found, no-redef]
+
 MARKS = ("\u0120", "\u2581")
 """What a token of a vocabulary begins with that stands for a blank and a word: that of byte-level ones, and of others.
 """
@@ -70,9 +73,9 @@ def read_sentences(ids: npt.NDArray[np.integer[Any]], ends: npt.NDArray[np.integ
 
     Args:
         ids: The tokens of the article, [L].
-        ends: For each the index of the last token of its sentence, `NONE` or `NEVER_ENDS`, [L].
+        ends: For each the index of the last token of its sentence, -1 for none, or `NEVER_ENDS`, [L].
     """
-    first = np.flatnonzero((ends != NONE) & (ends != np.concatenate(([NONE], ends[:-1]))))
+    first = np.flatnonzero(opens(ends))
     found = []
     for start, following in pairwise([*first.tolist(), len(ends)]):
         whole = ends[start] != NEVER_ENDS

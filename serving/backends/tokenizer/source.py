@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 if __package__:
-    from reading.windows import NEVER_ENDS
+    from reading.windows import NEVER_ENDS, opens
 else:  # Triton imports its backend as the module "model", with its folder on the path
-    from windows import NEVER_ENDS  # type: ignore[import-not-found, no-redef]
+    from windows import NEVER_ENDS, opens  # type: ignore[import-not-found, no-redef]
 
 AROUND = 3
 """The most special tokens of a summary: the start, a forced first one, the end."""
@@ -35,8 +35,8 @@ class Choice:
 
 
 def _sizes(ends: npt.NDArray[np.int32]) -> list[int]:
-    first = np.flatnonzero((ends != -1) & (ends != np.concatenate(([-1], ends[:-1]))))
-    return [0 if ends[start] == NEVER_ENDS else int(ends[start]) + 1 - start for start in first.tolist()]
+    first = np.flatnonzero(opens(ends)).tolist()
+    return [0 if ends[start] == NEVER_ENDS else int(ends[start]) + 1 - start for start in first]
 
 
 def sources(

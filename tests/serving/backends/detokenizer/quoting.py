@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from reading.sentences import split
-from serving.backends.detokenizer.quotes import NEVER_ENDS, NONE, twins
+from serving.backends.detokenizer.quotes import NEVER_ENDS, twins
 
 START, BEGIN, PAD, END = 2, 0, 1, 2
 
@@ -48,7 +48,7 @@ def mark(tokenizer: Tokenizer, text: str, *, limit: int = 512) -> Marked:
                 break
             spans[place : place + 2] = [(spans[place][0], spans[place + 1][1])]
     ids = [*encoding.ids[: limit - 1], END] if len(encoding.ids) > limit else encoding.ids
-    ends = np.full(len(ids), NONE, np.int32)
+    ends = np.full(len(ids), -1, np.int32)
     runs: list[list[int]] = []
     for first, last in spans:
         mine = [
