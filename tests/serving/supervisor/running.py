@@ -83,6 +83,16 @@ class Running:
         os.kill(stub.pid, number)
         return stub
 
+    def mended(self, before: dict[str, Any]) -> bool:
+        """Whether it serves again since then: healed, or started again where Triton ended itself over it.
+
+        Triton 2.51 does so now and then (exit code -6), above all if the process died with a lock of the memory that
+        they share.
+        """
+        state = self.state
+        since = state["heals"] - before["heals"] + state["triton"]["restarts"] - before["triton"]["restarts"]
+        return bool(since and state["ready"])
+
     def ask(self, model: str = "info_lens", text: bytes = b"a goal", timeout_s: float = 10.0) -> dict[str, Any] | None:
         """The answer; ``None`` when there was an error in its place."""
         tensor = triton.InferInput("text", [1, 1], "BYTES")
