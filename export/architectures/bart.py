@@ -26,7 +26,6 @@ from export.graph.checkpoint_weights import CheckpointWeights
 from export.graph.functions import function
 from export.graph.graph import ACTIVATIONS, DOMAIN, Graph, Layout, model_of, value
 from export.graph.initializers import Initializers
-from export.graph.next_words import LISTS
 from export.graph.precision import Precision
 from infolens.contract import (
     ATTENTION_MASK,
@@ -269,10 +268,7 @@ class _Bart:
         inputs += [value(setting.name, "UINT8", ["batch", f"{setting.name}_code"]) for setting in _BY_LENGTH]
         outputs = [value(SEQUENCES.name, "INT32", ["batch", "max_length"])]
         sizes = {"heads": self.heads, "head_size": self.head_size, "encoder_heads": self.config.encoder_attention_heads}
-        rules = self.rules
-        lists = [name for name in LISTS if getattr(rules, name)]
-        made = partial(function, **sizes, first=rules.before, ngram=rules.no_repeat_ngram_size, lists=lists)
-        return model_of("bart", graph, inputs, outputs, made)
+        return model_of("bart", graph, inputs, outputs, partial(function, **sizes, rules=self.rules))
 
 
 def _unsupported(config: Any) -> list[str]:

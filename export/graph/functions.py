@@ -17,7 +17,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from . import int8_attention, next_words
+from . import int8_attention, keep_beams, next_words
+from .beam_state import Rules
 from .graph import DOMAIN, MICROSOFT, OPSET, UINT8_MIDDLE, Graph
 from .initializers import INT8_MAX
 from .precision import Precision
@@ -183,10 +184,17 @@ def beam_attention(name: str, *, heads: int, head_size: int) -> onnx.FunctionPro
     return _function(name, inputs, outputs, body, ["num_heads", "layer"])
 
 
-def words_after(name: str, *, first: int, ngram: int, lists: Sequence[str]) -> onnx.FunctionProto:
+def words_after(name: str, *, rules: Rules) -> onnx.FunctionProto:
     """``NextWords``: the best words of every beam, see `next_words.next_words`."""
-    body = partial(next_words.next_words, first=first, ngram=ngram, lists=lists)
+    lists = [name for name in next_words.LISTS if getattr(rules, name)]
+    body = partial(next_words.next_words, first=rules.before, ngram=rules.no_repeat_ngram_size, lists=lists)
     return _function(name, next_words.INPUTS, next_words.OUTPUTS, body, next_words.ATTRIBUTES)
+
+
+def beams_kept(name: str, *, rules: Rules) -> onnx.FunctionProto:
+    """``KeepBeams``: which beams run on and which end, see `keep_beams.keep_beams`."""
+    body = partial(keep_beams.keep_beams, rules=rules)
+    return _function(name, keep_beams.INPUTS, keep_beams.OUTPUTS, body, keep_beams.ATTRIBUTES)
 
 
 def function(
@@ -195,9 +203,7 @@ def function(
     heads: int = 0,
     head_size: int = 0,
     encoder_heads: int = 0,
-    first: int = 1,
-    ngram: int = 0,
-    lists: Sequence[str] = next_words.LISTS,
+    rules: Rules | None = None,
 ) -> onnx.FunctionProto:
     """The function ``name``. The bodies of attention functions contain the number and the size of their heads.
 
@@ -206,9 +212,7 @@ def function(
         heads: Of the decoder.
         head_size: Of the decoder.
         encoder_heads: Of the encoder.
-        first: How many tokens stand before the text of every summary.
-        ngram: No sequence of so many tokens occurs twice; 0 allows all.
-        lists: Those of `next_words.LISTS` that have tokens.
+        rules: Of the checkpoint; for the operators of a search.
 
     Raises:
         KeyError: There is no such operator.
@@ -223,6 +227,7 @@ def function(
         "Int8CrossAttention": partial(int8_cross_attention, heads=heads, head_size=head_size),
         "BeamCache": beam_cache,
         "BeamAttention": partial(beam_attention, heads=heads, head_size=head_size),
-        "NextWords": partial(words_after, first=first, ngram=ngram, lists=lists),
     }
+    if rules is not None:
+        makers |= {"NextWords": partial(words_after, rules=rules), "KeepBeams": partial(beams_kept, rules=rules)}
     return makers[name](name)

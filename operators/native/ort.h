@@ -34,7 +34,7 @@ enum Function : size_t {
   kKernelContextParallelFor = 274,
 };
 
-enum Type : int { kFloat = 1, kInt8 = 3, kInt32 = 6, kInt64 = 7 };
+enum Type : int { kFloat = 1, kInt8 = 3, kInt32 = 6, kInt64 = 7, kBool = 9 };
 
 struct Status;  // A null pointer is success.
 struct Handle;  // Any other object of ONNX Runtime.

@@ -3,6 +3,7 @@
 
 #include "attention.h"
 #include "beam_attention.h"
+#include "keep_beams.h"
 #include "linear.h"
 #include "next_words.h"
 #include "norm.h"
@@ -33,6 +34,7 @@ bool supported() {
 // The operators of the domain `infolens`, made once: every session of this process refers to them.
 ort::Handle* make_domain() {
   using namespace infolens;
+  using ort::kBool;
   using ort::kFloat;
   using ort::kInt32;
   using ort::kInt64;
@@ -54,6 +56,10 @@ ort::Handle* make_domain() {
                                     {kFloat, kInt32, kInt32, kInt32, kInt32, kFloat, kInt64, kInt64, kInt64, kInt32,
                                      kInt32, kInt32, kInt32, kInt32},
                                     {kFloat, kInt32, kInt32}),
+      ort::make_operator<KeepBeams>("KeepBeams",
+                                    {kFloat, kInt32, kInt32, kFloat, kFloat, kInt32, kFloat, kBool, kBool, kInt64,
+                                     kFloat, kInt32, kInt64, kInt64, kInt64, kInt64, kInt64, kBool},
+                                    {kInt32, kFloat, kFloat, kInt32, kFloat, kBool, kBool, kInt64, kBool}),
   };
   ort::Handle* domain = nullptr;
   ort::check(ort::call<ort::Status*>(ort::kCreateCustomOpDomain, static_cast<const char*>("infolens"), &domain));

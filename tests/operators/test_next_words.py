@@ -10,6 +10,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
+from export.graph.beam_state import Rules
 from export.graph.functions import function
 from export.graph.graph import DOMAIN, MICROSOFT, OPSET
 from export.graph.next_words import INPUTS, OUTPUTS
@@ -17,6 +18,17 @@ from export.parity.quotes import Quoting, sentences_of
 from tests.export.graph.rows import END, WORDS, Arrays, row_of, spacing
 
 FIRST, NGRAM, CANDIDATES = 2, 3, 6
+RULES = Rules(
+    start_token=END,
+    end_tokens=(END,),
+    last_token=END,
+    pad_token=1,
+    first_token=0,
+    no_repeat_ngram_size=NGRAM,
+    never=(40, 41),
+    never_first=(42,),
+    early_stopping=True,
+)
 FLOATS = {"words", "sampling", "values"}
 LONG = {"min_length", "max_length", "candidates"}
 
@@ -29,7 +41,7 @@ def session(library: Path | None) -> ort.InferenceSession:
     node = helper.make_node("NextWords", INPUTS, OUTPUTS, domain=DOMAIN, first=FIRST, ngram=NGRAM)
     graph = helper.make_graph([node], "one", [typed(name) for name in INPUTS], [typed(name) for name in OUTPUTS])
     opsets = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(domain, 1) for domain in (MICROSOFT, DOMAIN))]
-    made = function("NextWords", first=FIRST, ngram=NGRAM)
+    made = function("NextWords", rules=RULES)
     model = helper.make_model(graph, functions=[made], opset_imports=opsets)
     model.ir_version = 8
     options = ort.SessionOptions()

@@ -78,8 +78,8 @@ ANALYZED: Final[Mapping[str, Any]] = {
         "veracity": {"tokens": 53, "truncated_tokens": 0},
     },
     "models": {
-        "summary": {"model": "bart", "version": "1", "revision": "4735efe2c2f0"},
-        "category": {"model": "distilbert", "version": "1", "revision": "34adc0160435"},
+        "summary": {"model": "bart", "version": "1", "revision": "e8065e66c827"},
+        "category": {"model": "distilbert", "version": "1", "revision": "5c5316e24f27"},
         "veracity": {"model": "xlnet", "version": "1", "revision": "5bef27423ba8"},
     },
     "timings": {"waiting_ms": 1.176, "models_ms": 81.658, "total_ms": 82.834},
