@@ -100,6 +100,10 @@ format: $(DEV) ## Format the code and apply the fixes that ruff knows.
 configs: $(DEV) ## Write every config.pbtxt anew from the contract.
 	$(BIN)/python -m export configs
 
+.PHONY: diagram
+diagram: ## Draw docs/architecture.svg anew from docs/architecture.dot (needs Graphviz).
+	exec scripts/diagram
+
 .PHONY: lock
 lock: ## Resolve the pinned lists in requirements/ anew (takes minutes).
 	scripts/lock "$(PYTHON)"

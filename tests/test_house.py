@@ -6,6 +6,7 @@ Ruff checks the direction too (`ruff.toml` of each room), file by file; here the
 from __future__ import annotations
 
 import ast
+import hashlib
 import itertools
 import re
 import subprocess
@@ -215,6 +216,12 @@ def test_the_way_of_a_request_through_the_code_is_true() -> None:
             found = [node for node in inside if getattr(node, "name", None) == part]
             assert found, (path, name)
             inside = getattr(found[0], "body", [])
+
+
+def test_the_diagram_is_drawn_from_its_source() -> None:
+    source = hashlib.sha256((ROOT / "docs" / "architecture.dot").read_bytes()).hexdigest()
+    last = (ROOT / "docs" / "architecture.svg").read_text(encoding="utf-8").splitlines()[-1]
+    assert source in last, "make diagram draws it anew"
 
 
 def test_the_readme_is_short() -> None:
