@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "serving": {"infolens", "operators", "engine", "reading"},
     "serving.backends": {"reading"},
     "benchmarks": {"infolens", "operators", "engine"},
+    "k8s": {"infolens"},
 }
 """What each room may import of the others; `serving.backends` runs inside Triton, without the rest of its room."""
 FLOORS = {
@@ -42,6 +43,7 @@ FLOORS = {
     "export": "errors progress arguments, graph, architectures, checkpoint repository, "
     "parity optimum calibration, exporter, cli, __main__",
     "benchmarks": "common, peers gpu load capacity latency fixtures, cli, __main__",
+    "k8s": "check, cli, __main__",
 }
 """The folders and files of a room, the lowest first: each imports of the lower ones only, and nothing beside itself."""
 ROOMS = {name.partition(".")[0] for name in MAY_IMPORT}
@@ -185,7 +187,7 @@ def documents() -> list[Path]:
 
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 QUOTED = re.compile(
-    r"`((?:clients|export|training|reading|serving|benchmarks|operators|tests|model_repository)/[\w./-]+)`"
+    r"`((?:clients|export|k8s|training|reading|serving|benchmarks|operators|tests|model_repository)/[\w./-]+)`"
 )
 
 

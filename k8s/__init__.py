@@ -1,0 +1,1 @@
+"""Manifests for Kubernetes, monitoring, and ``python -m k8s``, which checks them."""

@@ -1,0 +1,1 @@
+"""Rules that the manifests keep, checked without a cluster."""

@@ -1,0 +1,92 @@
+"""Each rule finds the manifest that breaks it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from k8s.check.command import findings
+from tests.k8s.check.overlays import overlay
+
+Things = list[dict[str, Any]]
+
+
+def of(things: Things, kind: str) -> dict[str, Any]:
+    return next(thing for thing in things if thing["kind"] == kind)
+
+
+def spec(things: Things) -> dict[str, Any]:
+    found: dict[str, Any] = of(things, "Deployment")["spec"]["template"]["spec"]
+    return found
+
+
+def door(things: Things) -> dict[str, Any]:
+    found: dict[str, Any] = spec(things)["containers"][0]
+    return found
+
+
+def triton(things: Things) -> dict[str, Any]:
+    found: dict[str, Any] = spec(things)["initContainers"][1]
+    return found
+
+
+BROKEN: list[tuple[str, Callable[[Things], Any]]] = [
+    ("schema", lambda t: of(t, "Deployment")["spec"].update(replica=3)),
+    ("schema", lambda t: door(t).update(ports="8000")),
+    ("kind", lambda t: of(t, "Service").update(kind="Servise")),
+    ("kind", lambda t: of(t, "PodDisruptionBudget").update(apiVersion="policy/v1beta9")),
+    ("token", lambda t: spec(t).pop("automountServiceAccountToken")),
+    ("security-runAsNonRoot", lambda t: spec(t)["securityContext"].pop("runAsNonRoot")),
+    ("security-readOnlyRootFilesystem", lambda t: triton(t)["securityContext"].pop("readOnlyRootFilesystem")),
+    ("security-allowPrivilegeEscalation", lambda t: door(t)["securityContext"].update(allowPrivilegeEscalation=True)),
+    ("security-privileged", lambda t: door(t)["securityContext"].update(privileged=True)),
+    ("security-capabilities", lambda t: door(t)["securityContext"].update(capabilities={"drop": ["NET_RAW"]})),
+    ("security-seccompProfile", lambda t: spec(t)["securityContext"].update(seccompProfile={"type": "Unconfined"})),
+    ("resources", lambda t: door(t)["resources"]["limits"].pop("memory")),
+    ("image-tag", lambda t: door(t).update(image="infolens/serving")),
+    ("image-tag", lambda t: door(t).update(image="registry.example:5000/infolens/serving:latest")),
+    ("image-version", lambda t: door(t).update(image="infolens/serving:0.0.9")),
+    ("selector", lambda t: of(t, "Deployment")["spec"]["selector"]["matchLabels"].update(other="yes")),
+    ("selector", lambda t: of(t, "Service")["spec"]["selector"].update(other="yes")),
+    ("selector", lambda t: of(t, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"].update(other="yes")),
+    ("selector", lambda t: of(t, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"].update(other="yes")),
+    ("port", lambda t: of(t, "Service")["spec"]["ports"][0].update(targetPort="web")),
+    ("port", lambda t: of(t, "NetworkPolicy")["spec"]["ingress"][1]["ports"][0].update(port="metric")),
+    ("volume", lambda t: door(t)["volumeMounts"].append({"name": "logs", "mountPath": "/logs"})),
+    ("volume-unused", lambda t: spec(t)["volumes"].append({"name": "logs", "emptyDir": {}})),
+    ("configuration", lambda t: door(t).update(envFrom=[{"configMapRef": {"name": "missing"}}])),
+    ("configuration", lambda t: door(t)["env"][0]["valueFrom"]["secretKeyRef"].update(name="missing")),
+    ("configuration", lambda t: spec(t)["volumes"][0].update(emptyDir=None, configMap={"name": "missing"})),
+    ("account", lambda t: spec(t).update(serviceAccountName="missing")),
+    ("target", lambda t: t.append(scaler("Deployment", "missing"))),
+    ("namespace", lambda t: of(t, "Service")["metadata"].pop("namespace")),
+    ("probe-port", lambda t: door(t)["readinessProbe"]["httpGet"].update(port="web")),
+    ("probe", lambda t: triton(t).pop("livenessProbe")),
+    ("sidecar", lambda t: triton(t).pop("restartPolicy")),
+    ("drain", lambda t: door(t).pop("lifecycle")),
+    ("grace", lambda t: spec(t).update(terminationGracePeriodSeconds=30)),
+]
+
+
+def scaler(kind: str, name: str) -> dict[str, Any]:
+    target = {"apiVersion": "apps/v1", "kind": kind, "name": name}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "some", "namespace": "infolens"},
+        "spec": {"scaleTargetRef": target, "maxReplicas": 3},
+    }
+
+
+@pytest.mark.parametrize(("rule", "change"), BROKEN, ids=[f"{n}-{rule}" for n, (rule, _) in enumerate(BROKEN)])
+def test_what_breaks_a_rule_is_found(rule: str, change: Callable[[Things], Any]) -> None:
+    things = copy.deepcopy(list(overlay("cpu")))
+    change(things)
+    assert {finding.rule for finding in findings(things)} == {rule}
+
+
+def test_a_scaler_of_what_is_there_is_well() -> None:
+    assert findings([*overlay("cpu"), scaler("Deployment", "infolens")]) == []
