@@ -33,6 +33,8 @@ examples:
                                                        other models, with <model>/configs/large.pbtxt where there is one
   python -m serving --set-up-only                      make the runtime environment and leave
   python -m serving keys create newsroom --role read   make a key for a caller (`python -m serving keys --help`)
+  python -m serving models fetch s3://bucket/prefix my_models
+                                                       bring models here and check their hashes (`models --help`)
   python -m serving --host 0.0.0.0                     for other machines too; every caller needs a key
 
 The first start makes a virtual environment for Triton in .cache/triton (about 300 MB) with the machine's pip settings.
@@ -57,6 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from .keys.command import main as keys_main  # it loads the library of a database
 
         return keys_main(words[1:])
+    if words[:1] == ["models"]:
+        from .models.command import main as models_main
+
+        return models_main(words[1:])
     parser = _parser()
     args = parser.parse_args(words)
     if {"--keys", "--no-keys"} <= set(words):

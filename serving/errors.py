@@ -5,6 +5,7 @@ ServingError
 ├── RepositoryError     the model repository lacks something
 ├── PortError           a port is taken
 ├── EdgeError           TLS, origins, proxies or traces are asked for in a way that cannot be
+├── ModelsError         models cannot be fetched, or their hashes written
 ├── StartError          Triton ended, or did not become ready
 ├── DoorError           the door ended, or did not listen
 ├── CrashLoopError      Triton ends again and again
@@ -34,6 +35,10 @@ class PortError(ServingError):
 
 class EdgeError(ServingError):
     """TLS, origins of web pages, proxies or traces are asked for in a way that cannot be kept to."""
+
+
+class ModelsError(ServingError):
+    """Models cannot be fetched, are not what their hashes say, or their hashes cannot be written."""
 
 
 class StartError(ServingError):

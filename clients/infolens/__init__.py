@@ -12,6 +12,7 @@ from __future__ import annotations
 from importlib import metadata
 
 from ._transports.retry import RetryPolicy
+from ._transports.traces import continuing_trace
 from ._transports.url import DEFAULT_URL
 from .aio import AsyncClient
 from .client import Client
@@ -97,4 +98,5 @@ __all__ = [
     "Veracity",
     "WrongServerError",
     "__version__",
+    "continuing_trace",
 ]

@@ -22,6 +22,7 @@ from ._commands.parser import make_parser
 from ._commands.progress import Progress
 from ._commands.render import clean, error_json, report_json, report_text, status_json, status_text
 from ._transports.retry import RetryPolicy
+from ._transports.traces import continuing_trace
 from ._transports.url import parse_url
 from .client import Client
 from .contract import SUMMARY_SETTINGS
@@ -38,6 +39,10 @@ from .errors import (
 from .types import Article, Report, SummaryOptions
 
 OK, SOME_FAILED, USAGE, NO_SERVER = 0, 1, 2, 3
+NOT_TRACED = (
+    "no trace: the server keeps spans of few requests, and says itself which; whoever runs it may let callers choose "
+    "with --trace-asked"
+)
 INTERRUPTED, PIPE_CLOSED = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 
 
@@ -117,7 +122,9 @@ def _analyze(options: argparse.Namespace) -> int:
             yield item
 
     progress = Progress(names)
-    with _client(options, RetryPolicy(attempts=5)) as client, progress:
+    traced: set[str] = set()
+    trace = continuing_trace() if options.trace else contextlib.nullcontext("")
+    with _client(options, RetryPolicy(attempts=5)) as client, progress, trace:
         ask = functools.partial(
             client.analyze_many,
             tasks=options.task,
@@ -139,6 +146,7 @@ def _analyze(options: argparse.Namespace) -> int:
                 if isinstance(result, WrongServerError | AuthenticationError | PermissionDeniedError):
                     # Whatever comes next would fail in the same way, once for every article.
                     raise result
+                traced.add(getattr(result, "trace_id", None) or "")
                 failed = isinstance(result, InfoLensError) or bool(result.failed)
                 if isinstance(result, InfoLensError):
                     _complain(f"{name}: {result}", SOME_FAILED)
@@ -150,6 +158,9 @@ def _analyze(options: argparse.Namespace) -> int:
                     sys.stdout.write(_shown(name, article, result, options, several=len(names) > 1))
                 sys.stdout.flush()
                 progress.advance(failed=failed)
+    if options.trace:
+        ids = ", ".join(sorted(traced - {""}))
+        _complain(f"trace {ids}" if ids else NOT_TRACED, OK)
     return SOME_FAILED if progress.failed else OK
 
 

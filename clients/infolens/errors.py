@@ -51,7 +51,10 @@ class ServerError(InfoLensError):
     Attributes:
         retry_after_s: In how many seconds the server wants to be asked again; None where it does not say.
         request_id: The server's id of the request, as its log has it; None where it does not say.
+        trace_id: The trace with the server's spans of the request; None where it kept none.
     """
+
+    trace_id: str | None = None
 
     def __init__(self, *words: object, retry_after_s: float | None = None, request_id: str | None = None) -> None:
         super().__init__(*words)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ._transports.answering import pack_report, unpack_request
 from ._transports.base import InferRequest
+from ._transports.traces import Outputs
 from .contract import CATEGORIES, CONTRACTS, LABELS_PARAMETER, PARTIAL, VERACITIES, AnswerKind, Task
 from .errors import InferenceFailedError, InfoLensError, InvalidSettingError, ModelUnavailableError
 from .types import (
@@ -163,7 +164,8 @@ class FakeTransport:
         if failed and not (answered and request.parameters.get(PARTIAL)):
             raise InferenceFailedError(next(iter(failed.values())))
         arrays = pack_report(replace(answer, failed=failed))
-        return {name: arrays[name] for name in request.outputs if name in arrays}
+        asked = {name: arrays[name] for name in request.outputs if name in arrays}
+        return Outputs(asked, trace_id=answer.trace_id)
 
     def probe(self, models: Collection[str], *, timeout_s: float) -> ServerStatus:  # noqa: ARG002
         """Say that everything is ready, or what the fake was told to say."""

@@ -99,6 +99,8 @@ class Report:
     failed: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Why tasks that were asked for have no answer, by task; empty unless partial answers were asked for. Under
     ``evidence`` stands why the answers have no evidence."""
+    trace_id: str | None = field(default=None, compare=False)
+    """The trace with the server's spans of this request; None where it kept none, as for most requests."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "more", MappingProxyType(dict(self.more)))
@@ -106,14 +108,19 @@ class Report:
         object.__setattr__(self, "failed", MappingProxyType(named))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Report.of, (self.answers, dict(self.failed))
+        return Report.of, (self.answers, dict(self.failed), self.trace_id)
 
     @classmethod
-    def of(cls, answers: Mapping[Task, Answer], failed: Mapping[str, str] = MappingProxyType({})) -> Report:
-        """The report of answers by task, and of the reasons why other tasks have none."""
+    def of(
+        cls,
+        answers: Mapping[Task, Answer],
+        failed: Mapping[str, str] = MappingProxyType({}),
+        trace_id: str | None = None,
+    ) -> Report:
+        """The report of answers by task, of the reasons why other tasks have none, and of the trace."""
         named: dict[str, Any] = {task.value: answer for task, answer in answers.items() if task in _OWN_FIELDS}
         more = {task: answer for task, answer in answers.items() if task not in _OWN_FIELDS}
-        return cls(**named, more=more, failed=failed)
+        return cls(**named, more=more, failed=failed, trace_id=trace_id)
 
     @property
     def answers(self) -> dict[Task, Answer]:
@@ -137,7 +144,8 @@ class Report:
 
         ``{"summary": {"text", "sentences", "unsupported"}, "category": {"label", "signal", ...}, "veracity": {...},
         "truncated": false, "readings": {"summary": {"tokens", "truncated_tokens"}, ...}}``; a task that was not asked
-        for has no key. Where tasks failed there is one more, ``"failed": {"summary": "Request timeout expired"}``.
+        for has no key. Where tasks failed there is one more, ``"failed": {"summary": "Request timeout expired"}``, and
+        where the server kept spans another, ``"trace_id": "0af7651916cd43dd8448eb211c80319c"``.
         """
         failed = {"failed": {str(what): reason for what, reason in self.failed.items()}} if self.failed else {}
         return {
@@ -145,6 +153,7 @@ class Report:
             "truncated": self.truncated,
             "readings": {task.value: reading.to_dict() for task, reading in self.readings.items()},
             **failed,
+            **({"trace_id": self.trace_id} if self.trace_id else {}),
         }
 
 

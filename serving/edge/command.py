@@ -50,6 +50,14 @@ def add_edge(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="with --trace-sample: the models' spans too; a request with them holds up those behind it",
     )
+    add(
+        "--trace-asked",
+        type=int,
+        default=0,
+        metavar="N",
+        help="with --trace-sample: up to N requests a minute, evenly spread, have spans because their traceparent says "
+        "that it is sampled; all callers share them (0: no caller can choose)",
+    )
 
 
 def read_edge(args: argparse.Namespace) -> EdgeOptions:
@@ -62,6 +70,7 @@ def read_edge(args: argparse.Namespace) -> EdgeOptions:
         trace_url=(args.trace_url or "") if args.trace_sample else "",
         trace_sample=args.trace_sample,
         trace_models=args.trace_models,
+        trace_asked_per_minute=args.trace_asked,
     )
 
 

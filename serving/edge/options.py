@@ -16,6 +16,8 @@ from serving.errors import EdgeError
 from .certificates import read_pair, words_about_end
 
 ANY_ORIGIN: Final = "*"
+MOST_ASKED: Final = 60
+"""The models work on one traced request after the other: callers may have one a second."""
 _EXPORTER: Final = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 log = logging.getLogger(__name__)
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -41,6 +43,8 @@ class EdgeOptions:
     """Which part of the requests has spans: 0 for none, 1 for all."""
     trace_models: bool = False
     """Whether the spans of the models are sent too, for the same requests."""
+    trace_asked_per_minute: int = 0
+    """How many requests a minute have spans because their callers want it, all callers together."""
 
     @property
     def tls(self) -> bool:
@@ -93,6 +97,16 @@ def check_edge(options: EdgeOptions, *, keys: bool) -> EdgeOptions:
         _check_tracing(options)
     elif options.trace_models:
         raise EdgeError("--trace-models sends the models' spans of sampled requests: give --trace-sample too")
+    if not 0 <= options.trace_asked_per_minute <= MOST_ASKED:
+        raise EdgeError(
+            f"--trace-asked is a whole number of requests a minute between 0 and {MOST_ASKED}, not "
+            f"{options.trace_asked_per_minute}"
+        )
+    if options.trace_asked_per_minute and not options.trace_sample:
+        raise EdgeError(
+            "--trace-asked adds to the requests that the door chooses: give --trace-url and --trace-sample too, such "
+            "as 0.001"
+        )
     return dataclasses.replace(
         options,
         cors_origins=tuple(check_origin(one) for one in options.cors_origins),

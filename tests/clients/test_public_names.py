@@ -17,7 +17,10 @@ VALUES = """
     Unsupported Veracity
 """
 NAMES = {
-    "infolens": f"AsyncClient CATEGORIES Client DEFAULT_URL RetryPolicy Task VERACITIES __version__ {VALUES} {ERRORS}",
+    "infolens": f"""
+        AsyncClient CATEGORIES Client DEFAULT_URL RetryPolicy Task VERACITIES __version__ continuing_trace
+        {VALUES} {ERRORS}
+    """,
     "infolens.contract": """
         ATTENTION_MASK AnswerKind CATEGORIES CONTRACTS EVIDENCE EVIDENCE_MODEL EVIDENCE_PARAMETER FAILED INFO_LENS
         INPUT_IDS LABELS_PARAMETER LENGTH_BUCKETS MAX_ARTICLE_BYTES NEVER_ENDS PARTIAL SAMPLING SENTENCE_ENDS SEQUENCES

@@ -39,7 +39,7 @@ A file is plain text in UTF-8, or in UTF-16 with its mark; of others (PDF, Word,
 how to get at their text. A first line of at most {MAX_TITLE_CHARS} characters, without a full stop at its end and with
 a blank line below, is the title; with --title all is text. With --json every article gives one line with the keys file,
 title, summary, category, veracity, truncated and readings, or file and error; with --partial also failed, where tasks
-failed; with --evidence evidence in category and veracity.
+failed; with --evidence evidence in category and veracity; trace_id where the server kept spans.
 
 examples:
   infolens analyze article.txt
@@ -124,6 +124,11 @@ def make_parser(*, analyze: Run, status: Run) -> argparse.ArgumentParser:
         "--evidence",
         action="store_true",
         help="show the sentences that moved category and veracity most; takes about four times as long",
+    )
+    analyzing.add_argument(
+        "--trace",
+        action="store_true",
+        help="ask the server to keep spans of this, and print the trace under which its collector has them",
     )
     for setting in SUMMARY_SETTINGS:
         kind, shown = _VALUES[setting.dtype]

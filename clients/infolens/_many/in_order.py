@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 
 from infolens.errors import InfoLensError
 from infolens.types import Article, BatchResult, Report
@@ -29,7 +30,7 @@ def map_in_order(
         while True:
             while not exhausted and len(pending) < 2 * in_flight:
                 try:
-                    pending.append(executor.submit(function, next(source)))
+                    pending.append(executor.submit(copy_context().run, function, next(source)))
                 except StopIteration:
                     exhausted = True
                 except Exception as error:  # noqa: BLE001, RUF100 - the caller's own iterable failed: see below

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 from typing import Any, Final
 
 import aiohttp
@@ -19,6 +20,7 @@ from infolens._transports.base import ConnectionSettings
 from infolens._transports.failures import no_answer, unreachable, wrong_protocol
 from infolens._transports.http import tls_context
 from infolens._transports.retry import RetryPolicy
+from infolens._transports.traces import read_trace_id, trace_headers
 from infolens._transports.url import ServerURL
 from infolens.errors import (
     AuthenticationError,
@@ -29,7 +31,7 @@ from infolens.errors import (
     ServerUnavailableError,
     UnexpectedResponseError,
 )
-from infolens.types import BatchResult
+from infolens.types import BatchResult, Report
 
 from .course import Course, Row
 from .in_order import Item
@@ -75,7 +77,10 @@ class Batch:
         running: set[Batch],
     ) -> None:
         self._url = f"{url}{PATH}"
-        self._headers = {**settings.headers, "Content-Type": CONTENT_TYPE, "Accept": CONTENT_TYPE}
+        kinds = {"Content-Type": CONTENT_TYPE, "Accept": CONTENT_TYPE}
+        self._headers = {**settings.headers, **kinds, **trace_headers(settings.headers)}
+        self._trace_id: str | None = None
+        """The trace of the request that is under way, which all its rows share."""
         self._context = tls_context(url, settings)
         self._asked = asked
         self._in_flight = in_flight
@@ -207,6 +212,7 @@ class Batch:
                     f"{self._asked.server} must answer a batch with {CONTENT_TYPE}, but its answer is "
                     f"{response.content_type}; check the address"
                 )
+            self._trace_id = read_trace_id(response.headers)
             rest = b""
             async for data in response.content.iter_any():
                 watch.reschedule(now_s() + limit_s)
@@ -218,6 +224,10 @@ class Batch:
 
     def _answered(self, line: bytes, sent: dict[int, Row]) -> None:
         number, result = self._asked.read(line)
+        if isinstance(result, Report):
+            result = replace(result, trace_id=self._trace_id)
+        else:
+            result.trace_id = self._trace_id
         if number is None and isinstance(result, ServerError):
             raise _FaultError(result)
         row = None if number is None else sent.pop(number, None)

@@ -23,6 +23,7 @@ from infolens.types import ServerStatus
 
 from .base import ConnectionSettings, InferRequest, timeout_us
 from .failures import read_seconds, to_error
+from .traces import TRACE_HEADER, Outputs, read_trace_id, trace_headers
 from .url import ServerURL
 
 
@@ -65,12 +66,40 @@ def _infer_arguments(request: InferRequest, timeout_s: float) -> dict[str, Any]:
     }
 
 
-def _arrays(result: Any, request: InferRequest) -> dict[str, NDArray[Any]]:
+def _arrays(result: Any, request: InferRequest) -> Outputs:
     try:
         arrays = {name: result.as_numpy(name) for name in request.outputs}
     except (ValueError, InferenceServerException) as error:
         raise UnexpectedResponseError(f"the answer of {request.model} cannot be read: {error}") from error
-    return {name: np.asarray(array) for name, array in arrays.items() if array is not None}
+    told = result.get_response().parameters
+    return Outputs(
+        {name: np.asarray(array) for name, array in arrays.items() if array is not None},
+        trace_id=told[TRACE_HEADER].string_param if TRACE_HEADER in told else None,
+    )
+
+
+def _note_trace(response: Any, initial_metadata: Any) -> Any:
+    """Keep the trace of an answer in it: tritonclient hands on the answer, and nothing that came with it."""
+    response.parameters.pop(TRACE_HEADER, None)
+    if trace_id := read_trace_id(dict(initial_metadata or ())):
+        response.parameters[TRACE_HEADER].string_param = trace_id
+    return response
+
+
+def _telling(method: Any) -> Any:
+    def call(**arguments: Any) -> Any:
+        response, ended = method.with_call(**arguments)
+        return _note_trace(response, ended.initial_metadata())
+
+    return call
+
+
+def _telling_later(method: Any) -> Any:
+    async def call(**arguments: Any) -> Any:
+        under_way = method(**arguments)
+        return _note_trace(await under_way, await under_way.initial_metadata())
+
+    return call
 
 
 def _configuration(answer: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -78,9 +107,9 @@ def _configuration(answer: Mapping[str, Any]) -> Mapping[str, Any]:
     return config
 
 
-def _trailing_metadata(error: InferenceServerException) -> dict[str, str]:
+def _metadata(error: InferenceServerException, which: str) -> dict[str, str]:
     """What a server sent along with a failure; tritonclient leaves it in the error that it answers with its own."""
-    read = getattr(error.__context__, "trailing_metadata", None)
+    read = getattr(error.__context__, which, None)
     pairs = (read() if callable(read) else None) or ()
     return {name: value for name, value in pairs if isinstance(value, str)}
 
@@ -93,8 +122,8 @@ class _Common:
 
     def _error(self, error: InferenceServerException, timeout_s: float) -> ServerError:
         code = (error.status() or "UNKNOWN").removeprefix("StatusCode.")
-        trailing = _trailing_metadata(error)
-        return to_error(
+        trailing = _metadata(error, "trailing_metadata")
+        found = to_error(
             code=code,
             message=error.message() or "",
             server=str(self._url),
@@ -102,6 +131,11 @@ class _Common:
             retry_after_s=read_seconds(trailing.get("retry-after")),
             request_id=trailing.get("x-request-id"),
         )
+        found.trace_id = read_trace_id(_metadata(error, "initial_metadata"))
+        return found
+
+    def _headers_of_call(self) -> dict[str, str]:
+        return self._headers | trace_headers(self._headers)
 
     def _has_answered(self, error: InferenceServerException) -> bool:
         """Whether a failure is an answer of the server, such as that it has no such model."""
@@ -117,11 +151,13 @@ class GRPCTransport(_Common):
     def __init__(self, url: ServerURL, settings: ConnectionSettings) -> None:
         super().__init__(url, settings)
         self._client = tritonclient.grpc.InferenceServerClient(**self._arguments)
+        stub = self._client._client_stub  # noqa: SLF001 (nothing public of it tells an answer's metadata)
+        stub.ModelInfer = _telling(stub.ModelInfer)
 
     def infer(self, request: InferRequest, *, timeout_s: float) -> Mapping[str, NDArray[Any]]:
         """See `Transport.infer`."""
         try:
-            result = self._client.infer(**_infer_arguments(request, timeout_s), headers=self._headers)
+            result = self._client.infer(**_infer_arguments(request, timeout_s), headers=self._headers_of_call())
         except InferenceServerException as error:
             raise self._error(error, timeout_s) from error
         return _arrays(result, request)
@@ -166,12 +202,16 @@ class AsyncGRPCTransport(_Common):
     def _connected(self) -> Any:
         if self._client is None:
             self._client = tritonclient.grpc.aio.InferenceServerClient(**self._arguments)
+            stub = self._client._client_stub  # noqa: SLF001 (as above)
+            stub.ModelInfer = _telling_later(stub.ModelInfer)
         return self._client
 
     async def ainfer(self, request: InferRequest, *, timeout_s: float) -> Mapping[str, NDArray[Any]]:
         """See `Transport.infer`."""
         try:
-            result = await self._connected().infer(**_infer_arguments(request, timeout_s), headers=self._headers)
+            result = await self._connected().infer(
+                **_infer_arguments(request, timeout_s), headers=self._headers_of_call()
+            )
         except InferenceServerException as error:
             raise self._error(error, timeout_s) from error
         return _arrays(result, request)

@@ -13,6 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -27,6 +28,7 @@ from infolens.types import ServerStatus
 from .about import MODELS_PATH, READY_PATH, with_about
 from .base import ConnectionSettings, InferRequest, timeout_us
 from .failures import no_answer, read_seconds, to_error, unreachable, wrong_protocol
+from .traces import Outputs, read_trace_id, trace_headers
 from .url import ServerURL
 
 _NO_HTTP = (http.client.BadStatusLine, http.client.LineTooLong, http.client.UnknownProtocol)
@@ -34,8 +36,10 @@ _NO_HTTP = (http.client.BadStatusLine, http.client.LineTooLong, http.client.Unkn
 _LENGTH_HEADER = "Inference-Header-Content-Length"
 
 
-def encode(request: InferRequest, timeout_s: float) -> tuple[str, bytes, dict[str, str]]:
-    """Path, body and headers of an inference request."""
+def encode(
+    request: InferRequest, timeout_s: float, own: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, bytes, dict[str, str]]:
+    """Path, body and headers of an inference request; ``own`` are those that the caller has sent with each."""
     inputs = []
     for name, array in request.inputs.items():
         tensor = tritonclient.http.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
@@ -44,13 +48,13 @@ def encode(request: InferRequest, timeout_s: float) -> tuple[str, bytes, dict[st
     body, json_bytes = tritonclient.http.InferenceServerClient.generate_request_body(
         inputs, outputs=outputs, timeout=timeout_us(timeout_s), parameters=dict(request.parameters)
     )
-    headers = {"Content-Type": "application/octet-stream"}
+    headers = {"Content-Type": "application/octet-stream", **trace_headers(own)}
     if json_bytes is not None:
         headers[_LENGTH_HEADER] = str(json_bytes)
     return f"/v2/models/{quote(request.model)}/infer", body, headers
 
 
-def decode(request: InferRequest, body: bytes, headers: Mapping[str, str]) -> dict[str, NDArray[Any]]:
+def decode(request: InferRequest, body: bytes, headers: Mapping[str, str]) -> Outputs:
     """The tensors of an answer.
 
     Raises:
@@ -64,7 +68,8 @@ def decode(request: InferRequest, body: bytes, headers: Mapping[str, str]) -> di
         arrays = {name: result.as_numpy(name) for name in request.outputs}
     except (ValueError, KeyError, TypeError, AttributeError, InferenceServerException) as error:
         raise UnexpectedResponseError(f"the answer of {request.model} cannot be read: {error}") from error
-    return {name: np.asarray(array) for name, array in arrays.items() if array is not None}
+    read = {name: np.asarray(array) for name, array in arrays.items() if array is not None}
+    return Outputs(read, trace_id=read_trace_id(headers))
 
 
 def refusal(status: int, body: bytes, headers: Mapping[str, str], *, server: str, timeout_s: float) -> ServerError:
@@ -74,7 +79,7 @@ def refusal(status: int, body: bytes, headers: Mapping[str, str], *, server: str
         message = str(json.loads(body)["error"])
     except (ValueError, KeyError, TypeError):
         message = body[:200].decode(errors="replace")
-    return to_error(
+    error = to_error(
         code=str(status),
         message=message,
         server=server,
@@ -82,6 +87,8 @@ def refusal(status: int, body: bytes, headers: Mapping[str, str], *, server: str
         retry_after_s=read_seconds(known.get("retry-after")),
         request_id=known.get("x-request-id"),
     )
+    error.trace_id = read_trace_id(headers)
+    return error
 
 
 def read_version(body: bytes, server: str) -> str:
@@ -148,7 +155,7 @@ class HTTPTransport:
 
     def infer(self, request: InferRequest, *, timeout_s: float) -> Mapping[str, NDArray[Any]]:
         """See `Transport.infer`."""
-        path, body, headers = encode(request, timeout_s)
+        path, body, headers = encode(request, timeout_s, self._headers)
         status, answer, answer_headers = self._exchange("POST", path, body, headers, timeout_s)
         if status != 200:
             raise refusal(status, answer, answer_headers, server=str(self._url), timeout_s=timeout_s)

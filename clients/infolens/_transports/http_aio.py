@@ -29,7 +29,7 @@ class AsyncHTTPTransport:
 
     async def ainfer(self, request: InferRequest, *, timeout_s: float) -> Mapping[str, NDArray[Any]]:
         """See `Transport.infer`."""
-        path, body, headers = encode(request, timeout_s)
+        path, body, headers = encode(request, timeout_s, self._headers)
         status, answer, answer_headers = await self._exchange("POST", path, body, headers, timeout_s)
         if status != 200:
             raise refusal(status, answer, answer_headers, server=str(self._url), timeout_s=timeout_s)

@@ -34,6 +34,7 @@ from infolens.types import Answer, Article, Reading, Report, SummaryOptions, ans
 
 from .base import InferRequest
 from .texts import read_text
+from .traces import trace_of
 
 DTYPES: Final[Mapping[str, type[np.generic]]] = {
     "BYTES": np.object_,
@@ -157,7 +158,7 @@ def unpack(outputs: Mapping[str, NDArray[Any]], tasks: Collection[Task]) -> Repo
             )
         facts = _READERS[contract.answers](contract, tensors) | evidence.get(task, {})
         answers[task] = answer_type(task)(**facts, reading=reading)
-    return Report.of(answers, failed=failed)
+    return Report.of(answers, failed=failed, trace_id=trace_of(outputs))
 
 
 def _evidence(outputs: Mapping[str, NDArray[Any]], tasks: Collection[Task]) -> dict[Task, dict[str, Any]]:

@@ -1,15 +1,20 @@
 """OpenTelemetry spans of some requests: the whole, its wait, and each question to Triton. Off by default.
 
-The door alone decides, by chance, which requests have spans: a caller's ``traceparent`` is continued where the door
-has chosen so, and makes it choose nothing. A request without spans costs a number drawn at random. Spans have names,
-codes and ids, never a word of an article or an answer.
+The door decides, by chance, which requests have spans: a caller's ``traceparent`` is continued where the door has
+chosen so, and by itself makes it choose nothing. Where the operator allows it (``trace_asked_per_minute``), one that
+says *sampled* is chosen too, so many a minute and no more whoever asks: the models work on traced requests one after
+another, so that without a bound a caller could slow down all others. A bound for all holds without keys, and before a
+key is looked at. A request without spans costs a number drawn at random. Spans have names, codes and ids, never a word
+of an article or an answer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -24,7 +29,7 @@ from serving.edge.options import EdgeOptions
 TRACE_HEADER: Final = "X-Trace-Id"
 """Has the trace of an answer that has one; over gRPC in its initial metadata."""
 PARENT: Final = "traceparent"
-_PARENT: Final = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
+_PARENT: Final = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
 _MAX_PARTS: Final = 128
 """Spans within one request; a batch has as many rows as it likes."""
 _SEND_S: Final = 5.0
@@ -84,6 +89,31 @@ def part(name: str) -> Iterator[tuple[tuple[str, str], ...]]:
         yield trace.tracing.metadata(span)
 
 
+class Asked:
+    """Lets so many requests a minute have spans because their callers want it, evenly spread.
+
+    Args:
+        per_minute: How many, of all callers together.
+        now: A clock that only goes forward, in seconds.
+    """
+
+    def __init__(self, per_minute: int, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._per_minute = per_minute
+        self._now = now
+        self._free_at_s = -math.inf
+
+    def lets(self, parent: str) -> bool:
+        """Whether a request has spans because its ``traceparent`` says *sampled*; counts it if so."""
+        found = _PARENT.fullmatch(parent) if self._per_minute else None
+        if found is None or not int(found.group(3), 16) & 1:
+            return False
+        now_s = self._now()
+        if now_s < self._free_at_s:
+            return False
+        self._free_at_s = now_s + 60 / self._per_minute
+        return True
+
+
 class Tracing:
     """Chooses requests, and gives them spans.
 
@@ -91,24 +121,35 @@ class Tracing:
         tracer: OpenTelemetry's; None for no spans at all.
         sample: Which part of the requests has spans.
         models: Whether Triton is asked to add its own.
+        asked: Which others have some because their callers want it; None for no others.
     """
 
-    def __init__(self, tracer: Any = None, *, sample: float = 0.0, models: bool = False) -> None:
+    def __init__(
+        self, tracer: Any = None, *, sample: float = 0.0, models: bool = False, asked: Asked | None = None
+    ) -> None:
         self._tracer = tracer
         self._sample = sample
         self._models = models
+        self._asked = asked or Asked(0)
 
-    def chooses(self) -> bool:
-        """Whether the next request has spans."""
-        return self._tracer is not None and random.random() < self._sample  # noqa: S311 (no secret)
+    def chooses(self, parent: str = "") -> bool:
+        """Whether a request has spans.
+
+        Args:
+            parent: The ``traceparent`` that its caller sent.
+        """
+        if self._tracer is None:
+            return False
+        return random.random() < self._sample or self._asked.lets(parent)  # noqa: S311 (no secret)
 
     @web.middleware
     async def over_http(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Give a request over HTTP its spans; the outermost middleware."""
         name = (request.match_info.route.name or "").partition("-")[0] or "unknown"
-        if name in _PROBES or not self.chooses():
+        parent = request.headers.get(PARENT, "")
+        if name in _PROBES or not self.chooses(parent):
             return await handler(request)
-        with self._request("http", name, request.headers.get(PARENT, "")) as span:
+        with self._request("http", name, parent) as span:
             response = await handler(request)
             span.set_attribute("http.response.status_code", response.status)
             if given := response.headers.get("X-Request-Id"):
@@ -163,11 +204,11 @@ class Tracing:
             return handler
 
         async def serve(messages: Any, context: grpc.aio.ServicerContext) -> bytes:
-            if not self.chooses():
+            parent = str(dict(context.invocation_metadata() or ()).get(PARENT, ""))
+            if not self.chooses(parent):
                 answer: bytes = await inner(messages, context)
                 return answer
-            given = dict(context.invocation_metadata() or ()).get(PARENT, "")
-            with self._request("grpc", name, str(given)) as span:
+            with self._request("grpc", name, parent) as span:
                 await context.send_initial_metadata(((TRACE_HEADER.lower(), trace_id()),))
                 try:
                     answer = await inner(messages, context)
@@ -199,7 +240,8 @@ async def open_tracing(options: EdgeOptions) -> AsyncIterator[Tracing]:
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=options.trace_url, timeout=_SEND_S)))
     tracer = provider.get_tracer("infolens")
     try:
-        yield Tracing(tracer, sample=options.trace_sample, models=options.trace_models)
+        asked = Asked(options.trace_asked_per_minute)
+        yield Tracing(tracer, sample=options.trace_sample, models=options.trace_models, asked=asked)
     finally:
         await asyncio.to_thread(provider.shutdown)
 

@@ -32,6 +32,7 @@ def test_the_words_become_options_and_by_default_nothing_is_open() -> None:
     assert read() == read("--trace-url", URL) == EdgeOptions()
     found = read(
         *("--tls-cert", "c.pem", "--tls-key", "k.pem", "--trace-url", URL, "--trace-sample", "0.01"),
+        *("--trace-asked", "6"),
         *("--cors-origin", "https://a.example", "--cors-origin", "https://b.example"),
         *("--forwarded-allow", "10.0.0.1", "--forwarded-allow", "fd00::/8"),
     )
@@ -42,6 +43,7 @@ def test_the_words_become_options_and_by_default_nothing_is_open() -> None:
         forwarded_allow=("10.0.0.1", "fd00::/8"),
         trace_url=URL,
         trace_sample=0.01,
+        trace_asked_per_minute=6,
     )
 
 
@@ -56,6 +58,9 @@ def test_the_words_become_options_and_by_default_nothing_is_open() -> None:
         (EdgeOptions(trace_sample=float("nan")), "between 0 and 1, not nan"),
         (EdgeOptions(trace_sample=0.1), "give --trace-url"),
         (EdgeOptions(trace_models=True), "give --trace-sample too"),
+        (EdgeOptions(trace_asked_per_minute=3), "give --trace-url and --trace-sample too"),
+        (EdgeOptions(trace_asked_per_minute=-1), "between 0 and 60, not -1"),
+        (EdgeOptions(trace_url=URL, trace_sample=1.0, trace_asked_per_minute=61), "between 0 and 60, not 61"),
     ],
 )
 def test_what_cannot_be_kept_to_is_said(options: EdgeOptions, words: str) -> None:
