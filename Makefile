@@ -53,6 +53,10 @@ test-system: $(DEV) ## The tests with programs of the system (PostgreSQL, nginx,
 	fi
 	exec $(BIN)/python -m pytest -m system -n 0 $(ARGS)
 
+.PHONY: system-packages
+system-packages: ## Name Debian's packages that test-system needs.
+	echo "$(SYSTEM_PACKAGES)"
+
 .PHONY: test-gpu-versions
 test-gpu-versions: $(DEV) ## The GPU command with small models, in the versions of requirements/gpu.txt (GPU_PYTHON=python3.12 names its Python).
 	exec $(BIN)/python -m pytest -n 0 -m slow tests/benchmarks/gpu/test_other_versions.py $(ARGS)

@@ -31,6 +31,8 @@ VARIABLE: Final = "RAY_ADDRESS"
 """Ray's own variable, which counts where no option names a cluster."""
 LOCAL: Final = "local"
 """As an address: Ray on this machine, whatever the variable says."""
+ROOMS: Final = ("training", "inspection", "reading", "clients/infolens")
+"""What the workers of a cluster are sent, from the project's folder: this room and all that it imports."""
 
 
 def run(
@@ -179,7 +181,7 @@ def start_ray(address: str = "", *, cpus: int = 0) -> None:
         )
         return
     root = Path(__file__).parents[2]
-    modules = [str(root / "training"), str(root / "clients" / "infolens")]
+    modules = [str(root / room) for room in ROOMS]
     try:
         ray.init(
             address=address,
