@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-COMMANDS: Final = {"check": "k8s.check.command"}
+COMMANDS: Final = {"check": "k8s.check.command", "dashboards": "k8s.monitoring.command"}
 """Each command and the module that has ``add_command(commands)`` and ``run_command(args)``."""
 
 

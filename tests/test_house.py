@@ -43,7 +43,7 @@ FLOORS = {
     "export": "errors progress arguments, graph, architectures, checkpoint repository, "
     "parity optimum calibration, exporter, cli, __main__",
     "benchmarks": "common, peers gpu load capacity latency fixtures, cli, __main__",
-    "k8s": "check, cli, __main__",
+    "k8s": "check monitoring, cli, __main__",
 }
 """The folders and files of a room, the lowest first: each imports of the lower ones only, and nothing beside itself."""
 ROOMS = {name.partition(".")[0] for name in MAY_IMPORT}

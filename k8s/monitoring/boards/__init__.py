@@ -1,0 +1,1 @@
+"""The dashboards: what each panel shows, and the queries that it asks."""
