@@ -40,6 +40,8 @@ class ServerOptions:
     log_file: Path | None = None
     """Default: ``<cache>/logs/triton-<port>.log``; written anew at each start."""
     cache: Path = CACHE
+    scratch: Path | None = None
+    """Where is made what ``cache`` lacks and cannot be written into it; None where it can."""
     ready_timeout_s: float = 300.0
     exit_timeout_s: int = 10
     """How long requests in flight may take when the server is told to end."""

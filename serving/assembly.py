@@ -25,12 +25,13 @@ READING: Final = ROOT / "reading"
 log = logging.getLogger(__name__)
 
 
-def prepare(cache: Path, *, operators: bool = True) -> tuple[Runtime, Path]:
+def prepare(cache: Path, *, operators: bool = True, scratch: Path | None = None) -> tuple[Runtime, Path]:
     """Make all that a server starts from: its environment, the native operators and the backend directory.
 
     Args:
         cache: Holds all of it.
         operators: Whether to build the native operators where this machine can run them.
+        scratch: Gets a backend directory that ``cache`` lacks, which may then be read-only; None for ``cache`` itself.
 
     Raises:
         RuntimeSetupError: This machine cannot run Triton, or its packages cannot be installed.
@@ -38,10 +39,10 @@ def prepare(cache: Path, *, operators: bool = True) -> tuple[Runtime, Path]:
     runtime = ensure_runtime(cache)
     native = ensure_operators(cache) if operators else Operators(reason="the native ones are switched off")
     log.info("operators: %s", native)
-    return runtime, assemble(runtime, cache, native.path)
+    return runtime, assemble(runtime, cache, native.path, scratch=scratch)
 
 
-def assemble(runtime: Runtime, cache: Path, operators: Path | None = None) -> Path:
+def assemble(runtime: Runtime, cache: Path, operators: Path | None = None, *, scratch: Path | None = None) -> Path:
     """Make the backend directory in ``cache``; one that is already there for the same files is used again.
 
     The folder is named by its contents, so a server that runs keeps the folder it was started with.
@@ -50,6 +51,7 @@ def assemble(runtime: Runtime, cache: Path, operators: Path | None = None) -> Pa
         runtime: The environment that Triton runs in.
         cache: Holds the folder.
         operators: The library of native operators, which goes beside the ``onnxruntime`` backend.
+        scratch: As in `prepare`.
 
     Raises:
         RuntimeSetupError: The wheel has no stub for this version of Python.
@@ -64,9 +66,14 @@ def assemble(runtime: Runtime, cache: Path, operators: Path | None = None) -> Pa
     if operators is not None:
         content += operators.read_bytes()
     stamp = (runtime.folder / "stamp").read_bytes()
-    folder = cache / "backends" / hashlib.sha256(stamp + content).hexdigest()[:16]
+    name = hashlib.sha256(stamp + content).hexdigest()[:16]
+    folder = cache / "backends" / name
     if folder.is_dir():
         return folder
+    if scratch is not None:
+        folder = scratch / "backends" / name
+        if folder.is_dir():
+            return folder
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(suffix=".partial", dir=folder.parent))

@@ -129,7 +129,8 @@ class TritonServer:
         options = self.options
         self.models = check_repository(options.repository, options.config_name)
         self._computing = answer_by_themselves(options.repository, options.config_name)
-        runtime, backends = prepare(options.cache.resolve(), operators=options.operators)
+        scratch = None if options.scratch is None else options.scratch.resolve()
+        runtime, backends = prepare(options.cache.resolve(), operators=options.operators, scratch=scratch)
         ports = pick_ports(options)
         host, grpc_host = in_brackets(options.host), options.grpc_host or options.host
         self.http_url = f"http://{host}:{ports['http']}" if "http" in ports else ""
@@ -230,7 +231,8 @@ class TritonServer:
         """What the server has said since it was last started; nothing when its log cannot be read."""
         # Somebody may have tidied up the logs, which is no reason to end what serves.
         with contextlib.suppress(OSError), self.log_file.open("rb") as file:
-            file.seek(self._log_from_bytes)
+            begin = self._log_from_bytes
+            file.seek(begin if begin <= os.fstat(file.fileno()).st_size else 0)  # it may have been emptied since
             return file.read().decode(errors="replace")
         return ""
 

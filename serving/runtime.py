@@ -87,6 +87,12 @@ def ensure_runtime(cache: Path = CACHE, requirements: Path = REQUIREMENTS) -> Ru
     stamp = _stamp(requirements)
     if _stamp_of(runtime.folder) == stamp:
         return runtime
+    if cache.is_dir() and not os.access(cache, os.W_OK):
+        raise RuntimeSetupError(
+            f"{cache} has no runtime environment for this Python and {requirements.name}, and cannot be written: make "
+            "it with `python -m serving --set-up-only` as a user who may write there, as an image's build does, or "
+            "name another folder with --cache"
+        )
     cache.mkdir(parents=True, exist_ok=True)
     with _lock(cache / "triton.lock"):
         if _stamp_of(runtime.folder) != stamp:  # another process may have made it while this one waited

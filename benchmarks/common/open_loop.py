@@ -11,7 +11,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 import grpc
 import numpy as np
@@ -125,13 +125,27 @@ class Due:
     """When its caller goes away, from ``at_s``; None for one who waits."""
 
 
-def run(grpc_url: str, articles: Iterator[Article], arrivals: Arrivals) -> Run:
+class Watcher(Protocol):
+    """Who is told of each request, the warm-up's too, while a run goes on."""
+
+    def begins(self, rate_per_s: float) -> None:
+        """A run of this rate begins."""
+
+    def sends(self) -> None:
+        """A request is sent."""
+
+    def ends(self, outcome: RequestOutcome, seconds: float) -> None:
+        """A request has ended, so long after it was due."""
+
+
+def run(grpc_url: str, articles: Iterator[Article], arrivals: Arrivals, watcher: Watcher | None = None) -> Run:
     """Send what ``arrivals`` says, and wait for every answer.
 
     Args:
         grpc_url: Such as ``grpc://127.0.0.1:8001``.
         articles: One for each request.
         arrivals: How many, and when.
+        watcher: Is told of them.
 
     Raises:
         BenchmarkError: The server cannot be reached.
@@ -143,19 +157,19 @@ def run(grpc_url: str, articles: Iterator[Article], arrivals: Arrivals) -> Run:
         )
         for due_s in arrivals.due_s()
     ]
-    return send(grpc_url, requests, arrivals)
+    return send(grpc_url, requests, arrivals, watcher)
 
 
-def send(grpc_url: str, requests: Sequence[Due], arrivals: Arrivals) -> Run:
+def send(grpc_url: str, requests: Sequence[Due], arrivals: Arrivals, watcher: Watcher | None = None) -> Run:
     """Send ``requests``, each when it is due, and wait for what becomes of them; ``arrivals`` describes them.
 
     Raises:
         BenchmarkError: The server cannot be reached.
     """
-    return asyncio.run(_send(grpc_url, requests, arrivals))
+    return asyncio.run(_send(grpc_url, requests, arrivals, watcher))
 
 
-async def _send(grpc_url: str, requests: Sequence[Due], arrivals: Arrivals) -> Run:
+async def _send(grpc_url: str, requests: Sequence[Due], arrivals: Arrivals, watcher: Watcher | None) -> Run:
     sent: list[Sent] = []
     warmup_answered = 0
     reasons: Counter[str] = Counter()
@@ -178,12 +192,17 @@ async def _send(grpc_url: str, requests: Sequence[Due], arrivals: Arrivals) -> R
                 outcome = outcome_of(error)
                 if outcome is RequestOutcome.FAILED:
                     reasons[reason_of(error)] += 1
+            took_s = loop.time() - due_s
+            if watcher is not None:
+                watcher.ends(outcome, took_s)
             if request.at_s < 0:
                 nonlocal warmup_answered
                 warmup_answered += outcome is RequestOutcome.ANSWERED
             else:
-                sent.append(Sent(due_s=request.at_s, latency_ms=1e3 * (loop.time() - due_s), outcome=outcome))
+                sent.append(Sent(due_s=request.at_s, latency_ms=1e3 * took_s, outcome=outcome))
 
+        if watcher is not None:
+            watcher.begins(arrivals.rate_per_s)
         start_s = loop.time() + 0.05 - min(0.0, requests[0].at_s if requests else 0.0)
         tasks = set()
         for request in requests:
@@ -191,6 +210,8 @@ async def _send(grpc_url: str, requests: Sequence[Due], arrivals: Arrivals) -> R
             # Also when it is late: the answers that have come in the meantime must be noted.
             await asyncio.sleep(max(0.0, due_s - loop.time()))
             behind_ms.append(1e3 * (loop.time() - due_s))
+            if watcher is not None:
+                watcher.sends()
             task = asyncio.create_task(one(request, due_s))
             tasks.add(task)
             task.add_done_callback(tasks.discard)

@@ -12,7 +12,7 @@ SERVER: Final = "server"
 """The component whose pods hold the door."""
 DOOR_EXIT_S: Final = 12.0
 """How long the door may answer what it has, once it is told to end."""
-TRITON_EXIT_S: Final = 12.0
+TRITON_EXIT_S: Final = 15.0
 """How long Triton may take after it."""
 
 

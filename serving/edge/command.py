@@ -38,6 +38,12 @@ def add_edge(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="a proxy, or a network of them, whose X-Forwarded-For, -Proto and -Prefix count; may come again (none)",
     )
+    add_trace_parts(parser)
+
+
+def add_trace_parts(parser: argparse.ArgumentParser) -> None:
+    """Add the options about which requests have spans; ``--trace-url`` says where they go."""
+    add = parser.add_argument
     add(
         "--trace-sample",
         type=float,

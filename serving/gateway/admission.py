@@ -72,6 +72,7 @@ class WaitingRoom:
 
     Attributes:
         closing: Set once it takes no more requests.
+        places: How many requests may run in one branch at the same time.
     """
 
     REASONS = ("wait_too_long", "time_too_short", "room_full", "branch_full", "time_is_up", "stopping")
@@ -83,7 +84,7 @@ class WaitingRoom:
         now: Callable[[], float] = time.monotonic,
         on_refusal: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._limits = limits
+        self._limits, self.places = limits, limits.max_running
         self._now = now
         self._on_refusal = on_refusal
         self._branches: dict[str, _Branch] = {}

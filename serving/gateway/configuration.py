@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,6 +101,9 @@ class GatewayOptions:
     """Where the keys are kept, as a URL; empty for a file in the cache."""
     log_requests: bool = True
     """Whether the log has a line for each inference, or only for those that were not answered."""
+    max_connection_age_s: float | None = None
+    """After so long a gRPC connection is closed in order: what is in flight is answered, and its client connects again,
+    to whom its DNS names then. None for never."""
     limits: GatewayLimits = field(default_factory=GatewayLimits)
     edge: EdgeOptions = field(default_factory=EdgeOptions)
 
@@ -122,6 +126,7 @@ _KINDS: Final[Mapping[Any, tuple[type, ...]]] = {
     bool | None: (bool, type(None)),
     int: (int,),
     float: (int, float),
+    float | None: (int, float, type(None)),
     str | None: (str, type(None)),
     Path | None: (str, type(None)),
     tuple[str, ...]: (list,),
@@ -149,6 +154,9 @@ def read_options(path: Path) -> GatewayOptions:
     for name, port in values.items():
         if name.endswith("_port") and not 0 <= port <= 65535:
             raise ConfigurationError(f"{name} in {path} lies between 0 and 65535, not {port}")
+    age_s = values.get("max_connection_age_s")
+    if age_s is not None and not 0 < age_s < math.inf:
+        raise ConfigurationError(f"max_connection_age_s in {path} is a number of seconds above 0, or null, not {age_s}")
     checked_limits = _checked(GatewayLimits, limits, path)
     for name, value in checked_limits.items():
         if value <= 0:

@@ -174,6 +174,10 @@ class GatewayMetrics:
         """Show the waiting room, the supervisor's verdict and the store of the keys too."""
         away = Gauge("infolens_keys_away", "Whether keys are wanted and cannot be read.", registry=self.registry)
         away.set_function(lambda: doorkeeper.away)
+        places = Gauge(
+            "infolens_waiting_room_places", "Requests that the room runs at the same time.", registry=self.registry
+        )
+        places.set_function(lambda: room.places)
         running = Gauge("infolens_waiting_room_running", "Requests that have their places.", registry=self.registry)
         running.set_function(lambda: room.running)
         waiting = Gauge("infolens_waiting_room_waiting", "Requests that wait for theirs.", registry=self.registry)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from serving.errors import KeysError
+
+log = logging.getLogger(__name__)
 
 
 def is_loopback(host: str) -> bool:
@@ -18,6 +21,21 @@ def is_loopback(host: str) -> bool:
     except (OSError, UnicodeError):
         return False
     return all(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]).is_loopback for entry in found)
+
+
+def warn_if_open(host: str, said: bool | None) -> None:
+    """Say aloud where no key keeps other machines out.
+
+    Args:
+        host: Where the server listens.
+        said: As in `wants_keys`.
+    """
+    if said is False and not is_loopback(host):
+        log.warning(
+            "warning: --no-keys with --host %s: everybody who reaches these ports may ask the models, as often as they "
+            "like",
+            host,
+        )
 
 
 def wants_keys(host: str, said: bool | None) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import os
 import secrets
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import Any, Final
 from serving.arguments import ADMIN_HEADER, ServerOptions, pick_ports
 from serving.edge.options import EdgeOptions, check_edge
 from serving.errors import EdgeError, KeysError, PortError
-from serving.keys.rule import check_start, full_url, is_loopback
+from serving.keys.rule import check_start, full_url, is_loopback, warn_if_open
 from serving.launcher import TritonServer
 from serving.runtime import ROOT
 
@@ -25,7 +24,6 @@ from .supervisor import STATE, Supervisor, SupervisorOptions
 LOOPBACK: Final = "127.0.0.1"
 BOARD: Final = "board"
 """The file, beside the state, in which the door tells the models who has left."""
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +48,8 @@ class Plan:
     """Inferences in a minute of a key that says nothing else."""
     key_concurrency: int = 64
     """Inferences at the same time of a key that says nothing else."""
+    max_connection_age_s: float | None = None
+    """After so long a gRPC connection is closed in order, so that its client looks where to go anew; None for never."""
     edge: EdgeOptions = field(default_factory=EdgeOptions)
     ready_file: Path | None = None
     patience: Patience = field(default_factory=Patience)
@@ -116,12 +116,7 @@ def check_keys(plan: Plan) -> bool:
         KeysError: They do, and nobody can have one, or nobody would ask for it.
     """
     host = plan.server.host
-    if plan.keys is False and not is_loopback(host):
-        log.warning(
-            "warning: --no-keys with --host %s: everybody who reaches these ports may ask the models, as often as they "
-            "like",
-            host,
-        )
+    warn_if_open(host, plan.keys)
     if not plan.door:
         if plan.keys or (plan.keys is None and not is_loopback(host)):
             raise KeysError(
@@ -147,6 +142,7 @@ def door_configuration(
         "repository": str(public.repository.resolve()),
         "config_name": public.config_name,
         "expose_internal": plan.expose_internal,
+        "max_connection_age_s": plan.max_connection_age_s,
         "admin_header": ADMIN_HEADER,
         "admin_key": public.admin_key,
         "triton_admin_key": triton.options.admin_key,

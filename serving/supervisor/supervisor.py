@@ -46,6 +46,8 @@ class SupervisorOptions:
 
     folder: Path
     """For this server alone: the state, and what it and the door tell each other. Removed at the end."""
+    keep_folder: bool = False
+    """Leave the folder, with what others put there, and remove the state alone: it is somebody else's."""
     ready_file: Path | None = None
     patience: Patience = field(default_factory=Patience)
 
@@ -104,7 +106,7 @@ class Supervisor:
             ServingError: It cannot be started.
         """
         self.options.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._keeper.start(self._guard)  # from the first process on, whenever this one may be killed
+        self._keeper.start(self._starting)  # from the first process on, whenever this one may be killed
         self._guard()
         self._write()
         if self._make_door is None:
@@ -157,7 +159,10 @@ class Supervisor:
         self._keeper.close()
         self.server.stop()
         self._watcher.close()
-        shutil.rmtree(self.options.folder, ignore_errors=True)
+        if self.options.keep_folder:
+            self.state_file.unlink(missing_ok=True)
+        else:
+            shutil.rmtree(self.options.folder, ignore_errors=True)
 
     def state(self) -> State:
         """What is ready now, and what is not and why."""
@@ -210,11 +215,16 @@ class Supervisor:
             self._keeper.look_again()
             self.journal.tell("model loaded", f"model {name} could be loaded this time", model=name)
 
+    def _starting(self) -> None:
+        self._guard()
+        self._write()  # whoever looks at its age sees that this process lives, however long the models take
+
     def _guard(self) -> None:
         groups = [self.server.pid] if self.server.running else []
         groups += [self.door.pid] if self.door is not None and self.door.pid is not None else []
         was = self._watcher.pid
-        started = self._watcher.tell(groups, sorted(self.server.regions), self.options.folder)
+        folder = None if self.options.keep_folder else self.options.folder
+        started = self._watcher.tell(groups, sorted(self.server.regions), folder)
         if started and was is None and self._ready_for:
             self.journal.tell("watcher died", "the process that clears up after the supervisor was started again")
 

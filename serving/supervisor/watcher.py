@@ -32,9 +32,9 @@ class Watcher:
         """Its process, if it runs."""
         return None if self._process is None or self._process.poll() is not None else self._process.pid
 
-    def tell(self, groups: list[int], regions: list[str], folder: Path) -> bool:
+    def tell(self, groups: list[int], regions: list[str], folder: Path | None) -> bool:
         """Say what there is to end; whether the process had to be started for it (it may have been killed)."""
-        line = json.dumps({"groups": groups, "regions": sorted(regions), "folders": [str(folder)]})
+        line = json.dumps({"groups": groups, "regions": sorted(regions), "folders": [str(folder)] if folder else []})
         started = self.pid is None
         if started:
             self._let_go()

@@ -102,6 +102,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="gets Locust's report and CSV (default: %(default)s)",
     )
     parser.add_argument(
+        "--metrics-port", type=int, metavar="N", help="show what is sent and answered to Prometheus, on this port"
+    )
+    parser.add_argument(
         "--web", action="store_true", help="run Locust's own page until Ctrl-C, instead of a measurement"
     )
     parser.add_argument(
@@ -124,6 +127,7 @@ def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> in
             think_s=args.think_s,
             mix=Mix(args.mix),
             articles=args.articles,
+            metrics_port=args.metrics_port,
             out=args.out,
         )
     except ValueError as error:

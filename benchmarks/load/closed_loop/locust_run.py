@@ -64,6 +64,8 @@ class LocustConfig:
     mix: Mix = Mix.NEW
     articles: Path | None = None
     """Articles to send, as `benchmarks.common.articles.read_articles` takes them; None for composed ones."""
+    metrics_port: int | None = None
+    """Where the users' requests are shown to Prometheus; None for nowhere."""
     out: Path = RESULTS / "locust"
     """Folder that gets ``locust.html`` and the CSV files."""
 
@@ -176,6 +178,8 @@ def _command(grpc_url: str, http_url: str, config: LocustConfig) -> list[str]:
     command += ["--stop-timeout", str(STOP_TIMEOUT_S)]
     if config.articles is not None:
         command += ["--articles", str(config.articles.resolve())]
+    if config.metrics_port is not None:
+        command += ["--metrics-port", str(config.metrics_port)]
     return command
 
 

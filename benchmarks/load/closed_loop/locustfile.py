@@ -27,11 +27,12 @@ from locust import User, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.exception import StopTest
-from locust.runners import WorkerRunner
+from locust.runners import MasterRunner, WorkerRunner
 
 from benchmarks.common.articles import Articles, Mix, read_articles
 from benchmarks.common.server import BenchmarkError
 from benchmarks.load.closed_loop.locust_run import GRPC_URL, HTTP_URL, NOT_STARTED, user_name
+from benchmarks.load.closed_loop.shown import Shown
 from infolens import (
     Article,
     Client,
@@ -54,6 +55,7 @@ PROBE_TIMEOUT_S: Final = 10.0
 SEEDS_PER_WORKER: Final = 1_000_000
 
 _seeds = itertools.count()
+_shown = Shown()
 
 
 class InfoLensUser(User):
@@ -96,12 +98,15 @@ class InfoLensUser(User):
         article = next(self._articles)
         failure: InfoLensError | None = None
         length_bytes = 0
+        _shown.sends()
         start_s = time.perf_counter()
         try:
             report = self._client.analyze(article, tasks=self.tasks_asked)
         except InfoLensError as error:
             failure = error
-        time_ms: float | None = 1e3 * (time.perf_counter() - start_s)
+        took_s = time.perf_counter() - start_s
+        _shown.ends(failure, took_s)
+        time_ms: float | None = 1e3 * took_s
         if failure is None:
             length_bytes = len(json.dumps(report.to_dict()).encode())
         elif not isinstance(failure, RequestTimeoutError):
@@ -187,6 +192,7 @@ def _add_options(parser: LocustArgumentParser) -> None:
         metavar="FILE",
         help="send these instead of composed ones: .jsonl, .csv or .parquet with a column text and perhaps title",
     )
+    parser.add_argument("--metrics-port", type=int, metavar="N", help="show what is sent and answered to Prometheus")
     parser.add_argument(
         "--think-s", type=float, default=0.0, help="seconds that a user waits between an answer and its next request"
     )
@@ -202,6 +208,12 @@ def _on_init(environment: Environment, **_: Any) -> None:
         if reason is not None:
             print(f"error: {reason}", file=sys.stderr)  # noqa: T201 - what a command line says
             sys.exit(NOT_STARTED)
+    if not isinstance(environment.runner, MasterRunner):  # a master sends nothing itself
+        try:
+            _shown.open(_option(environment, "metrics_port"))
+        except BenchmarkError as error:
+            print(f"error: {error}", file=sys.stderr)  # noqa: T201 - what a command line says
+            sys.exit(NOT_STARTED)
 
 
 def _on_test_start(environment: Environment, **_: Any) -> None:
@@ -212,6 +224,7 @@ def _on_test_start(environment: Environment, **_: Any) -> None:
 
 
 def _on_quitting(environment: Environment, **_: Any) -> None:
+    _shown.close()
     _let_go_of_clients()
     # Locust writes its CSV once a second and not at the end: without this pause the last second would be missing.
     if _option(environment, "csv_prefix"):

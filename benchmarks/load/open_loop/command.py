@@ -21,6 +21,7 @@ from benchmarks.common.reports import command_line
 from benchmarks.common.server import RESULTS, BenchmarkError, Target, started_server
 from benchmarks.common.wire import kinds, settings_of, tasks_of
 from benchmarks.load.closed_loop.locust_run import LocustConfig, LocustResult, run_locust
+from benchmarks.load.exposed import exposed
 from infolens.contract import Task
 
 from .steps import Step, find_max, measure_rates, measure_step
@@ -67,6 +68,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         default=0,
         metavar="S",
         help="first let 16 users of Locust work for so many seconds; their report lies in DIR/locust",
+    )
+    load.add_argument(
+        "--metrics-port", type=int, metavar="N", help="show what is sent and answered to Prometheus, on this port"
     )
     load.add_argument(
         "--out", type=Path, default=RESULTS / "load", metavar="DIR", help="gets the report (default: %(default)s)"
@@ -211,6 +215,7 @@ def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> in
                 result = run_locust(server.grpc_url, server.http_url, config)
             locust = closed_loop_of(result, args.out)
         target = stack.enter_context(target_of(args))
+        watcher = stack.enter_context(exposed(args.metrics_port))
         if args.find_max:
             guess = closed_loop_per_s(target.grpc_url, articles, kind=args.kind)
             if not guess:
@@ -218,11 +223,11 @@ def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> in
             log.info("about %.0f requests/s with 16 in flight; now open loop, %g s a rate", guess, args.seconds)
 
             def measure(rate_per_s: float) -> Step:
-                return measure_step(target, articles, replace(arrivals, rate_per_s=rate_per_s))
+                return measure_step(target, articles, replace(arrivals, rate_per_s=rate_per_s), watcher)
 
             best, steps = find_max(measure, p99_ms=p99_ms, guess_per_s=guess)
         else:
-            steps = measure_rates(target, articles, arrivals, rates)
+            steps = measure_rates(target, articles, arrivals, rates, watcher)
             best = max((s.run.arrivals.rate_per_s for s in steps if s.run.holds(p99_ms)), default=0.0)
     load = Load(
         steps=tuple(steps),

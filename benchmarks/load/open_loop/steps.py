@@ -10,7 +10,7 @@ import psutil
 
 from benchmarks.common.articles import Articles
 from benchmarks.common.metrics import Stage, read_counters, stages
-from benchmarks.common.open_loop import Arrivals, Run, run
+from benchmarks.common.open_loop import Arrivals, Run, Watcher, run
 from benchmarks.common.processes import ProcessUse, ProcessWatch
 from benchmarks.common.served import Served, serving_now
 from benchmarks.common.server import Target
@@ -33,7 +33,7 @@ class Step:
     """The models of each task; empty where `stages` is."""
 
 
-def measure_step(target: Target, articles: Articles, arrivals: Arrivals) -> Step:
+def measure_step(target: Target, articles: Articles, arrivals: Arrivals, watcher: Watcher | None = None) -> Step:
     """Send requests at one rate, and measure the requests, the models and the processes of the server.
 
     Raises:
@@ -47,10 +47,10 @@ def measure_step(target: Target, articles: Articles, arrivals: Arrivals) -> Step
     processes: list[ProcessUse] = []
     memory: list[tuple[float, int]] = []
     if target.pid is None:
-        found = run(target.grpc_url, articles, arrivals)
+        found = run(target.grpc_url, articles, arrivals, watcher)
     else:
         with ProcessWatch(target.pid).running() as watch:
-            found = run(target.grpc_url, articles, arrivals)
+            found = run(target.grpc_url, articles, arrivals, watcher)
         processes, memory = watch.used(), watch.memory
     last = own.cpu_times()
     cpu_s = last.user + last.system - first.user - first.system
@@ -89,11 +89,17 @@ def tell(step: Step) -> str:
     return words
 
 
-def measure_rates(target: Target, articles: Articles, arrivals: Arrivals, rates_per_s: Sequence[float]) -> list[Step]:
+def measure_rates(
+    target: Target,
+    articles: Articles,
+    arrivals: Arrivals,
+    rates_per_s: Sequence[float],
+    watcher: Watcher | None = None,
+) -> list[Step]:
     """One step for each rate."""
     found = []
     for rate in rates_per_s:
-        found.append(measure_step(target, articles, replace(arrivals, rate_per_s=rate)))
+        found.append(measure_step(target, articles, replace(arrivals, rate_per_s=rate), watcher))
         log.info("%s", tell(found[-1]))
     return found
 

@@ -28,7 +28,7 @@ from .url import ServerURL
 
 
 def _client_arguments(url: ServerURL, settings: ConnectionSettings) -> dict[str, Any]:
-    options: list[tuple[str, int]] = [
+    options: list[tuple[str, int | str]] = [
         ("grpc.max_send_message_length", -1),
         ("grpc.max_receive_message_length", -1),
         # gRPC waits a second before it connects again; our own retries are sooner than that.
@@ -37,6 +37,10 @@ def _client_arguments(url: ServerURL, settings: ConnectionSettings) -> dict[str,
         ("grpc.max_reconnect_backoff_ms", 5_000),
         # One client's failed connection must not make another's fail at once.
         ("grpc.use_local_subchannel_pool", 1),
+        # A name with several addresses is several servers: requests go to each in turn. Its addresses are looked up
+        # again when a connection ends, which gRPC by itself does every 30 seconds at most.
+        ("grpc.lb_policy_name", "round_robin"),
+        ("grpc.dns_min_time_between_resolutions_ms", 1_000),
     ]
     if url.is_loopback:
         options.append(("grpc.enable_http_proxy", 0))

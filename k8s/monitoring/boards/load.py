@@ -27,7 +27,7 @@ BOARD = Board(
                     ),
                 ),
                 Panel(
-                    title="Latency as callers see it", why="From the moment when a request was due (open loop).", unit="s",
+                    title="Latency as callers see it", why="From when a request was due (open loop).", unit="s",
                     width=10,
                     queries=tuple(
                         (

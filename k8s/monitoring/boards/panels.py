@@ -36,7 +36,7 @@ class Panel:
     unit: str = "short"
     kind: Kind = Kind.LINES
     width: int = 8
-    """Of 24 columns."""
+    """How many of 24 columns it takes."""
     stacked: bool = False
     only_gpu: bool = False
     """Whether a machine without a GPU has nothing to show here."""

@@ -19,11 +19,11 @@ BOARD = Board(
                     queries=(("sum(ray_running_jobs)", "run"), ("sum(ray_finished_jobs_total)", "ended")),
                 ),
                 Panel(
-                    title="Actors", why="Workers are actors: as many as the recipe says, and a few of Ray's.",
+                    title="Actors", why="Workers are actors.",
                     width=9, queries=(("sum by (State) (ray_gcs_actors_count)", "{{State}}"),),
                 ),
                 Panel(
-                    title="Memory by what Ray runs", why="One that grows and grows ends in the kernel's hands.", width=9,
+                    title="Memory by what Ray runs", why="One that grows and grows will be killed.", width=9,
                     unit="bytes", stacked=True,
                     queries=((f"sum by (Component) (ray_component_rss_bytes{{{RAY}}})", "{{Component}}"),),
                 ),
@@ -59,7 +59,7 @@ BOARD = Board(
                     queries=((f"ray_node_gpus_utilization{{{RAY}}}", "{{instance}} {{GpuIndex}}"),),
                 ),
                 Panel(
-                    title="GPU memory", why="Full: a smaller batch with more accumulation.", unit="decmbytes", only_gpu=True,
+                    title="GPU memory", why="Full: a smaller batch.", unit="decmbytes", only_gpu=True,
                     queries=((f"ray_node_gram_used{{{RAY}}}", "{{instance}} {{GpuIndex}}"),),
                 ),
             ),

@@ -18,6 +18,8 @@ from .service import Service
 _SHARE_OF_FILES: Final = 4
 """One in so many of the files that this process may open can be a connection; HTTP's are files too."""
 _LOOKAHEAD_BYTES: Final = 65_535
+_AGE_GRACE_MS: Final = 300_000
+"""What is in flight on a connection that is old may take so long: no request can have a later deadline."""
 
 
 class ListenError(Exception):
@@ -56,6 +58,7 @@ def listen(server: grpc.aio.Server, host: str, port: int, credentials: grpc.Serv
 def server_options(options: GatewayOptions) -> list[tuple[str, int]]:
     """What one connection may do, as arguments of the gRPC library."""
     limits = options.limits
+    age_s = options.max_connection_age_s
     return [
         ("grpc.max_receive_message_length", ABOVE * limits.max_body_bytes),
         ("grpc.max_send_message_length", -1),
@@ -83,6 +86,15 @@ def server_options(options: GatewayOptions) -> list[tuple[str, int]]:
         ("grpc.max_connection_idle_ms", 1_800_000),
         # Two servers on one port would share its callers without a word.
         ("grpc.so_reuseport", 0),
+        *(() if age_s is None else _ageing(age_s)),
+    ]
+
+
+def _ageing(age_s: float) -> list[tuple[str, int]]:
+    # gRPC adds or takes up to a tenth, so that connections of one moment do not all end in another.
+    return [
+        ("grpc.max_connection_age_ms", max(1, round(1000 * age_s))),
+        ("grpc.max_connection_age_grace_ms", _AGE_GRACE_MS),
     ]
 
 

@@ -87,6 +87,18 @@ async def test_nobody_else_gets_the_place_before(grpc_door: Door, scripted: Scri
     await until(lambda: room.kept == 0)
 
 
+async def test_what_replicas_are_added_by_is_shown(grpc_door: Door, scripted: ScriptedTriton) -> None:
+    scripted.answer = scripted.held
+    asked = [grpc_door.call("ModelInfer", infer_request()) for _ in range(13)]  # one more than may run
+    room = grpc_door.parts.room
+    await until(lambda: room.waiting == 1)
+    show = grpc_door.parts.metrics.registry.get_sample_value
+    names = ("running", "waiting", "places")
+    assert [show(f"infolens_waiting_room_{name}") for name in names] == [12, 1, 12]
+    scripted.let_go.set()
+    assert [await one for one in asked] == [ANSWER] * 13
+
+
 async def test_who_stays_is_not_on_the_board(grpc_door: Door, scripted: ScriptedTriton) -> None:
     await grpc_door.call("ModelInfer", infer_request())
     request = service_pb2.ModelInferRequest.FromString(scripted.arrived.get_nowait())

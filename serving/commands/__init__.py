@@ -1,0 +1,1 @@
+"""The command line: options that its commands share, and ``triton`` and ``door``, which run apart from each other."""

@@ -1,0 +1,144 @@
+"""The options that several commands take, each explained in one place."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+from pathlib import Path
+from typing import Any, Final
+
+from serving.runtime import CACHE, ROOT
+
+from . import kinds
+
+REPOSITORY: Final = ROOT / "model_repository"
+
+
+def add_run(parser: argparse.ArgumentParser, words: str) -> None:
+    """Add the folder in which Triton and the door meet."""
+    parser.add_argument("--run", type=Path, required=True, metavar="DIR", help=words)
+
+
+def add_triton(parser: argparse.ArgumentParser, *, log: str) -> None:
+    """Add what is said of Triton and its models; `triton_options` reads it.
+
+    Args:
+        parser: Gets the options.
+        log: Where Triton's log goes by itself.
+    """
+    add = parser.add_argument
+    add("--repository", type=Path, default=REPOSITORY, metavar="DIR", help="the models (model_repository)")
+    add("--config-name", metavar="NAME", help="use <model>/configs/NAME.pbtxt where a model has it")
+    add("--log-file", type=Path, metavar="FILE", help=f"Triton's log ({log})")
+    add("--ready-timeout", type=kinds.seconds, default=300.0, metavar="S", help="seconds that loading may take (300)")
+    add("--cache", type=Path, default=CACHE, metavar="DIR", help="where the runtime environment lives (.cache)")
+    add(
+        "--no-operators",
+        action="store_true",
+        help="ONNX Runtime's own operators and not the native ones, which are built with the machine's C++ compiler",
+    )
+    add(
+        "--response-cache-mb",
+        type=kinds.megabytes,
+        default=0,
+        metavar="MB",
+        help="memory for answers to articles that come again, word for word (0: no cache)",
+    )
+    add("--verbose", action="store_true", help="Triton's log tells every request")
+
+
+def triton_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What `ServerOptions` are told of Triton and its models."""
+    return {
+        "repository": args.repository,
+        "config_name": args.config_name,
+        "log_file": args.log_file,
+        "cache": args.cache,
+        "ready_timeout_s": args.ready_timeout,
+        "verbose": args.verbose,
+        "operators": not args.no_operators,
+        "response_cache_bytes": args.response_cache_mb * 1_000_000,
+        "trace_url": args.trace_url if args.trace_models or not args.trace_sample else None,
+        "trace_all": not args.trace_sample,
+        "serve_what_loads": True,
+    }
+
+
+def add_trace_url(parser: argparse.ArgumentParser) -> None:
+    """Add where spans go."""
+    parser.add_argument(
+        "--trace-url",
+        metavar="URL",
+        help="an OpenTelemetry collector, such as http://localhost:4318/v1/traces. Without --trace-sample it gets the "
+        "models' spans of every request, for a look inside and not for production: info_lens then answers one request "
+        "after the other",
+    )
+
+
+def add_addresses(parser: argparse.ArgumentParser) -> None:
+    """Add where people reach the server."""
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1: this machine alone)")
+    for kind, number in (("http", 8000), ("grpc", 8001), ("metrics", 8002)):
+        words = f"{number}; 0 picks a free port"
+        add(f"--{kind}-port", type=kinds.port, default=number, metavar="PORT", help=words)
+    add(
+        "--ready-file",
+        type=kinds.new_file,
+        metavar="FILE",
+        help="write the URLs as JSON once ready; removed at the end",
+    )
+
+
+def add_callers(parser: argparse.ArgumentParser) -> None:
+    """Add what callers need and may do."""
+    add = parser.add_argument
+    add("--expose-internal", action="store_true", help="the door answers for the steps of the public models too")
+    add(
+        "--keys",
+        action=_YesOrNo,
+        default=None,
+        help="whether callers need a key (where --host lets other machines in they do); --no-keys lets everybody in "
+        "who reaches the server",
+    )
+    add(
+        "--keys-url",
+        metavar="URL",
+        help="where keys are kept, such as postgresql+psycopg://infolens@host/infolens, which several servers can "
+        "share (or INFOLENS_KEYS_URL; a file in the cache)",
+    )
+    words = "inferences of a key in a minute, by each server alone (6000)"
+    add("--key-rate-per-minute", type=kinds.count, default=6000, metavar="N", help=words)
+    add(
+        "--key-concurrency", type=kinds.count, default=64, metavar="N", help="inferences of a key at the same time (64)"
+    )
+    add(
+        "--max-connection-age",
+        type=kinds.seconds,
+        metavar="S",
+        help="close a gRPC connection in order after so many seconds, so that its client looks up the servers anew; "
+        "for several servers under one name, such as 300 (never)",
+    )
+
+
+class _YesOrNo(argparse.BooleanOptionalAction):
+    """``--keys`` or ``--no-keys``, and not both."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Take one; refuse the other after it."""
+        before = getattr(namespace, self.dest)
+        super().__call__(parser, namespace, values, option_string)
+        if before not in (None, getattr(namespace, self.dest)):
+            parser.error("--keys and --no-keys say the opposite: give one of them")
+
+
+def admin_key() -> str:
+    """What opens the management APIs at the door: what the environment says, else a new one."""
+    return os.environ.get("INFOLENS_ADMIN_KEY") or secrets.token_urlsafe(24)
