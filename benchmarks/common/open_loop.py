@@ -19,7 +19,7 @@ from hdrh.histogram import HdrHistogram
 
 from infolens import Article
 
-from .wire import METHOD, RequestOutcome, encode, open_channel, outcome_of, reason_of
+from .wire import METHOD, RequestOutcome, encode, key_metadata, open_channel, outcome_of, reason_of
 
 PERCENTILES: Final = (50.0, 90.0, 95.0, 99.0, 99.9)
 _LONGEST_US: Final = 120_000_000
@@ -176,11 +176,11 @@ async def _send(grpc_url: str, requests: Sequence[Due], arrivals: Arrivals, watc
     behind_ms: list[float] = []
     loop = asyncio.get_running_loop()
     async with open_channel(grpc_url, timeout_s=max(10.0, arrivals.timeout_s)) as channel:
-        infer = channel.unary_unary(METHOD)
+        infer, key = channel.unary_unary(METHOD), key_metadata()
 
         async def one(request: Due, due_s: float) -> None:
             outcome = RequestOutcome.ANSWERED
-            call = infer(request.body, timeout=arrivals.timeout_s)
+            call = infer(request.body, timeout=arrivals.timeout_s, metadata=key)
             try:
                 if request.leaves_s is None:
                     await call

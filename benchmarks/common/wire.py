@@ -8,6 +8,7 @@ against what the SDK raises for the same call.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -45,6 +46,12 @@ class RequestOutcome(StrEnum):
     FAILED = "failed"
     LEFT = "left"
     """The caller went away before the answer, as it was told to."""
+
+
+def key_metadata() -> tuple[tuple[str, str], ...]:
+    """What a server with keys wants beside each request, by the SDK's variable ``INFOLENS_API_KEY``."""
+    key = os.environ.get("INFOLENS_API_KEY", "")
+    return (("authorization", f"Bearer {key}"),) if key else ()
 
 
 def kinds() -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Final
 
 from grafana_foundation_sdk.builders import (
@@ -60,10 +61,11 @@ def dashboard_json(board: Board) -> str:
             .current(models.VariableOption(selected=True, text="All", value="$__all"))
         )
     )
+    numbers = itertools.count(1)
     for title, panels in board.rows:
-        made = made.with_row(dashboard.Row(title))
+        made = made.with_row(dashboard.Row(title).id(next(numbers)))
         for panel in panels:
-            made = made.with_panel(_panel(panel))
+            made = made.with_panel(_panel(panel).id(next(numbers)))
     return str(JSONEncoder(sort_keys=True, indent=1).encode(made.build())) + "\n"
 
 

@@ -39,6 +39,8 @@ examples:
   python -m benchmarks load --rate 20 --server grpc://host:8001 --metrics-url http://host:8002/metrics
   python -m benchmarks load --rate 20 --articles mine.jsonl
 
+A server that asks for keys gets the one in the environment variable INFOLENS_API_KEY.
+
 exit codes: 0 measured (with --rate and --p99-ms: and every rate held the bound), 1 not possible, or a rate did not hold
 it, 2 wrong usage
 """
