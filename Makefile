@@ -85,6 +85,10 @@ soak: $(DEV) ## An hour under load over all routes: is the server as fast, as sm
 capacity: $(DEV) ## What longer articles, more beams and more cores cost, and how many machines a rate needs (6 minutes).
 	exec $(BIN)/python -m benchmarks capacity $(ARGS)
 
+.PHONY: autoscale
+autoscale: $(DEV) ## What the cluster's autoscaler would do with a day's load, simulated (2 minutes).
+	exec $(BIN)/python -m benchmarks autoscale $(ARGS)
+
 .PHONY: tune
 tune: $(DEV) ## Find the best settings for this machine, by measurement (15 minutes; ARGS="--name tuned" writes them).
 	exec $(BIN)/python -m benchmarks tune $(ARGS)

@@ -63,6 +63,10 @@ COMMANDS: Final = {
     "capacity": Command(
         module="capacity.command", help="how cost grows with cores and lengths, and how many machines a rate needs"
     ),
+    "autoscale": Command(
+        module="capacity.autoscale.command",
+        help="the cluster's autoscaler against a day's load, simulated: refusals, replica hours, lateness",
+    ),
     "trace": Command(
         module="load.trace.command",
         help="where the time of one info_lens request goes: a timeline of its models, from Triton's own trace",

@@ -82,7 +82,7 @@ def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> in
         return 0
     deployment = read_deployed_models()
     if args.measured is not None:
-        measured = _read(args.measured)
+        measured = read_file(args.measured)
     else:
         from .growth import measure
 
@@ -101,7 +101,12 @@ def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> in
     return 0
 
 
-def _read(path: Path) -> Measured:
+def read_file(path: Path) -> Measured:
+    """Read a capacity.json.
+
+    Raises:
+        BenchmarkError: It cannot be read, or is none.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -158,8 +158,12 @@ class SimulatedLoad:
     def run(self, server: Server, rate_per_s: float) -> Simulated:
         """Let requests arrive at this rate."""
         count = min(self.maximum_requests, max(100, round(rate_per_s * self.seconds)))
-        arrivals_s = np.cumsum(self._gaps[:count]) / rate_per_s
-        return simulate(server, requests_of(self.times, self._words[:count], arrivals_s))
+        arrivals_s, words = self.arrivals(rate_per_s, count)
+        return simulate(server, requests_of(self.times, words, arrivals_s))
+
+    def arrivals(self, rate_per_s: float, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """When so many articles arrive (seconds), and how many words they have; at most `maximum_requests`."""
+        return np.cumsum(self._gaps[:count]) / rate_per_s, self._words[:count]
 
     def full_per_s(self, server: Server) -> float:
         """Answers a second with the window always full: a closed loop, so what is before the window is in it here."""

@@ -11,10 +11,11 @@ import os
 import resource
 import signal
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
 from aiohttp import web
 
@@ -45,17 +46,38 @@ LOOK_EVERY_S: Final = 1.0
 """How often the door looks whether its file is still there."""
 
 
-def run(options: GatewayOptions) -> None:
+class LeftAloneError(Exception):
+    """The server that the door was before has gone; the message says how that was seen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What the door tells others, and what it hears of them."""
+
+    log_file: BinaryIO | None = None
+    """Where its log goes; None for standard error."""
+    listens: Callable[[Mapping[str, int]], None] = lambda _: None
+    """Told the ports once it listens."""
+    gone: Callable[[], str] = lambda: ""
+    """Asked every `LOOK_EVERY_S` whether the server before which it was started has gone: words end the door."""
+
+
+def run(options: GatewayOptions, surroundings: Surroundings | None = None) -> None:
     """Run the door until it is told to end (SIGTERM or Ctrl-C); requests in flight may finish.
 
+    Args:
+        options: How to run it.
+        surroundings: What it tells others and hears of them; None for a door that a supervisor keeps.
+
     Raises:
+        LeftAloneError: What it was before has gone; the words are those of the surroundings.
         ConfigurationError: The repository's limits cannot be read.
         ListenError: A port cannot be had.
         KeysError: Keys are needed, and their store cannot be used at all.
         EdgeError: The certificate cannot be served.
     """
     raise_file_limit()
-    asyncio.run(_run(options))
+    asyncio.run(_run(options, surroundings or Surroundings()))
 
 
 def raise_file_limit() -> None:
@@ -153,32 +175,38 @@ async def open_door(parts: Parts) -> AsyncIterator[dict[str, int]]:
             await asyncio.gather(server.stop(grace_s), http_runner.cleanup())
 
 
-async def _run(options: GatewayOptions) -> None:
+async def _run(options: GatewayOptions, around: Surroundings) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    log = open_log()
+    log = open_log(around.log_file)
     log_libraries(log, logging.WARNING)
     async with open_parts(options, log) as parts, open_door(parts) as ports, giving_back():
         gc.collect()
         gc.freeze()  # what was loaded stays: no collection needs to look through it again
         write_door_file(options.door_file, ports)
         log.info("listening", host=options.host, **ports)
+        around.listens(ports)
         try:
-            await _until(stop, options.door_file, ports)
+            alone = await _until(stop, options.door_file, ports, around.gone)
         finally:
             _remove(options.door_file)
             log.info("stopping", running=parts.room.running, waiting=parts.room.waiting)
     log.info("stopped")
+    if alone:
+        raise LeftAloneError(alone)
 
 
-async def _until(stop: asyncio.Event, path: Path, ports: dict[str, int]) -> None:
-    """Wait for the end; a file that somebody has deleted (an emptied cache) is written anew."""
+async def _until(stop: asyncio.Event, path: Path, ports: dict[str, int], gone: Callable[[], str]) -> str:
+    """Wait for the end; why it came without a signal. A file that somebody has deleted is written anew."""
     while not stop.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), LOOK_EVERY_S)
         if not stop.is_set():
+            if words := gone():
+                return words
             _write_again(path, ports)
+    return ""
 
 
 def _write_again(path: Path, ports: dict[str, int]) -> None:

@@ -81,7 +81,7 @@ WORK = (
         ),
     ),
     Panel(
-        title="Work for each place", why="KEDA keeps it near 0.7; above 1 requests wait.",
+        title="Work for each place", why="Above 1 requests wait; KEDA adds replicas long before.",
         queries=(("infolens:work:per_place", "work"),),
     ),
     Panel(

@@ -1,0 +1,1 @@
+"""An autoscaler's day: its own numbers, against a load with ramps and a burst."""
