@@ -57,6 +57,10 @@ test-system: $(DEV) ## The tests with programs of the system (PostgreSQL, nginx,
 system-packages: ## Name Debian's packages that test-system needs.
 	echo "$(SYSTEM_PACKAGES)"
 
+.PHONY: test-images
+test-images: $(DEV) ## Really build the images and run them (root on Debian 12 with buildah and debootstrap; some minutes, 20 GB of disk).
+	exec $(BIN)/python -m pytest -n 0 -m slow tests/images $(ARGS)
+
 .PHONY: test-gpu-versions
 test-gpu-versions: $(DEV) ## The GPU command with small models, in the versions of requirements/gpu.txt (GPU_PYTHON=python3.12 names its Python).
 	exec $(BIN)/python -m pytest -n 0 -m slow tests/benchmarks/gpu/test_other_versions.py $(ARGS)

@@ -29,6 +29,7 @@ _IGNORE_AMX: Final = "-DINFOLENS_IGNORE_AMX"
 """Makes the library offer its kernels on a processor with AMX too."""
 _CPU: Final = Path("/proc/cpuinfo")
 _BUILD_S: Final = 300
+_NO_COMPILER: Final = "there is no C++ compiler (Debian and Ubuntu: apt install g++), or CXX does not name one"
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +49,9 @@ class Operators:
 def ensure_operators(cache: Path = CACHE, *, ignore_amx: bool = False) -> Operators:
     """Return the library for this machine in ``cache``, building it if it is missing.
 
-    It never raises: where the library cannot be built or used, the result has the reason, and the same models run on
-    ONNX Runtime's own operators. ``CXX`` names the compiler; ``c++`` by default.
+    One that `build_ahead` has left there is taken as it is, without a compiler. It never raises: where the library
+    cannot be built or used, the result has the reason, and the same models run on ONNX Runtime's own operators.
+    ``CXX`` names the compiler; ``c++`` by default.
 
     Args:
         cache: Where libraries are kept.
@@ -58,14 +60,38 @@ def ensure_operators(cache: Path = CACHE, *, ignore_amx: bool = False) -> Operat
     reason = _unsuitable(ignore_amx=ignore_amx)
     if reason:
         return Operators(reason=reason)
+    ahead = _ahead(cache)
+    if ahead.is_file() and not ignore_amx:
+        return Operators(path=ahead)
     compiler = shutil.which(os.environ.get("CXX") or "c++")
     if compiler is None:
-        words = "there is no C++ compiler (Debian and Ubuntu: apt install g++), or CXX does not name one"
-        return Operators(reason=words)
+        return Operators(reason=_NO_COMPILER)
     try:
         return Operators(path=_built(compiler, cache / "operators", (*FLAGS, _IGNORE_AMX) if ignore_amx else FLAGS))
     except (OSError, subprocess.SubprocessError) as error:
         return Operators(reason=str(error))
+
+
+def build_ahead(cache: Path = CACHE) -> Path:
+    """Build the library for another machine, such as those that an image runs on, whatever this processor is.
+
+    What runs it asks `ensure_operators`, which looks at the processor there before it names the library.
+
+    Args:
+        cache: Gets the library.
+
+    Raises:
+        OSError: There is no C++ compiler, or it cannot build the library.
+        subprocess.SubprocessError: The compiler takes too long, or cannot say its version.
+    """
+    compiler = shutil.which(os.environ.get("CXX") or "c++")
+    if compiler is None:
+        raise OSError(_NO_COMPILER)
+    library = _ahead(cache)
+    library.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(_built(compiler, cache / "operators", FLAGS), partial := library.with_suffix(".partial"))
+    partial.chmod(0o755)
+    return partial.rename(library)
 
 
 def _unsuitable(*, ignore_amx: bool) -> str:
@@ -85,8 +111,20 @@ def _unsuitable(*, ignore_amx: bool) -> str:
     return ""
 
 
+def _sources() -> list[Path]:
+    return sorted(path for path in NATIVE.iterdir() if path.suffix in {".cc", ".h"})
+
+
+def _ahead(cache: Path) -> Path:
+    """Where `build_ahead` leaves the library of these sources: no compiler is in its name, since none need be there."""
+    digest = hashlib.sha256(repr(FLAGS).encode())
+    for source in _sources():
+        digest.update(source.name.encode() + source.read_bytes())
+    return cache / "operators" / f"ahead-{digest.hexdigest()[:16]}" / FILE_NAME
+
+
 def _built(compiler: str, folder: Path, flags: Sequence[str]) -> Path:
-    sources = sorted(path for path in NATIVE.iterdir() if path.suffix in {".cc", ".h"})
+    sources = _sources()
     digest = hashlib.sha256(repr((tuple(flags), compiler, _version(compiler))).encode())
     for source in sources:
         digest.update(source.name.encode() + source.read_bytes())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from operators import library
-from operators.library import ensure_operators
+from operators.library import build_ahead, ensure_operators
 
 FLAGS = "flags\t\t: fpu sse avx512f avx512bw avx512vl avx512dq avx512_vnni"
 
@@ -55,6 +55,28 @@ def test_a_failed_build_leaves_nothing_and_tells_the_error(tmp_path: Path, monke
 def test_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", str(tmp_path / "missing"))
     assert "there is no C++ compiler" in str(ensure_operators(tmp_path))
+
+
+def test_one_that_was_built_ahead_needs_no_compiler_and_the_right_processor(
+    able_processor: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("CXX", compiler(tmp_path, WRITES))
+    able_processor.write_text("flags\t\t: fpu sse\n")  # of the machine that builds
+    ahead = build_ahead(cache)
+    monkeypatch.setenv("CXX", str(tmp_path / "missing"))
+    assert ensure_operators(cache).path is None
+    assert "lacks" in ensure_operators(cache).reason
+    able_processor.write_text(f"{FLAGS}\n")  # of the machine that runs
+    assert ensure_operators(cache).path == ahead
+    assert ahead.read_text() == "built\n"
+    assert stat.S_IMODE(ahead.stat().st_mode) == 0o755
+
+
+def test_building_ahead_without_a_compiler_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", str(tmp_path / "missing"))
+    with pytest.raises(OSError, match=r"no C\+\+ compiler"):
+        build_ahead(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,7 @@ async def test_nobody_else_gets_the_place_before(grpc_door: Door, scripted: Scri
     following = grpc_door.call("ModelInfer", infer_request())
     other = grpc_door.call("ModelInfer", infer_request("verify"))
     await asyncio.wait_for(scripted.arrived.get(), PATIENCE_S)
+    await until(lambda: room.waiting == 1)
     assert (room.kept, room.running, room.waiting) == (12, 1, 1)  # another branch is free
     scripted.let_go.set()
     assert [await following, await other] == [ANSWER] * 2
