@@ -67,9 +67,15 @@ def findings(things: Sequence[Mapping[str, Any]], schemas: Path | None = None) -
     """Every rule that some objects break.
 
     Raises:
-        CheckError: There is no schema of a custom resource in ``schemas``.
+        CheckError: There is no schema of a custom resource in ``schemas``, or an object is too odd to be looked at.
     """
     found = list(invalid(things, schemas))
     if found:  # what is not of its form cannot be looked at further
         return found
-    return [*unconfined(things), *broken(things), *unsound(things)]
+    try:
+        return [*unconfined(things), *broken(things), *unsound(things)]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckError(
+            f"an object lacks a part, or has another kind of one, that its schema does not ask for "
+            f"({type(error).__name__}: {error}): look for an empty spec, selector, template or reference"
+        ) from error

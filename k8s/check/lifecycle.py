@@ -29,7 +29,7 @@ def unsound(things: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
 def _probe(pod: Pod, where: str, probe: Mapping[str, Any]) -> Iterator[Finding]:
     for kind in ("httpGet", "tcpSocket", "grpc"):
         port = probe.get(kind, {}).get("port")
-        if port is not None and port not in pod.ports() and port not in pod.ports().values():
+        if port is not None and not pod.listens_on(port):
             words = f"asks port {port}, and the pod has {pod.ports()}: name one of these"
             yield Finding(rule="probe-port", where=where, words=words)
 

@@ -19,6 +19,8 @@ TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
     "Deployment": ("spec", "template"),
     "StatefulSet": ("spec", "template"),
     "DaemonSet": ("spec", "template"),
+    "ReplicaSet": ("spec", "template"),
+    "ReplicationController": ("spec", "template"),
     "Job": ("spec", "template"),
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
 }
@@ -83,6 +85,11 @@ class Pod:
             if "name" in port
         }
 
+    def listens_on(self, port: object) -> bool:
+        """Whether a container has a port of this name or number."""
+        every = [one for _, container in self.containers() for one in container.get("ports", [])]
+        return any(port in (one.get("name"), one["containerPort"]) for one in every)
+
 
 def name_of(thing: Mapping[str, Any]) -> str:
     """Such as ``Service/infolens``."""
@@ -113,15 +120,26 @@ def build(overlay: Path) -> list[dict[str, Any]]:
     Raises:
         CheckError: There is no kubectl, or it cannot build the overlay.
     """
-    if not (overlay / "kustomization.yaml").is_file():
+    if not any((overlay / name).is_file() for name in ("kustomization.yaml", "kustomization.yml", "Kustomization")):
         raise CheckError(
             f"{overlay} is no overlay: it has no kustomization.yaml; give a folder such as k8s/overlays/cpu"
         )
-    command = [_kubectl(), "kustomize", str(overlay)]
+    command = [_kubectl(), "kustomize", str(overlay.absolute())]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_BUILD_S, check=False)  # noqa: S603
     if done.returncode:
         raise CheckError(f"kubectl cannot build {overlay}: {done.stderr.strip()}")
-    return [thing for thing in yaml.safe_load_all(done.stdout) if thing is not None]
+    return [thing for thing in yaml.load_all(done.stdout, _Loader) if thing is not None]
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # it has no annotations
+    """Reads what kubectl writes: in YAML 1.2 neither ``=`` nor ``<<`` nor a date is anything but text."""
+
+
+_TEXT: Final = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("merge", "timestamp", "value"))
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _TEXT]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def _kubectl() -> str:

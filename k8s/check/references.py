@@ -13,6 +13,17 @@ OPERATORS: Final = frozenset(
 """Secrets that whoever runs a cluster makes; no manifest holds one."""
 
 
+EVERYWHERE: Final = frozenset(
+    {
+        "APIService", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "GatewayClass", "IngressClass",
+        "MutatingWebhookConfiguration", "Namespace", "PersistentVolume", "PriorityClass", "RuntimeClass",
+        "StorageClass", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
+        "ValidatingWebhookConfiguration",
+    }
+)  # fmt: skip
+"""Kinds that belong to no namespace."""
+
+
 def broken(things: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
     """References to what is not there."""
     pods = pods_of(things)
@@ -25,8 +36,9 @@ def broken(things: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
     for kind in ("PodDisruptionBudget", "NetworkPolicy"):
         for one in of_kind(things, kind):
             field = {"PodDisruptionBudget": "selector", "NetworkPolicy": "podSelector"}[kind]
-            wanted = one["spec"].get(field, {}).get("matchLabels", {})
-            if not _selected(wanted, pods):
+            chosen = one["spec"].get(field, {})
+            wanted = chosen.get("matchLabels", {})
+            if "matchExpressions" not in chosen and not _selected(wanted, pods):
                 yield _nobody(one, wanted)
     for one in of_kind(things, "NetworkPolicy"):
         yield from _policy(one, pods)
@@ -55,7 +67,7 @@ def _selector(pod: Pod) -> Iterator[Finding]:
 
 def _service(service: Mapping[str, Any], pods: Sequence[Pod]) -> Iterator[Finding]:
     spec = service["spec"]
-    if spec.get("type") == "ExternalName":
+    if spec.get("type") == "ExternalName" or "selector" not in spec:  # its addresses are somebody else's
         return
     chosen = _selected(spec.get("selector", {}), pods)
     if not chosen:
@@ -64,7 +76,7 @@ def _service(service: Mapping[str, Any], pods: Sequence[Pod]) -> Iterator[Findin
     for port in spec.get("ports", []):
         target = port.get("targetPort", port["port"])
         for pod in chosen:
-            if target not in pod.ports() and target not in pod.ports().values():
+            if not pod.listens_on(target):
                 words = f"{pod.name} has no port {target}, only {pod.ports()}: name one of these"
                 yield Finding(rule="port", where=f"{name_of(service)} targetPort", words=words)
 
@@ -74,7 +86,7 @@ def _policy(policy: Mapping[str, Any], pods: Sequence[Pod]) -> Iterator[Finding]
     for rule in policy["spec"].get("ingress", []):
         for port in rule.get("ports", []):
             for pod in chosen:
-                if port.get("port") not in (*pod.ports(), *pod.ports().values()):
+                if "port" in port and "endPort" not in port and not pod.listens_on(port["port"]):
                     words = f"{pod.name} has no port {port.get('port')}, only {pod.ports()}: name one of these"
                     yield Finding(rule="port", where=f"{name_of(policy)} ingress", words=words)
 
@@ -93,11 +105,12 @@ def _monitor(monitor: Mapping[str, Any], pods: Sequence[Pod]) -> Iterator[Findin
 
 def _volumes(pod: Pod) -> Iterator[Finding]:
     there = {volume["name"] for volume in pod.spec.get("volumes", [])}
+    claimed = {claim["metadata"]["name"] for claim in pod.owner.get("spec", {}).get("volumeClaimTemplates", [])}
     used = set()
     for where, container in pod.containers():
         for mount in container.get("volumeMounts", []):
             used.add(mount["name"])
-            if mount["name"] not in there:
+            if mount["name"] not in there | claimed:
                 words = f"mounts {mount['name']}, and the pod's volumes are {sorted(there)}: name one of these"
                 yield Finding(rule="volume", where=f"{where} volumeMounts", words=words)
     for name in sorted(there - used):
@@ -121,6 +134,8 @@ def _configuration(pod: Pod, things: Sequence[Mapping[str, Any]]) -> Iterator[Fi
 
 def _referred(pod: Pod) -> Iterator[tuple[str, str, str]]:
     for volume in pod.spec.get("volumes", []):
+        if any(volume.get(kind, {}).get("optional") for kind in ("configMap", "secret")):
+            continue
         if "configMap" in volume:
             yield f"{pod.name} volumes/{volume['name']}", "ConfigMap", volume["configMap"]["name"]
         if "secret" in volume:
@@ -128,11 +143,11 @@ def _referred(pod: Pod) -> Iterator[tuple[str, str, str]]:
     for where, container in pod.containers():
         for source in container.get("envFrom", []):
             for field, kind in (("configMapRef", "ConfigMap"), ("secretRef", "Secret")):
-                if field in source:
+                if field in source and not source[field].get("optional"):
                     yield f"{where} envFrom", kind, source[field]["name"]
         for variable in container.get("env", []):
             for field, kind in (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret")):
-                if field in variable.get("valueFrom", {}):
+                if field in variable.get("valueFrom", {}) and not variable["valueFrom"][field].get("optional"):
                     yield f"{where} env/{variable['name']}", kind, variable["valueFrom"][field]["name"]
 
 
@@ -157,7 +172,6 @@ def _targets(things: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
 
 def _namespaces(things: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
     for thing in things:
-        everywhere = thing.get("kind") in ("Namespace", "ClusterRole", "ClusterRoleBinding")
-        if not everywhere and not thing.get("metadata", {}).get("namespace"):
+        if thing.get("kind") not in EVERYWHERE and not thing.get("metadata", {}).get("namespace"):
             words = "has no namespace, so it would land in whatever is current: the overlay sets `namespace:`"
             yield Finding(rule="namespace", where=name_of(thing), words=words)

@@ -73,4 +73,10 @@ def _custom(schemas: Path | None, version: str, kind: str) -> Any:
     file = schemas / f"{group}_{kind.lower()}_{number}.json"
     if not file.is_file():
         raise CheckError(f"{schemas} has no {file.name}, the schema of {kind} of {version}: get it, or mend the kind")
-    return json.loads(file.read_text(encoding="utf-8"))
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise TypeError("it is no object")
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckError(f"{file} is no JSON schema: {error}; get it again".splitlines()[0]) from None
+    return found

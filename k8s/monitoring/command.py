@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Final
 
-from .files import HERE, stale, write
+from .files import HERE, RulesError, stale, write
 
 EPILOG: Final = """\
 Writes the dashboards (k8s/monitoring/dashboards/*.json), and for clusters a ConfigMap of them and a PrometheusRule of
@@ -33,8 +33,16 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run_command(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
+    try:
+        return _run(check=args.check)
+    except (RulesError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(*, check: bool) -> int:
     root = HERE.parents[1]
-    if args.check:
+    if check:
         found = stale()
         for path in found:
             print(f"{path.relative_to(root)} is stale: python -m k8s dashboards writes it anew")

@@ -18,6 +18,10 @@ _LABELS: Final = {"app.kubernetes.io/name": "infolens", "app.kubernetes.io/part-
 _MADE: Final = "# Made of k8s/monitoring by `python -m k8s dashboards`; do not edit.\n"
 
 
+class RulesError(Exception):
+    """The rules cannot be read; the message says why and what to do."""
+
+
 def wanted() -> Iterator[tuple[Path, str]]:
     """Each file that is made, and what it must hold."""
     from .grafana import dashboard_json
@@ -29,16 +33,30 @@ def wanted() -> Iterator[tuple[Path, str]]:
     labels = {**_LABELS, "grafana_dashboard": "1"}
     yield COMPONENT / "dashboards.yaml", _yaml("v1", "ConfigMap", "infolens-dashboards", labels, data=made)
     rules = HERE / "prometheus" / "rules"
-    groups = [
-        group for file in sorted(rules.glob("*.yaml")) for group in yaml.safe_load(file.read_text("utf-8"))["groups"]
-    ]
+    groups = [group for file in sorted(rules.glob("*.yaml")) for group in _groups(file)]
+    if not groups:
+        raise RulesError(f"there are no rules in {rules}: a cluster would get none either; bring the files back")
     spec = {"groups": groups}
     yield COMPONENT / "rules.yaml", _yaml("monitoring.coreos.com/v1", "PrometheusRule", "infolens", _LABELS, spec=spec)
 
 
+def _groups(file: Path) -> list[Any]:
+    try:
+        groups = yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise RulesError(f"{file} holds no groups of rules ({error}); promtool check rules says more") from None
+    if not isinstance(groups, list):
+        raise RulesError(f"groups in {file} is a list of groups of rules, not {groups!r}")
+    return groups
+
+
 def stale() -> list[Path]:
-    """The made files that are not as they must be."""
-    return [path for path, text in wanted() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    """The made files that are not as they must be.
+
+    Raises:
+        RulesError: The rules cannot be read.
+    """
+    return [path for path, text in wanted() if not path.is_file() or path.read_bytes() != text.encode()]
 
 
 def write() -> list[Path]:

@@ -21,7 +21,7 @@ from serving.keys.rule import check_start, full_url, warn_if_open
 from serving.launcher import write_private
 from serving.runtime import CACHE
 
-from .meeting import STATE, Meeting, gone, wait_for
+from .meeting import STATE, Meeting, door_alone, gone, wait_for
 from .options import add_addresses, add_callers, add_run, add_trace_url, admin_key
 from .running import interrupt_by_signals
 
@@ -58,8 +58,9 @@ def main(argv: Sequence[str]) -> int:
         keys = check_start(args.host, args.keys, args.keys_url, CACHE)
         edge = check_edge(read_edge(args), keys=keys)
         folder = args.run.resolve()
-        met = wait_for(folder)
-        _run(args, folder, _options(args, folder, met, edge, keys=keys), met)
+        with door_alone(folder):
+            met = wait_for(folder)
+            _run(args, folder, _options(args, folder, met, edge, keys=keys), met)
     except (ServingError, ConfigurationError, ListenError, LeftAloneError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -27,6 +27,7 @@ TRITON: Final = "triton.json"
 STATE: Final = "state.json"
 BOARD: Final = "board"
 _LOCK: Final = "triton.lock"
+_DOOR_LOCK: Final = "door.lock"
 _POLL_S: Final = 0.1
 
 log = logging.getLogger(__name__)
@@ -89,26 +90,44 @@ def taken(folder: Path) -> Iterator[None]:
     Raises:
         ServingError: It cannot be written, or another supervisor has it.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ServingError(
-            f"--run {folder} must be a folder that this user (id {os.getuid()}) can write, and is not "
-            f"({error.strerror}): name another, or give it to this user"
-        ) from None
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ServingError(
-                f"--run {folder} is one Triton's folder, and another runs with it: end that one, or name another folder"
-            ) from None
+    with _alone(folder, _LOCK, "Triton"):
         for name in (TRITON, STATE, BOARD):
             (folder / name).unlink(missing_ok=True)
         try:
             yield
         finally:
             (folder / TRITON).unlink(missing_ok=True)
+
+
+@contextmanager
+def door_alone(folder: Path) -> Iterator[None]:
+    """A folder for one door: a second one's tickets would tell the models that all of the first one's callers left.
+
+    Raises:
+        ServingError: It cannot be written, or another door has it.
+    """
+    with _alone(folder, _DOOR_LOCK, "door"):
+        yield
+
+
+@contextmanager
+def _alone(folder: Path, name: str, whose: str) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ServingError(
+            f"--run {folder} must be a folder that this user (id {os.getuid()}) can write, and is not "
+            f"({error.strerror}): name another, or give it to this user"
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise ServingError(
+            f"--run {folder} is one {whose}'s folder, and another runs with it: end that one, or name another folder"
+        ) from None
+    try:
+        yield
     finally:
         os.close(lock)

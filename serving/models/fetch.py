@@ -145,6 +145,7 @@ def _fetch(asked: Fetch, opener: Opener, progress: Progress, pause: Pause) -> Fe
     shutil.rmtree(staging, ignore_errors=True)  # of a fetch that was killed
     staging.mkdir()
     try:
+        (staging / LIST).write_bytes(content)  # before anything is changed: a full disk is told here
         with ThreadPoolExecutor(asked.jobs, thread_name_prefix="models") as pool:
             fits = pool.map(lambda name: name in there and _fits(folder / name, sums[name]), sums)
             lacking = [name for name, fit in zip(sums, fits, strict=True) if not fit]
@@ -163,7 +164,6 @@ def _fetch(asked: Fetch, opener: Opener, progress: Progress, pause: Pause) -> Fe
         for name in gone:
             (folder / name).unlink()
             _prune((folder / name).parent, folder)
-        (staging / LIST).write_bytes(content)
         (staging / LIST).replace(folder / LIST)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -248,7 +248,7 @@ def _check_known(folder: Path, gone: list[str]) -> None:
 
 
 def _check_kinds(folder: Path, sums: Mapping[str, str]) -> None:
-    for name in sums:
+    for name in (*sums, LIST):
         path = folder
         for part in name.split("/")[:-1]:
             path /= part

@@ -35,7 +35,15 @@ def open_source(place: str) -> Opener:
     """
     if "://" not in place:
         return _folder(Path(place))
-    parts = urlsplit(place)
+    try:
+        parts = urlsplit(place)
+    except ValueError as error:
+        raise ModelsError(f"the source is no URL: {error}") from None
+    if parts.query or parts.fragment:
+        raise ModelsError(
+            f"{shown(place)} comes with a ? or # after it, and file names follow a source: give the folder alone, and "
+            "what opens it by the environment"
+        )
     return _bucket(place, parts.netloc, parts.path.strip("/")) if parts.scheme == "s3" else _anything(place)
 
 
@@ -117,7 +125,7 @@ def _anything(place: str) -> Opener:
         raise ModelsError(f"models of a URL need fsspec, which is not installed: {EXTRA}") from None
     try:
         filesystem, path = fsspec.core.url_to_fs(place)
-    except (ImportError, ValueError) as error:
+    except Exception as error:  # each of its file systems has its own
         raise ModelsError(
             f"{shown(place)} is no folder, no s3://bucket/prefix, and no URL that fsspec opens here: {error}"
         ) from None

@@ -78,8 +78,8 @@ def why_not_a_name(name: str) -> str:
         return "is not the shortest way to write the path"
     if not name.isprintable() or "\\" in name:
         return "has a character that no name here may have"
-    if parts[0] == LIST or parts[0].startswith(STAGING):
-        return "is a name that the list itself, or a fetch, needs"
+    if parts[0] in (LIST, "lost+found") or parts[0].startswith(STAGING):
+        return "is a name that the list itself, a fetch or the file system needs"
     if any(len(part.encode()) > 255 for part in parts) or len(name.encode()) > 1024:
         return "is longer than a name may be"
     return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -61,4 +62,8 @@ class StateFile:
         self._last, self._written_s = document, now_s
         with contextlib.suppress(OSError):  # a full disk is no reason to end what serves; the file tells its age
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # somebody may have emptied the cache
-            write_private(self.path, {"written_at": time.time(), **document})
+            try:
+                write_private(self.path, {"written_at": time.time(), **document})
+            except OSError:
+                os.utime(self.path)  # whoever asks the file's age, as a cluster does, learns that somebody is here
+                raise

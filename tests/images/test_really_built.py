@@ -91,7 +91,9 @@ def settings(env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> l
                 option
                 for path in re.findall(r"(?:file://|(?<!\S))(/[^\s']+)", value)
                 if Path(path).is_dir()
-                for option in ("--volume", f"{path}:{path}:ro")
+                # The pages of an index point at files beside it.
+                for place in [Path(path).parent if Path(path).name == "simple" else Path(path)]
+                for option in ("--volume", f"{place}:{place}:ro")
             ]
     (folder / "pip.conf").write_text("\n".join(["# THE-MACHINES-OWN", *dict.fromkeys(lines)]) + "\n")
     return ["--pip-conf", str(folder / "pip.conf"), "--", "--layers=false", *volumes]

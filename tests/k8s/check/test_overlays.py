@@ -11,7 +11,7 @@ import yaml
 from k8s.check import lifecycle
 from k8s.check.command import findings
 from k8s.check.confinement import ROOT, unconfined
-from k8s.check.objects import Pod, pods_of
+from k8s.check.objects import CheckError, Pod, build, pods_of
 from k8s.check.schemas import CUSTOM, invalid, without_schema
 from k8s.cli import main
 from serving.arguments import ServerOptions
@@ -91,6 +91,22 @@ def test_the_command_says_what_took_no_part(capsys: pytest.CaptureFixture[str]) 
     told = capsys.readouterr().err
     assert all(f"overlays/{name}: " in told for name in OVERLAYS)
     assert "no API server took part" in told
+
+
+def test_texts_that_older_yaml_reads_as_something_else_stay_texts(tmp_path: Path) -> None:
+    (tmp_path / "kustomization.yml").write_text(
+        "namespace: mine\nconfigMapGenerator: [{name: a, literals: ['a==', 'b=2024-13-45', 'c=<<']}]\n"
+    )
+    (thing,) = build(tmp_path)
+    assert thing["data"] == {"a": "=", "b": "2024-13-45", "c": "<<"}
+    assert findings([thing]) == []
+
+
+def test_a_schema_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "keda.sh_scaledobject_v1alpha1.json").write_text("{")
+    thing = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": "a", "namespace": "b"}}
+    with pytest.raises(CheckError, match="is no JSON schema"):
+        findings([thing], tmp_path)
 
 
 def test_the_command_tells_a_broken_overlay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from k8s.check.command import findings
+from k8s.check.objects import CheckError
 from tests.k8s.check.overlays import overlay
 
 Things = list[dict[str, Any]]
@@ -86,6 +87,65 @@ def test_what_breaks_a_rule_is_found(rule: str, change: Callable[[Things], Any])
     things = copy.deepcopy(list(overlay("cpu")))
     change(things)
     assert {finding.rule for finding in findings(things)} == {rule}
+
+
+def well() -> Things:
+    """Objects that break no rule, odd as they look."""
+    pod = copy.deepcopy(of(list(overlay("cpu")), "Deployment")["spec"]["template"])
+    pod["metadata"]["labels"] = {"app": "own"}
+    container = pod["spec"]["containers"][0]
+    container["volumeMounts"].append({"name": "claimed", "mountPath": "/claimed"})
+    container["ports"] = [{"containerPort": 80}]
+    for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
+        container[probe]["httpGet"]["port"] = 80
+    container["env"] = [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "no", "key": "a", "optional": True}}}]
+    claim = {"metadata": {"name": "claimed"}, "spec": {"accessModes": ["ReadWriteOnce"]}}
+    own = {"app": "own"}
+    place = {"namespace": "infolens"}
+    return [
+        {
+            "apiVersion": "apps/v1",
+            "kind": "StatefulSet",
+            "metadata": {"name": "own", **place},
+            "spec": {
+                "serviceName": "own", "selector": {"matchLabels": own}, "template": pod, "volumeClaimTemplates": [claim]
+            },
+        },
+        {
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "own", **place},
+            "spec": {"selector": own, "ports": [{"port": 80}]},
+        },
+        {
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "far", **place},
+            "spec": {"ports": [{"port": 5432}]},
+        },
+        {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "high"}, "value": 10},
+        {
+            "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "own", **place},
+            "spec": {"selector": {"matchExpressions": [{"key": "app", "operator": "Exists"}]}},
+        },
+    ]  # fmt: skip
+
+
+def test_what_is_well_is_left_alone() -> None:
+    assert findings([*overlay("cpu"), *well()]) == []
+
+
+def test_a_set_without_a_deployment_is_looked_at_too() -> None:
+    things = well()
+    things[0]["kind"] = "ReplicaSet"
+    for field in ("serviceName", "volumeClaimTemplates"):
+        things[0]["spec"].pop(field)
+    things[0]["spec"]["template"]["spec"]["containers"][0]["securityContext"]["privileged"] = True
+    assert "security-privileged" in {finding.rule for finding in findings([*overlay("cpu"), *things])}
+
+
+@pytest.mark.parametrize("kind", ["Service", "PodDisruptionBudget", "NetworkPolicy"])
+def test_an_object_without_its_parts_is_told(kind: str) -> None:
+    things = copy.deepcopy(list(overlay("cpu")))
+    of(things, kind).pop("spec")
+    with pytest.raises(CheckError, match="lacks a part"):
+        findings(things)
 
 
 def test_a_scaler_of_what_is_there_is_well() -> None:

@@ -46,6 +46,22 @@ def test_what_is_stale_is_named(
     assert "k8s/monitoring/missing/rules.yaml is stale" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [(None, "there are no rules in"), ("groups: hello", "is a list of groups"), ("[", "holds no groups of rules")],
+)
+def test_rules_that_cannot_be_read_are_no_rules_that_are_gone(
+    text: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(files, "HERE", tmp_path)
+    if text is not None:
+        (tmp_path / "prometheus" / "rules").mkdir(parents=True)
+        (tmp_path / "prometheus" / "rules" / "some.yaml").write_text(text)
+    assert main(["dashboards"]) == 1
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.json"))
+
+
 @pytest.mark.parametrize(("where", "query"), QUERIES, ids=[where for where, _ in QUERIES])
 def test_a_query_can_be_read(where: str, query: str) -> None:
     promql_parser.parse(query)

@@ -199,6 +199,8 @@ def test_folders_and_files_in_each_other_s_place(source: Path, tmp_path: Path, t
     ("place", "words"),
     [
         ("/nowhere/at/all", "is no folder here"),
+        ("http://host/models?token=secret", r"^http://host/models comes with a \? or # after it"),
+        ("http://[::1/models", "is no URL"),
         ("s3://", r"a bucket is named as s3://bucket/prefix"),
         ("s3://models/nothing", f"s3://models/nothing has no {LIST}: make it with"),
         ("s3://no-such-bucket/x", f"has no {LIST}"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from serving.assembly import assemble
 from serving.commands import door, triton
 from serving.commands.following import followed
 from serving.runtime import CACHE, ensure_runtime
+from serving.supervisor.state import State, StateFile
 from tests.serving.pod.models import write_answers
 from tests.serving.pod.pods import DEADLINE_S, begin, begin_door, pod, until
 
@@ -82,6 +84,21 @@ def test_a_door_believes_no_file_whose_supervisor_is_gone(tmp_path: Path) -> Non
     assert "listening" not in (tmp_path / "door.log").read_text()
 
 
+def test_a_second_door_of_a_folder_is_refused_and_the_first_one_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    process = begin_door(tmp_path)
+    try:
+        until(lambda: "waiting for Triton" in (tmp_path / "door.log").read_text(), process)
+        words = ["--run", str(tmp_path / "run"), "--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
+        assert door.main(words) == 1
+        assert "is one door's folder, and another runs with it" in capsys.readouterr().err
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+
+
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tmp_path.chmod(0o500)
@@ -114,3 +131,21 @@ def test_help_teaches_by_examples(command: object, capsys: pytest.CaptureFixture
         command.main(["--help"])  # type: ignore[attr-defined]
     assert ended.value.code == 0
     assert "examples:" in capsys.readouterr().out
+
+
+def test_a_file_that_cannot_be_written_is_as_young_as_its_supervisor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster asks its age: a full disk is no reason to end what serves."""
+    file = StateFile(tmp_path / "state.json", 1.0)
+    file.write(State(ready=True), 0.0)
+    before = file.path.read_text(encoding="utf-8")
+    os.utime(file.path, (1.0, 1.0))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("serving.supervisor.state.write_private", full)
+    file.write(State(ready=True), 10.0)
+    assert file.path.read_text(encoding="utf-8") == before
+    assert file.path.stat().st_mtime > 1.0
