@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 if __package__:
-    from .windows import cut
+    from .windows import cut, opens
 else:  # a copy in the folder of one of Triton's backends
-    from windows import cut  # type: ignore[import-not-found, no-redef]
+    from windows import cut, opens  # type: ignore[import-not-found, no-redef]
 
 WINDOW = "infolens_window"
 """Where a checkpoint's ``config.json`` says how many tokens a window has; not there in one that reads at once."""
@@ -42,12 +42,11 @@ def spread(ends: Integers, *, capacity: int, most: int) -> list[tuple[int, int]]
         return whole
     if count <= capacity * most:
         return [(start, min(start + capacity, count)) for start in range(0, count, capacity)]
-    previous = np.concatenate((np.full(1, -1, ends.dtype), ends[:-1]))
-    opens = np.flatnonzero((ends >= 0) & (ends != previous))
+    begins = np.flatnonzero(opens(ends))
     places = np.linspace(0, max(count - capacity, 0), most)[1:]
     starts = [0]
     for place in places.tolist():
-        nearest = int(opens[np.abs(opens - place).argmin()]) if opens.size else round(place)
+        nearest = int(begins[np.abs(begins - place).argmin()]) if begins.size else round(place)
         # Far from every sentence's beginning, as in a text without full stops, a piece begins within one.
         start = nearest if abs(nearest - place) <= capacity / 2 else round(place)
         if start > starts[-1]:

@@ -50,25 +50,24 @@ def _groups(file: Path) -> list[Any]:
     return groups
 
 
-def stale() -> list[Path]:
-    """The made files that are not as they must be.
+def stale() -> dict[Path, str]:
+    """The made files that are not as they must be, and what they must hold.
 
     Raises:
         RulesError: The rules cannot be read.
     """
-    return [path for path, text in wanted() if not path.is_file() or path.read_bytes() != text.encode()]
+    return {path: text for path, text in wanted() if not path.is_file() or path.read_bytes() != text.encode()}
 
 
 def write() -> list[Path]:
     """Write those anew; returns them."""
     changed = stale()
-    texts = dict(wanted())
-    for path in changed:
+    for path, text in changed.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(texts[path], encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
         partial.rename(path)
-    return changed
+    return list(changed)
 
 
 def _yaml(version: str, kind: str, name: str, labels: dict[str, str], **rest: Any) -> str:

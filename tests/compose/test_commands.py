@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from infolens import Client
+from tests.clients.loopback import free_port
 from tests.compose.composed import ROOT, composed, words_of
 from tests.serving.keys.postgres import Postgres, postgres
 
@@ -88,12 +88,6 @@ def status_of(request: urllib.request.Request) -> int:
     except urllib.error.HTTPError as error:
         with error:
             return error.code
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @pytest.mark.system

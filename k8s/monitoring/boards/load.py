@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .panels import ASKING, DOOR, Board, Kind, Panel, per_second
+from .panels import ASKING, DOOR, Board, Kind, Panel, per_second, quantiles
 
 LOAD = 'job="infolens-load"'
 BOARD = Board(
@@ -29,14 +29,7 @@ BOARD = Board(
                 Panel(
                     title="Latency as callers see it", why="From when a request was due (open loop).", unit="s",
                     width=10,
-                    queries=tuple(
-                        (
-                            f"histogram_quantile({share}, sum by (le) "
-                            f'(rate(infolens_load_seconds_bucket{{{LOAD},outcome="answered"}}[$__rate_interval])))',
-                            f"p{round(100 * share)}",
-                        )
-                        for share in (0.5, 0.95, 0.99)
-                    ),
+                    queries=quantiles(f'infolens_load_seconds_bucket{{{LOAD},outcome="answered"}}'),
                 ),
             ),
         ),
@@ -46,14 +39,7 @@ BOARD = Board(
                 Panel(
                     title="Time to the answer, in the door", why="What is missing to the callers' is the way there.",
                     unit="s",
-                    queries=tuple(
-                        (
-                            f"histogram_quantile({share}, sum by (le) "
-                            f'(rate(infolens_request_seconds_bucket{{{ASKING},code=~"200|OK"}}[$__rate_interval])))',
-                            f"p{round(100 * share)}",
-                        )
-                        for share in (0.5, 0.95, 0.99)
-                    ),
+                    queries=quantiles(f'infolens_request_seconds_bucket{{{ASKING},code=~"200|OK"}}'),
                 ),
                 Panel(
                     title="Work in hand", why="Waiting that grows: the rate is above what the server can do.",

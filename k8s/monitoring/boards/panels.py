@@ -15,6 +15,14 @@ def per_second(by: str, metric: str, labels: str) -> str:
     return f"sum by ({by}) (rate({metric}{{{labels}}}[$__rate_interval]))"
 
 
+def quantiles(bucket: str) -> tuple[tuple[str, str], ...]:
+    """Half, 95 and 99 of a hundred observations of a histogram are below these; with their legends."""
+    return tuple(
+        (f"histogram_quantile({share}, sum by (le) (rate({bucket}[$__rate_interval])))", f"p{round(100 * share)}")
+        for share in (0.5, 0.95, 0.99)
+    )
+
+
 class Kind(StrEnum):
     """How a panel draws."""
 

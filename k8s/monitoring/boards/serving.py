@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from .panels import ASKING, DOOR, TRITON, Board, Kind, Panel, per_second
-
-
-def _quantiles(bucket: str) -> tuple[tuple[str, str], ...]:
-    return tuple(
-        (f"histogram_quantile({share}, sum by (le) (rate({bucket}[$__rate_interval])))", f"p{round(100 * share)}")
-        for share in (0.5, 0.95, 0.99)
-    )
+from .panels import ASKING, DOOR, TRITON, Board, Kind, Panel, per_second, quantiles
 
 
 def _time(kind: str) -> tuple[str, str]:
@@ -51,7 +44,7 @@ REQUESTS = (
     ),
     Panel(
         title="Time to the answer", why="From the last byte of a request; refusals left out.", unit="s",
-        queries=_quantiles(f'infolens_request_seconds_bucket{{{ASKING},code=~"200|OK"}}'),
+        queries=quantiles(f'infolens_request_seconds_bucket{{{ASKING},code=~"200|OK"}}'),
     ),
     Panel(
         title="Times as a heat map", why="Two bands tell of two kinds of requests, such as short and long articles.",

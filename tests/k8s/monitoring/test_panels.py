@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from k8s.monitoring.boards.panels import Board, Panel
 from k8s.monitoring.files import BOARDS, HERE
 from serving.processes import stubs_of
 from serving.runtime import ROOT
+from tests.clients.loopback import free_port
 from tests.k8s.monitoring.queries import asked
 
 pytestmark = pytest.mark.system
@@ -41,13 +41,6 @@ def until(condition: Callable[[], Any], what: str) -> Any:
         assert time.monotonic() < end, f"waited too long for {what}"
         time.sleep(0.2)
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def get(url: str) -> Any:

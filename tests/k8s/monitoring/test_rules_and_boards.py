@@ -33,7 +33,7 @@ def shown(text: str) -> set[str]:
 
 
 def test_what_is_made_is_in_step_with_its_source(capsys: pytest.CaptureFixture[str]) -> None:
-    assert stale() == []
+    assert stale() == {}
     assert main(["dashboards", "--check"]) == 0
     assert capsys.readouterr().out == ""
 
