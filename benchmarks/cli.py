@@ -59,6 +59,7 @@ COMMANDS: Final = {
         module="load.soak.command", help="an hour under load over all routes: as fast, as small and as right as before?"
     ),
     "door": Command(module="load.door.command", help="what the front door adds to a request, and takes of the rate"),
+    "page": Command(module="page.command", help="the page for people in a real browser, beside the API"),
     "tune": Command(module="load.tune.command", help="find the best numbers of the deployment for this machine"),
     "capacity": Command(
         module="capacity.command", help="how cost grows with cores and lengths, and how many machines a rate needs"

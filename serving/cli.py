@@ -129,6 +129,7 @@ def _welcome(supervisor: Supervisor) -> str:
     return "\n".join(
         [
             f"Triton is ready with {len(ready)} models: {', '.join(ready)}",
+            *([f"  page     {urls.http}/ (open it in a browser)"] if behind else []),
             f"  HTTP     {urls.http}",
             f"  gRPC     {urls.grpc}{behind}",
             f"  metrics  {urls.metrics}",

@@ -42,7 +42,7 @@ FLOORS = {
     "training": "errors, data, recipes, models, metrics, tracking, loop, tasks, runs, commands, cli, __main__",
     "export": "errors progress arguments, graph, architectures, checkpoint repository, "
     "parity optimum calibration, exporter, cli, __main__",
-    "benchmarks": "common, peers gpu load capacity latency fixtures, cli, __main__",
+    "benchmarks": "common, peers gpu load capacity latency page fixtures, cli, __main__",
     "k8s": "check monitoring, cli, __main__",
 }
 """The folders and files of a room, the lowest first: each imports of the lower ones only, and nothing beside itself."""

@@ -35,6 +35,7 @@ from .logs import log_libraries, open_log
 from .memory.heap import giving_back
 from .metrics import GatewayMetrics
 from .metrics_port import make_metrics_app
+from .page import add_page
 from .parts import Parts
 from .upstream import Upstream
 from .verdict import VerdictFile
@@ -135,6 +136,7 @@ def make_whole_app(parts: Parts, tracing: Tracing = OFF) -> web.Application:
     bodies = Bodies(parts.options.limits)
     app = make_app(parts, bodies)
     add_routes(app, parts, bodies)
+    add_page(app)
     add_edge(app, parts.options.edge)
     app.middlewares.insert(0, tracing.over_http)
     app.on_response_prepare.append(tracing.mark)

@@ -1,17 +1,15 @@
-"""The routes of the JSON API, of health for probes, and of the page at ``/``."""
+"""The routes of the JSON API, and of health for probes."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
 
 from infolens.contract import MAX_ARTICLE_BYTES, SUMMARY_SETTINGS
-from serving.gateway.edge.headers import POLICY_HEADER, page_policy
 from serving.gateway.edge.proxies import prefix
 from serving.gateway.http.body import Bodies
 from serving.gateway.http.documents import dump, parse
@@ -32,7 +30,6 @@ from .served import Served
 
 _MAX_BATCHES: Final = 16
 """Batches at the same time: each may hold some 12 MiB."""
-_PAGE: Final = Path(__file__).with_name("index.html")
 _ORDERS: Final = {"input": True, "finished": False}
 
 
@@ -53,8 +50,6 @@ class API:
         self._readiness = Readiness(parts)
         self._batches = 0
         self._openapi = document(keys=parts.doorkeeper.wants_keys)
-        self._page = _PAGE.read_bytes()
-        self._page_headers = {POLICY_HEADER: page_policy(self._page)}
 
     async def analyze(self, request: web.Request) -> web.StreamResponse:
         """``POST /v1/analyze``."""
@@ -165,10 +160,6 @@ class API:
         """``GET /openapi.json``."""
         return encoded_response(request, dump(at(prefix(request), self._openapi)))
 
-    async def page(self, request: web.Request) -> web.StreamResponse:
-        """``GET /``."""
-        return encoded_response(request, self._page, headers=self._page_headers, content_type="text/html")
-
 
 def add_routes(app: web.Application, parts: Parts, bodies: Bodies) -> None:
     """Add all of them to the door's application."""
@@ -180,4 +171,3 @@ def add_routes(app: web.Application, parts: Parts, bodies: Bodies) -> None:
         else:
             app.router.add_post(one.path, handler, name=one.name, expect_handler=leave_expect)
     app.router.add_get("/openapi.json", api.openapi, name="openapi")
-    app.router.add_get("/", api.page, name="page")

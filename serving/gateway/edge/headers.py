@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final
@@ -32,7 +30,6 @@ _MAY_SEND: Final = "Authorization, Content-Type, X-API-Key, X-Request-Id"
 _PREFLIGHT_S: Final = 600
 _OPEN: Final = re.compile(r"/v1/.*|/healthz|/readyz|/v2/health/.*", re.DOTALL)
 """The paths that pages of other origins may ask."""
-_STYLE: Final = re.compile(rb"<style>(.*?)</style>", re.DOTALL)
 
 
 def add_edge(app: web.Application, options: EdgeOptions) -> None:
@@ -42,12 +39,6 @@ def add_edge(app: web.Application, options: EdgeOptions) -> None:
     app.middlewares.append(origins.preflight)
     app.on_response_prepare.append(origins.mark)
     app.on_response_prepare.append(protect)
-
-
-def page_policy(page: bytes) -> str:
-    """The policy of an HTML page: its own style, by its hash, and nothing else."""
-    hashes = [base64.b64encode(hashlib.sha256(style).digest()).decode() for style in _STYLE.findall(page)]
-    return f"{_POLICY}; style-src " + " ".join(f"'sha256-{one}'" for one in hashes) if hashes else _POLICY
 
 
 class Origins:

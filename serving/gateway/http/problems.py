@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -32,6 +33,8 @@ ADVICE: Final[Mapping[Refusal, str]] = {
     Refusal.ENCODING: "Send the body as it is, or as gzip or deflate.",
 }
 """What to do about it."""
+_ENSEMBLES: Final = re.compile(r"^(in ensemble '[^']*', )+")
+"""How Triton begins what a step of an ensemble says: the steps are no matter of whoever asks ``/v1``."""
 
 
 def problem(refused: RefusedError, request_id: str = "", prefix: str = "") -> dict[str, Any]:
@@ -44,7 +47,7 @@ def problem(refused: RefusedError, request_id: str = "", prefix: str = "") -> di
     """
     document = Problem(
         kind=refused.kind.value,
-        detail=refused.words,
+        detail=_ENSEMBLES.sub("", refused.words),
         instance=request_id or None,
         errors=tuple(Fault(pointer=one.pointer, detail=one.words) for one in refused.fields),
         retry_after_ms=None if refused.retry_after_s is None else math.ceil(1e3 * refused.retry_after_s),

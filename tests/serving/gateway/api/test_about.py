@@ -124,14 +124,6 @@ async def test_a_busy_server_is_ready_and_one_that_fails_is_not(door: RunningDoo
     assert ((await readiness.read())["ready"], len(asked)) == (True, 2)
 
 
-def test_the_page_says_where_to_go_on(door: RunningDoor) -> None:
-    answer = door.ask("GET", "/")
-    assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
-    for link in ("openapi.json", "v1/models", "readyz", "v2"):
-        assert f'href="{link}"'.encode() in answer.body
-        assert door.ask("GET", f"/{link}").status == 200
-
-
 def test_the_openapi_document_is_one(door: RunningDoor) -> None:
     found = door.ask("GET", "/openapi.json").json
     validate(found)

@@ -1,0 +1,1 @@
+"""How fast the page for people is, in a real browser."""

@@ -1,0 +1,156 @@
+/** One article: where it comes from, and the three questions about it, each answered for itself. */
+import { Problem, ask, upload } from "./api.js";
+import { back, pause } from "./server.js";
+import { change, state } from "./state.js";
+import { size, t } from "./words.js";
+
+/** What each length of a summary means in tokens; medium is what the server and its model use. */
+export const LENGTHS = { short: { min_length: 8, max_length: 44 }, medium: {}, long: { min_length: 72, max_length: 176 } };
+const USUAL_TASKS = ["summary", "category", "veracity"];
+const BUSY_MS = 1000;
+
+let run = new AbortController();
+let work = new AbortController();
+
+/** The tasks that this server answers. */
+export const tasks = () => state.models?.models.map((one) => one.task) ?? USUAL_TASKS;
+
+/** The settings of the summary as a request has them; undefined for none. */
+export function summarySettings({ length, exact }) {
+  const given = { ...LENGTHS[length], ...exact };
+  return Object.keys(given).length ? given : undefined;
+}
+
+/** Why this form cannot be asked; empty if it can. */
+export function whyNot({ text, title }) {
+  if (!text.trim()) return t("empty_text");
+  const bytes = new TextEncoder().encode(text + title).length;
+  const limit = state.models?.limits.max_article_bytes ?? 262_144;
+  return bytes > limit ? t("too_long", { size: size(bytes), limit: size(limit) }) : "";
+}
+
+/** Ask everything about the article in the form. */
+export function analyze() {
+  const problem = whyNot(state.form);
+  if (problem) return change({ problem });
+  const { title, text, url, meta } = state.form;
+  const asked = { title: title.trim(), text, url, meta, evidence: state.settings.evidence };
+  stop();
+  change({ asked, answers: {}, editing: false, active: -1, problem: "", shared: null, notice: "" });
+  answer(tasks());
+}
+
+/** Ask for the summary anew, as its settings are now. */
+export function summarizeAgain() {
+  if (state.asked && tasks().includes("summary")) answer(["summary"]);
+}
+
+/** Ask each of some tasks. A page that was loaded anew calls this for what it had not heard yet. */
+export function answer(some) {
+  if (run.signal.aborted) run = new AbortController();
+  change({ shared: null, active: -1 });
+  some.forEach((task) => one(task, run.signal));
+}
+
+/** Stop asking; what was answered stays. */
+export function stop() {
+  run.abort();
+  run = new AbortController();
+  const kept = Object.entries(state.answers).filter(([, { status }]) => status === "done" || status === "failed");
+  change({ answers: Object.fromEntries(kept) });
+}
+
+/** The document that asks for some tasks of the article. */
+export function question(some) {
+  const { title, text, evidence } = state.asked;
+  const labelled = some.some((task) => task !== "summary");
+  return {
+    text,
+    ...(title && { title }),
+    tasks: some,
+    ...(some.includes("summary") && { summary: summarySettings(state.settings) }),
+    ...(evidence && labelled && { evidence: true }),
+  };
+}
+
+const turns = {};
+
+async function one(task, signal) {
+  const turn = (turns[task] = (turns[task] ?? 0) + 1);
+  // Of two questions about the same task the later one counts.
+  const current = () => turns[task] === turn && !signal.aborted;
+  const set = (entry) => current() && change({ answers: { ...state.answers, [task]: entry } });
+  set({ status: "asking" });
+  while (current()) {
+    try {
+      const found = await ask("v1/analyze", question([task]), { signal });
+      const { [task]: answer, readings, models } = found;
+      set({ status: "done", answer, reading: readings[task], model: models[task] });
+      if (current()) change({ notice: t("announce_done", { task: t(`${task}_title`) }) });
+      return;
+    } catch (problem) {
+      if (!(problem instanceof Problem) || !problem.passes) {
+        if (problem.name !== "AbortError") set({ status: "failed", problem: problem.message });
+        return;
+      }
+      try {
+        if (problem.kind === "away") {
+          set({ status: "waiting", away: true });
+          await back();
+        } else {
+          const waitMs = Math.max(problem.retryAfterMs ?? 0, BUSY_MS);
+          set({ status: "waiting", untilMs: Date.now() + waitMs });
+          await pause(waitMs, signal);
+        }
+      } catch {
+        return;
+      }
+      set({ status: "asking" });
+    }
+  }
+}
+
+/** Do something that takes a while and fills the form. */
+async function filling(words, get) {
+  work.abort();
+  const mine = (work = new AbortController());
+  change({ busy: words, problem: "" });
+  try {
+    const { title, text, url, ...meta } = await get(mine.signal);
+    change({ form: { url: url ?? "", title: title ?? "", text, meta }, editing: true, asked: null, answers: {}, shared: null });
+  } catch (problem) {
+    if (problem.name !== "AbortError") change({ problem: problem.message });
+  } finally {
+    if (work === mine) change({ busy: "" });
+  }
+}
+
+export const cancelFilling = () => work.abort();
+
+/** Have the server fetch the article behind a link. */
+export function fetchLink(url) {
+  // People paste addresses without their scheme.
+  const whole = /^[a-z][a-z0-9+.-]*:/i.test(url) ? url : `https://${url}`;
+  stop();
+  return filling(t("link_fetching"), (signal) => ask("v1/extract", { url: whole }, { signal }));
+}
+
+/** Have the server read a file. Plain text too: it knows more encodings than the browser tells. */
+export function openFile(file) {
+  const limit = state.models?.limits.max_file_bytes ?? 16 * 2 ** 20;
+  if (file.size > limit) return change({ problem: t("problem_too_large", { size: size(file.size), limit: size(limit) }) });
+  stop();
+  return filling(t("reading_file", { name: file.name }), (signal) => upload("v1/extract", file, { signal }));
+}
+
+/** Have the server keep the answers under a link. */
+export async function share() {
+  change({ shared: { status: "asking" } });
+  try {
+    const found = await ask("v1/analyze", { ...question(tasks()), keep: true });
+    if (!found.report) throw new Problem("failed", found.report_problem ?? t("share_off"));
+    change({ shared: { status: "done", ...found.report } });
+  } catch (problem) {
+    change({ shared: { status: "failed", problem: problem.message } });
+  }
+}

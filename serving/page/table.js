@@ -1,0 +1,185 @@
+/** Many articles: read from a file, asked in batches, answered as they come, and saved as a file. */
+import { Problem, plain, saveFile, send, stream, upload } from "./api.js";
+import { summarySettings } from "./article.js";
+import { forget, keepAnswers, keepProgress, keepTable, restoreTable } from "./kept.js";
+import { back, pause } from "./server.js";
+import { change, state } from "./state.js";
+import { size, t } from "./words.js";
+
+const ROWS_AT_ONCE = 60;
+const PAUSE_MS = 1000;
+/** Of an answer the table keeps what its columns need. */
+const NOT_KEPT = ["timings", "models", "id", "index"];
+
+/** The table of this tab: null while there is none. */
+export const work = {
+  table: null,
+  /** By row: an answer, or {error: problem}. */
+  answers: new Map(),
+  asking: new Set(),
+  running: false,
+  cancelled: false,
+  restored: false,
+  /** When this run began, and how much was done then. */
+  since: { ms: 0, done: 0 },
+};
+
+let control = new AbortController();
+
+export const rowError = (row) => work.table.rows[row].error ?? plain(work.answers.get(row)?.error?.detail ?? "");
+export const isFailed = (row) => rowError(row) !== "";
+export const isDone = (row) => work.answers.has(row) && !isFailed(row);
+const isOpen = (row) => !work.answers.has(row) && !work.table.rows[row].error;
+
+export function counts() {
+  const rows = work.table.rows.map((_, row) => row);
+  const done = rows.filter(isDone).length;
+  const failed = rows.filter(isFailed).length;
+  return { total: rows.length, done, failed, open: rows.length - done - failed };
+}
+
+/** About how many seconds are left; null before that can be told. */
+export function leftS() {
+  const { done, failed, open } = counts();
+  const since = done + failed - work.since.done;
+  return since < 5 ? null : (open * (Date.now() - work.since.ms)) / since / 1000;
+}
+
+/** Read a table from a file. */
+export async function openTable(file) {
+  const limit = state.models?.limits.max_file_bytes ?? 16 * 2 ** 20;
+  if (file.size > limit) return change({ problem: t("problem_too_large", { size: size(file.size), limit: size(limit) }) });
+  cancel();
+  change({ busy: t("many_reading", { name: file.name }), problem: "" });
+  try {
+    const table = { name: file.name, ...(await upload("v1/tables/read", file)) };
+    Object.assign(work, { table, answers: new Map(), asking: new Set(), cancelled: false });
+    await keepTable(table);
+    await keepProgress({ running: false });
+  } catch (problem) {
+    change({ problem: problem.message });
+  } finally {
+    change({ busy: "" });
+  }
+}
+
+/** Take up the table that a reload interrupted, and go on if it was at work. */
+export async function restore() {
+  if (work.restored) return;
+  work.restored = true;
+  const found = await restoreTable();
+  if (!found || work.table) return;
+  Object.assign(work, { table: found.table, answers: found.answers, cancelled: Boolean(found.progress.cancelled) });
+  change(found.progress.settings ? { settings: found.progress.settings } : {});
+  if (found.progress.running) start();
+}
+
+export function cancel() {
+  control.abort();
+  control = new AbortController();
+  if (work.running) work.cancelled = true;
+  work.running = false;
+  work.asking.clear();
+  keepProgress({ running: false, cancelled: work.cancelled });
+  change();
+}
+
+export function remove() {
+  cancel();
+  Object.assign(work, { table: null, answers: new Map(), cancelled: false });
+  forget();
+  change();
+}
+
+export function retryFailed() {
+  for (const row of [...work.answers.keys()].filter(isFailed)) work.answers.delete(row);
+  start();
+}
+
+/** Ask for every row that has no answer yet. */
+export async function start() {
+  if (work.running) return;
+  const { signal } = control;
+  const { done, failed } = counts();
+  Object.assign(work, { running: true, cancelled: false, since: { ms: Date.now(), done: done + failed } });
+  keepProgress({ running: true, settings: state.settings });
+  change({ problem: "" });
+  try {
+    for (let idle = 0; ; ) {
+      const rows = work.table.rows.map((_, row) => row).filter(isOpen).slice(0, ROWS_AT_ONCE);
+      if (!rows.length) break;
+      const before = work.answers.size;
+      const problem = await batch(rows, signal);
+      if (problem) await patience(problem, signal);
+      idle = work.answers.size > before ? 0 : idle + 1;
+      // A server that takes the rows and gives no answer to any of them.
+      if (idle > 1) await pause(PAUSE_MS * Math.min(idle, 10), signal);
+    }
+  } catch (problem) {
+    if (problem.name !== "AbortError") change({ problem: problem.message });
+  }
+  if (signal.aborted) return;
+  work.running = false;
+  work.asking.clear();
+  keepProgress({ running: false });
+  change({ notice: t("many_done") });
+}
+
+/** Ask some rows; returns why the batch broke off, if it did and it may go on later. */
+async function batch(rows, signal) {
+  const fresh = [];
+  rows.forEach((row) => work.asking.add(row));
+  const take = ({ index, ...answer }) => {
+    if (index === null) throw new Problem("away", answer.error.detail, { retryAfterMs: answer.error.retry_after_ms });
+    const row = rows[index];
+    work.asking.delete(row);
+    const kind = answer.error?.type?.split("/").at(-1);
+    if (["busy", "away", "limited"].includes(kind)) return; // it stays open, and is asked again
+    work.answers.set(row, slim(answer));
+    fresh.push([row, work.answers.get(row)]);
+    if (fresh.length >= 10) keepAnswers(fresh.splice(0));
+    change();
+  };
+  try {
+    await stream("v1/analyze/batch?order=finished", rows.map(questionOf), take, { signal });
+    return null;
+  } catch (problem) {
+    if (problem.name === "AbortError" || !problem.passes) throw problem;
+    return problem;
+  } finally {
+    keepAnswers(fresh);
+    rows.forEach((row) => work.asking.delete(row));
+  }
+}
+
+async function patience(problem, signal) {
+  if (problem.kind === "away") await back();
+  await pause(Math.max(problem.retryAfterMs ?? 0, PAUSE_MS), signal);
+}
+
+function questionOf(row) {
+  const { title, text, url } = work.table.rows[row];
+  const summary = summarySettings(state.settings);
+  return { ...(text ? { text } : { url }), ...(title && { title }), ...(summary && { summary }) };
+}
+
+const slim = (answer) => Object.fromEntries(Object.entries(answer).filter(([name]) => !NOT_KEPT.includes(name)));
+
+/** Save what there is as a file: "csv", "xlsx" or "json". */
+export async function download(format) {
+  change({ busy: t("many_preparing") });
+  try {
+    const lines = work.table.rows.map((row, number) => {
+      const { probabilities: _, ...found } = work.answers.get(number) ?? {};
+      const error = row.error ? { error: { detail: row.error } } : {};
+      return JSON.stringify({ ...found, ...error, id: row.id ?? String(number + 1), title: row.title, url: row.url });
+    });
+    const options = { method: "POST", body: `${lines.join("\n")}\n`, type: "application/x-ndjson" };
+    const response = await send(`v1/tables/write?format=${format}`, options);
+    saveFile(`${work.table.name.replace(/\.\w+$/, "")}-info-lens.${format}`, await response.blob());
+  } catch (problem) {
+    change({ problem: problem.message });
+  } finally {
+    change({ busy: "" });
+  }
+}
