@@ -25,6 +25,7 @@ from .commands.options import (
 from .commands.running import interrupt_by_signals, serve
 from .edge.command import add_edge, read_edge, words_about_tls
 from .errors import ServingError
+from .reports.command import add_reports, read_reports, words_about_reports
 from .supervisor.assembling import Plan, assemble_supervisor, has_door
 from .supervisor.supervisor import Supervisor
 
@@ -109,6 +110,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         key_concurrency=args.key_concurrency,
         max_connection_age_s=args.max_connection_age,
         edge=read_edge(args),
+        reports=read_reports(args),
         ready_file=args.ready_file,
     )
 
@@ -135,6 +137,7 @@ def _welcome(supervisor: Supervisor) -> str:
             f"  metrics  {urls.metrics}",
             f"  keys     {'every caller needs one (python -m serving keys)' if keys else 'none needed'}",
             *words_about_tls({} if supervisor.door is None else supervisor.door.options.configuration["edge"]),
+            words_about_reports({} if supervisor.door is None else supervisor.door.options.configuration["reports"]),
             f"  log      {server.log_file}",
             f"  state    {supervisor.state_file}",
             "try it from another shell:",
@@ -158,6 +161,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_callers(parser)
     add_trace_url(parser)
     add_edge(parser)
+    add_reports(parser)
     add = parser.add_argument
     add(
         "--direct-grpc",

@@ -9,9 +9,12 @@ ServingError
 ├── StartError          Triton ended, or did not become ready
 ├── DoorError           the door ended, or did not listen
 ├── CrashLoopError      Triton ends again and again
-└── KeysError           keys are missing, or their store cannot be used
-    ├── KeyNameError    no key has this name, or one has it already
-    └── KeysAwayError   the store does not answer now
+├── KeysError           keys are missing, or their store cannot be used
+│   ├── KeyNameError    no key has this name, or one has it already
+│   └── KeysAwayError   the store does not answer now
+└── ReportsError        the store of the reports cannot be used
+    ├── ReportsAwayError    it does not answer now
+    └── ReportsLimitError   a report is too large, or there are too many
 """
 
 from __future__ import annotations
@@ -63,3 +66,15 @@ class KeyNameError(KeysError):
 
 class KeysAwayError(KeysError):
     """The store of the keys does not answer now; later it may."""
+
+
+class ReportsError(ServingError):
+    """The store of the kept reports cannot be used as it is."""
+
+
+class ReportsAwayError(ReportsError):
+    """The store of the kept reports does not answer now; later it may."""
+
+
+class ReportsLimitError(ReportsError):
+    """A report is too large to be kept, or too many are kept already; the message is for its caller."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from export.repository.workspace import workspace
 from infolens.contract import CONTRACTS, AnswerKind, Task
 
 from . import asking, card
-from .figures import Judged
+from .figures import DIGITS, Judged
 from .fitting import LEAST_ANSWERED, Band, fit_band
 from .picture import draw
 from .tables import Columns, Row, read_rows
@@ -50,6 +50,11 @@ class CalibrateOptions:
     """The collections that are taken; empty for all."""
     risk: float = 0.2
     """Share of the answers that may be wrong."""
+    in_domain: tuple[Path, ...] = ()
+    """Tables of articles of the collections that the model was trained on, which it has not seen; the accuracy on them
+    is measured too. Collections that are calibrated on are left out of them."""
+    in_domain_split: str = ""
+    """Which of their rows are taken, by their column ``split``; empty for all."""
 
     def __post_init__(self) -> None:
         if CONTRACTS[self.task].answers is not AnswerKind.LABELS:
@@ -85,6 +90,28 @@ def read_tables(options: CalibrateOptions, labels: Sequence[str]) -> tuple[Row, 
     return rows
 
 
+def read_in_domain(options: CalibrateOptions, labels: Sequence[str] | None, unseen: Sequence[Row]) -> tuple[Row, ...]:
+    """The articles of the collections that the model was trained on; none where no table has them.
+
+    Args:
+        options: Where they are.
+        labels: The labels of the model; None where they are not known yet.
+        unseen: The articles that are calibrated on, whose collections are left out.
+
+    Raises:
+        TableError: A table cannot be used.
+    """
+    if not options.in_domain:
+        return ()
+    return read_rows(
+        options.in_domain,
+        labels,
+        columns=options.columns,
+        without={row.source for row in unseen},
+        split=options.in_domain_split,
+    )
+
+
 def calibrate(options: CalibrateOptions, *, ask: Ask = asking.ask) -> Calibration:
     """Fit temperature and threshold of a model, and write them into its repository, with its card and a picture.
 
@@ -99,12 +126,12 @@ def calibrate(options: CalibrateOptions, *, ask: Ask = asking.ask) -> Calibratio
     """
     name, artefact = _model(options)
     rows = read_tables(options, artefact.labels)
+    known = read_in_domain(options, artefact.labels, rows)
     with step(f"asking {name} about {len(rows):,} articles"):
         answers = ask(options.repository, name, artefact, rows)
     if answers.refused:
         _LOG.warning("%d articles were refused, the first: %s", len(answers.refused), answers.refused[0])
-    classes = {label: index for index, label in enumerate(artefact.labels)}
-    labels = np.array([classes[row.label] for row in answers.rows])
+    labels = _classes(artefact, answers.rows)
     sources = [row.source for row in answers.rows]
     fits = np.array([row.fits for row in answers.rows])
     for half in (fits, ~fits):
@@ -128,6 +155,10 @@ def calibrate(options: CalibrateOptions, *, ask: Ask = asking.ask) -> Calibratio
         band=band,
     )
     made = _with(artefact, judged, Counter(_chosen(sources, fits)), len(answers.refused), options.risk)
+    # What was measured before holds on: temperature and threshold move no label.
+    in_domain = _in_domain(options, ask, name, artefact, known) if known else artefact.calibration.get("in_domain")
+    if in_domain is not None:
+        made = replace(made, calibration={**made.calibration, "in_domain": in_domain})
     picture = draw(judged, risk=options.risk)
     return Calibration(name=name, artefact=made, written=_write(options.repository, name, made, picture))
 
@@ -140,6 +171,23 @@ def _model(options: CalibrateOptions) -> tuple[str, Artefact]:
         wanted = f"model {name!r}" if name else "model"
         raise RepositoryError(f"{options.repository} has no {wanted} for {options.task}; it has: {there or 'none'}")
     return name, artefacts[name]
+
+
+def _in_domain(
+    options: CalibrateOptions, ask: Ask, name: str, artefact: Artefact, rows: Sequence[Row]
+) -> dict[str, Any]:
+    """How often the model is right on articles of the collections that it was trained on."""
+    with step(f"asking {name} about {len(rows):,} articles of the collections that it was trained on"):
+        answers = ask(options.repository, name, artefact, rows)
+    if answers.refused:
+        _LOG.warning("%d articles were refused, the first: %s", len(answers.refused), answers.refused[0])
+    right = answers.probabilities.argmax(axis=1) == _classes(artefact, answers.rows)
+    return {"articles": len(right), "accuracy": round(float(right.mean()), DIGITS)}
+
+
+def _classes(artefact: Artefact, rows: Sequence[Row]) -> npt.NDArray[np.int64]:
+    classes = {label: index for index, label in enumerate(artefact.labels)}
+    return np.array([classes[row.label] for row in rows])
 
 
 def _chosen(sources: Sequence[str], mask: npt.NDArray[np.bool_]) -> list[str]:

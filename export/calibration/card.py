@@ -57,6 +57,7 @@ def section(calibration: Mapping[str, Any], temperature: float, threshold: float
         _line(["---"] * (2 + len(_COLUMNS))),
         *(_row(figures) for figures in calibration["figures"]),
         "",
+        *_in_domain(calibration),
         f"![risk by coverage, and reliability]({PICTURE})",
         "",
         END,
@@ -77,6 +78,17 @@ def with_section(card: str, text: str) -> str:
         return before + text.rstrip("\n") + rest.partition(END)[2]
     before, limits, after = card.partition("\n## Limits\n")
     return f"{before.rstrip()}\n\n{text}{limits}{after}"
+
+
+def _in_domain(calibration: Mapping[str, Any]) -> list[str]:
+    known = calibration.get("in_domain")
+    if known is None:
+        return []
+    return [
+        "On articles of the collections that it was trained on, which it had not seen, the label of "
+        f"**{known['accuracy']:.3f}** is right ({known['articles']:,} articles, with a signal or without, as served).",
+        "",
+    ]
 
 
 def _row(figures: Mapping[str, Any]) -> str:

@@ -52,6 +52,21 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         help="the collections that are taken, with commas between them (default: all)",
     )
     command.add_argument(
+        "--in-domain",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="tables of articles of the collections that it was trained on, which it has not seen: measures how often "
+        "it is right on them too (collections that it is calibrated on are left out)",
+    )
+    command.add_argument(
+        "--in-domain-split",
+        default="",
+        metavar="NAME",
+        help="take the rows of these tables whose column split is NAME, such as test (default: all)",
+    )
+    command.add_argument(
         "--risk",
         type=share,
         default=0.2,
@@ -77,6 +92,8 @@ def run(options: argparse.Namespace, task: Task, name: str) -> int:
     print(f"{done.name}: temperature {artefact.temperature:g}, sure from {artefact.threshold:g} on")
     for figures in facts["figures"]:
         print(f"  {_line(figures)}")
+    if known := facts.get("in_domain"):
+        print(f"  in domain: {known['articles']:,} articles, accuracy {known['accuracy']:.3f}")
     if not facts["reached"]:
         print(
             f"warning: no threshold makes at most {facts['risk']:.0%} of the answers wrong and answers "
@@ -92,10 +109,11 @@ def check_tables(options: argparse.Namespace, task: Task) -> None:
     Raises:
         TableError: A table cannot be used.
     """
+    from .calibrate import read_in_domain
     from .tables import read_rows
 
     wanted = _options(options, task, "")
-    read_rows(wanted.files, None, columns=wanted.columns, sources=wanted.sources)
+    read_in_domain(wanted, None, read_rows(wanted.files, None, columns=wanted.columns, sources=wanted.sources))
 
 
 def _options(options: argparse.Namespace, task: Task, name: str) -> Any:
@@ -110,6 +128,8 @@ def _options(options: argparse.Namespace, task: Task, name: str) -> Any:
         columns=Columns(**{column: getattr(options, f"{column}_column") for column in _COLUMNS}),
         sources=tuple(name.strip() for name in options.sources.split(",") if name.strip()),
         risk=options.risk,
+        in_domain=tuple(options.in_domain),
+        in_domain_split=options.in_domain_split,
     )
 
 

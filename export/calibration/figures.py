@@ -14,7 +14,8 @@ from .fitting import Band, Floats, calibrated, risk_coverage, weights
 ALL: Final = "all, each the same"
 """The name of the figures over every collection."""
 _BINS: Final = 10
-_DIGITS: Final = 4
+DIGITS: Final = 4
+"""Figures are kept with so many decimals."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +89,7 @@ class Judged:
             if len(curve.answered)
             else None,
         }
-        rounded = {key: None if value is None else round(float(value), _DIGITS) for key, value in values.items()}
+        rounded = {key: None if value is None else round(float(value), DIGITS) for key, value in values.items()}
         return {"collection": name, "articles": int(np.count_nonzero(weight)), **rounded}
 
     def curve(self, name: str) -> Curves:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ _READERS: Final[dict[str, Any]] = {
     ".jsonl": lambda path: pd.read_json(path, lines=True),
     ".json": pd.read_json,
 }
+_SPLIT: Final = "split"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,13 @@ class Row:
 
 
 def read_rows(
-    files: Sequence[Path], labels: Sequence[str] | None, *, columns: Columns, sources: Sequence[str] = ()
+    files: Sequence[Path],
+    labels: Sequence[str] | None,
+    *,
+    columns: Columns,
+    sources: Sequence[str] = (),
+    without: Collection[str] = (),
+    split: str = "",
 ) -> tuple[Row, ...]:
     """Read the articles of some tables; of articles with the same text the first counts.
 
@@ -60,6 +67,8 @@ def read_rows(
         labels: The labels of the model; None where they are not known yet.
         columns: The names of their columns.
         sources: The collections that are taken; empty for all.
+        without: The collections that are not taken.
+        split: The rows that are taken of all, by the column ``split``; empty for all.
 
     Raises:
         TableError: A table cannot be read, lacks a column, or has a label that the model does not tell; there are no
@@ -67,9 +76,10 @@ def read_rows(
     """
     rows: dict[str, Row] = {}
     for file in files:
-        for row in _rows(file, columns):
+        for row in _rows(file, columns, split):
             rows.setdefault(row.text, row)
-    taken = tuple(row for row in rows.values() if not sources or row.source in sources)
+    wanted = {row.source for row in rows.values()} if not sources else set(sources)
+    taken = tuple(row for row in rows.values() if row.source in wanted.difference(without))
     if missing := sorted(set(sources) - {row.source for row in taken}):
         found = ", ".join(sorted({row.source for row in rows.values()}))
         raise TableError(f"no article is of the collection {missing[0]!r}: the tables have {found or 'none'}")
@@ -83,7 +93,7 @@ def read_rows(
     return taken
 
 
-def _rows(file: Path, columns: Columns) -> list[Row]:
+def _rows(file: Path, columns: Columns, split: str = "") -> list[Row]:
     read = _READERS.get(file.suffix.lower())
     if read is None:
         raise TableError(f"{file}: a table's name ends in {', '.join(_READERS)}")
@@ -94,6 +104,10 @@ def _rows(file: Path, columns: Columns) -> list[Row]:
     for option, name in (("--text-column", columns.text), ("--label-column", columns.label)):
         if name not in frame:
             raise TableError(f"{file} has no column {name!r}; it has {', '.join(map(str, frame))}: see {option}")
+    if split:
+        if _SPLIT not in frame:
+            raise TableError(f"{file} has no column {_SPLIT!r}, by which the rows {split!r} were to be taken")
+        frame = frame[frame[_SPLIT] == split]
     frame = frame.dropna(subset=[columns.text, columns.label])
     titles = frame[columns.title] if columns.title in frame else [None] * len(frame)
     sources = frame[columns.source] if columns.source in frame else [file.stem] * len(frame)

@@ -19,6 +19,9 @@ from serving.gateway.grpc_door.door import ListenError
 from serving.gateway.server import LeftAloneError, Surroundings, run
 from serving.keys.rule import check_start, full_url, warn_if_open
 from serving.launcher import write_private
+from serving.reports.command import add_reports, read_reports
+from serving.reports.options import ReportsOptions
+from serving.reports.rule import check_reports
 from serving.runtime import CACHE
 
 from .meeting import STATE, Meeting, door_alone, gone, wait_for
@@ -57,10 +60,11 @@ def main(argv: Sequence[str]) -> int:
         resolve(args.host)
         keys = check_start(args.host, args.keys, args.keys_url, CACHE)
         edge = check_edge(read_edge(args), keys=keys)
+        reports = check_reports(read_reports(args), CACHE)
         folder = args.run.resolve()
         with door_alone(folder):
             met = wait_for(folder)
-            _run(args, folder, _options(args, folder, met, edge, keys=keys), met)
+            _run(args, folder, _options(args, folder, met, edge, reports, keys=keys), met)
     except (ServingError, ConfigurationError, ListenError, LeftAloneError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -69,7 +73,9 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _options(args: argparse.Namespace, folder: Path, met: Meeting, edge: EdgeOptions, *, keys: bool) -> GatewayOptions:
+def _options(
+    args: argparse.Namespace, folder: Path, met: Meeting, edge: EdgeOptions, reports: ReportsOptions, *, keys: bool
+) -> GatewayOptions:
     repository = Path(met.repository)
     if not repository.is_dir():
         raise ConfigurationError(
@@ -96,6 +102,7 @@ def _options(args: argparse.Namespace, folder: Path, met: Meeting, edge: EdgeOpt
         max_connection_age_s=args.max_connection_age,
         limits=limits,
         edge=edge,
+        reports=reports,
     )
 
 
@@ -140,4 +147,5 @@ def make_parser() -> argparse.ArgumentParser:
     add_callers(parser)
     add_trace_url(parser)
     add_edge(parser)
+    add_reports(parser)
     return parser

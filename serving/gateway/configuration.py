@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, get_type_hints
 
 from serving.edge.options import EdgeOptions
+from serving.reports.options import MAX_DAYS, ReportsOptions
 
 
 class ConfigurationError(Exception):
@@ -106,6 +107,8 @@ class GatewayOptions:
     to whom its DNS names then. None for never."""
     limits: GatewayLimits = field(default_factory=GatewayLimits)
     edge: EdgeOptions = field(default_factory=EdgeOptions)
+    reports: ReportsOptions = field(default_factory=ReportsOptions)
+    """As `check_reports` gives them; the door keeps none that is not told to."""
 
     @property
     def door_file(self) -> Path:
@@ -131,7 +134,7 @@ _KINDS: Final[Mapping[Any, tuple[type, ...]]] = {
     Path | None: (str, type(None)),
     tuple[str, ...]: (list,),
 }
-_GROUPS: Final = ("limits", "edge")
+_GROUPS: Final = ("limits", "edge", "reports")
 
 
 def read_options(path: Path) -> GatewayOptions:
@@ -146,8 +149,8 @@ def read_options(path: Path) -> GatewayOptions:
         raise ConfigurationError(f"the door's configuration {path} cannot be read: {error}") from None
     if not isinstance(document, dict):
         raise ConfigurationError(f"the door's configuration {path} is a JSON object, not {type(document).__name__}")
-    limits, edge = (document.pop(name, {}) for name in _GROUPS)
-    for name, group in zip(_GROUPS, (limits, edge), strict=True):
+    limits, edge, reports = groups = [document.pop(name, {}) for name in _GROUPS]
+    for name, group in zip(_GROUPS, groups, strict=True):
         if not isinstance(group, dict):
             raise ConfigurationError(f"{name} in {path} is a JSON object, not {json.dumps(group)}")
     values = _checked(GatewayOptions, document, path)
@@ -162,7 +165,10 @@ def read_options(path: Path) -> GatewayOptions:
         if value <= 0:
             raise ConfigurationError(f"limits.{name} in {path} is above 0, not {value}")
     checked_edge = EdgeOptions(**_checked(EdgeOptions, edge, path))
-    return GatewayOptions(**values, limits=GatewayLimits(**checked_limits), edge=checked_edge)
+    checked_reports = ReportsOptions(**_checked(ReportsOptions, reports, path))
+    if not 1 <= checked_reports.days <= MAX_DAYS:
+        raise ConfigurationError(f"reports.days in {path} lies between 1 and {MAX_DAYS}, not {checked_reports.days}")
+    return GatewayOptions(**values, limits=GatewayLimits(**checked_limits), edge=checked_edge, reports=checked_reports)
 
 
 def _checked(kind: type, document: Mapping[str, Any], path: Path) -> dict[str, Any]:

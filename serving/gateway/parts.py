@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from serving.reports.keeper import Keeper
+
 from .access.doorkeeper import Doorkeeper
 from .admission import WaitingRoom
 from .branches import Branches
@@ -29,4 +31,5 @@ class Parts:
     branches: Branches
     metrics: GatewayMetrics
     doorkeeper: Doorkeeper
+    reports: Keeper
     log: Any

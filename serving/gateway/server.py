@@ -19,6 +19,8 @@ from typing import Any, BinaryIO, Final, cast
 
 from aiohttp import web
 
+from serving.reports.opening import open_reports
+
 from .access.doorkeeper import open_doorkeeper
 from .admission import WaitingRoom
 from .api import add_routes
@@ -37,6 +39,8 @@ from .metrics import GatewayMetrics
 from .metrics_port import make_metrics_app
 from .page import add_page
 from .parts import Parts
+from .reports.routes import OPERATIONS as REPORTS
+from .reports.routes import add_report_routes
 from .upstream import Upstream
 from .verdict import VerdictFile
 
@@ -111,7 +115,7 @@ async def open_parts(options: GatewayOptions, log: Any) -> AsyncIterator[Parts]:
     board = Board(options.board_file)
     inferences = Inferences(upstream, verdicts, catalogue, board)
     try:
-        async with open_doorkeeper(options, log) as doorkeeper:
+        async with open_doorkeeper(options, log) as doorkeeper, open_reports(options.reports, log) as reports:
             metrics.watch(room, verdicts, doorkeeper)
             yield Parts(
                 options=options,
@@ -123,6 +127,7 @@ async def open_parts(options: GatewayOptions, log: Any) -> AsyncIterator[Parts]:
                 branches=Branches(),
                 metrics=metrics,
                 doorkeeper=doorkeeper,
+                reports=reports,
                 log=log,
             )
     finally:
@@ -135,7 +140,8 @@ def make_whole_app(parts: Parts, tracing: Tracing = OFF) -> web.Application:
     """All that HTTP offers, KServe v2 and the JSON API, behind what every request and answer passes."""
     bodies = Bodies(parts.options.limits)
     app = make_app(parts, bodies)
-    add_routes(app, parts, bodies)
+    add_routes(app, parts, bodies, also=REPORTS)
+    add_report_routes(app, parts)
     add_page(app)
     add_edge(app, parts.options.edge)
     app.middlewares.insert(0, tracing.over_http)

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Row, and_, insert, inspect, or_, select, update
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError
 
-from serving.errors import KeyNameError, KeysAwayError, KeysError
+from serving.errors import KeyNameError, KeysError
+from serving.storage.database import Database
 
-from .location import file_of, make_engine, shown
+from .location import KEPT
 from .records import DAY_S, KeyRecord, Role, digest_of, is_name, make_key, start_of
 from .schema import VERSION, about, keys, metadata
 
@@ -48,10 +49,10 @@ class KeyStore:
     """
 
     def __init__(self, url: URL, *, now: Callable[[], float] = time.time) -> None:
-        self.shown = shown(url)
-        self._url = url
+        self._database = Database(KEPT, url)
+        self._engine = self._database.engine
         self._now = now
-        self._engine = make_engine(url)
+        self.shown = self._database.shown
 
     def close(self) -> None:
         """Leave the database."""
@@ -151,8 +152,8 @@ class KeyStore:
         Returns:
             None if nothing has changed since then.
         """
-        with self._told():
-            if (file := file_of(self._url)) is not None and not file.exists():
+        with self._database.told():
+            if self._database.missing:
                 return None if known_stamp == _NO_STORE else Contents(stamp=_NO_STORE, keys=())
             with self._engine.connect() as connection:
                 stamp = self._stamp(connection)
@@ -164,7 +165,7 @@ class KeyStore:
     def note_used(self, ids: Collection[int]) -> None:
         """Keep that some keys were used just now. It is no change of a key."""
         now_s, numbers = int(self._now()), sorted(ids)
-        with self._told(), self._engine.begin() as connection:
+        with self._database.told(), self._engine.begin() as connection:
             for first in range(0, len(numbers), _MAX_IDS):
                 older = or_(keys.c.last_used_s.is_(None), keys.c.last_used_s < now_s)
                 used = and_(keys.c.id.in_(numbers[first : first + _MAX_IDS]), older)
@@ -173,7 +174,7 @@ class KeyStore:
     @contextmanager
     def _changing(self) -> Iterator[Connection]:
         """A transaction that changes keys, in a store that is made if it is not there."""
-        with self._told():
+        with self._database.told():
             self._prepare()
             try:
                 with self._engine.begin() as connection:
@@ -184,23 +185,11 @@ class KeyStore:
 
     def _prepare(self) -> None:
         """Make the store if it is not there."""
-        if (file := file_of(self._url)) is not None:
-            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file.touch(mode=0o600)
-            if file.stat().st_mode & 0o077:
-                file.chmod(0o600)
-        with self._engine.connect() as connection:
-            if self._stamp(connection) != _NO_STORE:
-                return
-        try:
-            with self._engine.begin() as connection:
-                metadata.create_all(connection)
-                row = insert(about).values(id=_ROW, version=VERSION, stamp=secrets.token_hex(16))
-                connection.execute(row)
-        except DBAPIError:
-            with self._engine.connect() as connection:  # it may be that somebody else made it meanwhile
-                if self._stamp(connection) == _NO_STORE:
-                    raise
+
+        def first(connection: Connection) -> None:
+            connection.execute(insert(about).values(id=_ROW, version=VERSION, stamp=secrets.token_hex(16)))
+
+        self._database.prepare(metadata, lambda connection: self._stamp(connection) != _NO_STORE, first)
 
     def _stamp(self, connection: Connection) -> str:
         """The stamp of the store; `_NO_STORE` if it was not made yet."""
@@ -216,37 +205,6 @@ class KeyStore:
             )
         stamp: str = row.stamp
         return stamp
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Says what is wrong with the store in words of ours."""
-        try:
-            yield
-        except DBAPIError as error:
-            raise self._why(error) from None
-        except OSError as error:
-            raise KeysError(
-                f"the keys in {self.shown} cannot be kept ({error.strerror}): let this user write there, or name "
-                "another place with --keys-url"
-            ) from None
-
-    def _why(self, error: DBAPIError) -> KeysError:
-        lines = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
-        words = lines[0]
-        if self._url.password:
-            words = words.replace(str(self._url.password), "***")
-        if "readonly" in words:
-            return KeysError(
-                f"the keys in {self.shown} cannot be changed ({words}): let this user write there, or name another "
-                "place with --keys-url"
-            )
-        away = isinstance(error, OperationalError | InterfaceError)
-        if away and (file_of(self._url) is None or "locked" in words):
-            return KeysAwayError(f"the keys in {self.shown} cannot be had now ({words}): see to the database")
-        return KeysError(
-            f"the keys in {self.shown} cannot be used ({words}): see to the database, or name another place with "
-            "--keys-url"
-        )
 
 
 def _current(connection: Connection, name: str) -> KeyRecord | None:

@@ -11,9 +11,11 @@ from typing import Any, Final
 
 from serving.arguments import ADMIN_HEADER, ServerOptions, pick_ports
 from serving.edge.options import EdgeOptions, check_edge
-from serving.errors import EdgeError, KeysError, PortError
+from serving.errors import EdgeError, KeysError, PortError, ReportsError
 from serving.keys.rule import check_start, full_url, is_loopback, warn_if_open
 from serving.launcher import TritonServer
+from serving.reports.options import ReportsOptions
+from serving.reports.rule import check_reports
 from serving.runtime import ROOT
 
 from .door import COMMAND, Door, DoorOptions
@@ -51,6 +53,7 @@ class Plan:
     max_connection_age_s: float | None = None
     """After so long a gRPC connection is closed in order, so that its client looks where to go anew; None for never."""
     edge: EdgeOptions = field(default_factory=EdgeOptions)
+    reports: ReportsOptions = field(default_factory=ReportsOptions)
     ready_file: Path | None = None
     patience: Patience = field(default_factory=Patience)
 
@@ -65,17 +68,21 @@ def assemble_supervisor(plan: Plan) -> Supervisor:
 
     Raises:
         ServingError: An address or a port cannot be had, keys are needed and there is none, or the options of the edge
-            cannot be kept to.
+            or of the reports cannot be kept to.
     """
     if not plan.door and plan.edge != EdgeOptions():
         raise EdgeError(
             "with --no-door there is no TLS, no --cors-origin, --forwarded-allow or --trace-sample: leave --no-door out"
         )
+    if not plan.door and plan.reports.keeps:
+        raise ReportsError("with --no-door nobody keeps reports: leave --no-door or --reports out")
     public = plan.server
     # What listens keeps its port when it is started again, so a free one is picked once, here.
     ports = pick_ports(public)
     keys = check_keys(plan)
     plan = dataclasses.replace(plan, edge=check_edge(plan.edge, keys=keys))
+    if plan.door:
+        plan = dataclasses.replace(plan, reports=check_reports(plan.reports, public.cache))
     number = ports.get("http", ports["grpc"])
     logs = public.cache / "logs" if public.log_file is None else public.log_file.parent
     public = dataclasses.replace(
@@ -147,6 +154,7 @@ def door_configuration(
         "admin_key": public.admin_key,
         "triton_admin_key": triton.options.admin_key,
         "edge": plan.edge.document(),
+        "reports": plan.reports.document(),
         "keys": keys,
         "keys_url": full_url(plan.keys_url, public.cache) if keys else "",
         "limits": {

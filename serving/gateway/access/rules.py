@@ -46,6 +46,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "analyze_batch": BATCH,
     "models": SEEING,
     "model_card": SEEING,
+    "report": OPEN,  # its id is what opens it
+    "report_delete": SEEING,
     "problem": OPEN,
     "healthz": OPEN,
     "readyz": OPEN,

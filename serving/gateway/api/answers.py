@@ -99,6 +99,13 @@ class Timings(BaseModel):
     total_ms: float = Field(ge=0, description="From the last byte of the request to the answer.")
 
 
+class KeptAnswer(BaseModel):
+    """A report that was kept."""
+
+    id: str = Field(description="The last part of its path, /v1/reports/ID: whoever has it can read the report.")
+    until: str = Field(description="From then on it is gone; ISO 8601.", examples=["2026-03-02T12:00:00+00:00"])
+
+
 _KINDS: Final[dict[AnswerKind, Any]] = {AnswerKind.TEXT: TextAnswer, AnswerKind.LABELS: LabelledAnswer}
 
 
@@ -115,6 +122,10 @@ class _Answer(BaseModel):
     )
     models: dict[str, ModelAnswer] = Field(description="By task.")
     timings: Timings
+    report: KeptAnswer | None = Field(
+        default=None, description="Where the request had `keep`: the report, or null if it could not be kept."
+    )
+    report_problem: str | None = Field(default=None, description="Why it could not be kept.")
 
 
 _TASKS: Final[dict[str, Any]] = {str(task): (_KINDS[one.answers] | None, None) for task, one in CONTRACTS.items()}
@@ -173,6 +184,15 @@ class BatchLine(RootModel[BatchAnswer | BatchError]):
     """A line of the answer to a batch."""
 
 
+class Accuracy(BaseModel):
+    """How often a label is right, as it was measured with the model as served; null for what was not measured."""
+
+    in_domain: float | None = Field(description="On articles of the collections that it was trained on.")
+    unseen: float | None = Field(description="On articles of other collections, each of which counts the same.")
+    unseen_answered: float | None = Field(description="Of those that have a signal.")
+    answered: float | None = Field(description="How many of the unseen ones have a signal: a share.")
+
+
 class ServedModelAnswer(BaseModel):
     """A model that serves."""
 
@@ -183,6 +203,7 @@ class ServedModelAnswer(BaseModel):
     revision: str
     labels: list[str] | None = Field(description="What it tells; null for a model that writes.")
     max_tokens: int | None = Field(description="How many tokens of an article it reads.")
+    accuracy: Accuracy | None = Field(description="null for a model that writes, and where nothing was measured.")
     is_: str = Field(alias="is", description="What its answers are.")
     is_not: str = Field(description="What they are not.")
     card: str | None = Field(description="Where its card is, relative to this document.")
@@ -208,11 +229,21 @@ class Limits(BaseModel):
     settings: list[SettingLimits]
 
 
+class Keeps(BaseModel):
+    """What is kept of articles and answers, where a request asks for it (`keep`)."""
+
+    reports: bool = Field(description="Whether reports are kept.")
+    texts: bool = Field(description="Whether the texts of articles are kept with them.")
+    days: int = Field(description="For how long.")
+    where: str
+
+
 class ModelsAnswer(BaseModel):
-    """The models that serve, and the limits of requests."""
+    """The models that serve, the limits of requests, and what is kept."""
 
     models: list[ServedModelAnswer]
     limits: Limits
+    keeps: Keeps
 
 
 class Alive(BaseModel):

@@ -18,7 +18,7 @@ from serving.gateway.configuration import GatewayLimits
 from serving.gateway.http.documents import dump, parse
 from serving.gateway.http.problems import problem
 from serving.gateway.logs import describe
-from serving.gateway.refusals import Refusal, RefusedError
+from serving.gateway.refusals import FieldError, Refusal, RefusedError, invalid_fields
 
 from .analysis import Analysis
 from .flow import Flow
@@ -138,6 +138,9 @@ class Batch:
                 Refusal.TOO_LARGE, f"a line has at most {self._limits.max_body_bytes} bytes: shorten the article"
             )
         question = read_question(parse(line, max_depth=self._limits.max_json_depth))
+        if question.keep:
+            words = "a line of a batch is not kept: leave keep out, or ask /v1/analyze about this article alone"
+            raise invalid_fields([FieldError(pointer="/keep", words=words)])
         came_s = time.monotonic()
         allowed_s = math.inf if question.deadline_s is None else question.deadline_s
         await self._take(asyncio.get_running_loop().time() + allowed_s)

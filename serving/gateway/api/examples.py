@@ -79,8 +79,8 @@ ANALYZED: Final[Mapping[str, Any]] = {
     },
     "models": {
         "summary": {"model": "bart", "version": "1", "revision": "e8065e66c827"},
-        "category": {"model": "distilbert", "version": "1", "revision": "5c5316e24f27"},
-        "veracity": {"model": "xlnet", "version": "1", "revision": "5bef27423ba8"},
+        "category": {"model": "distilbert", "version": "1", "revision": "6c9cfd2ff45f"},
+        "veracity": {"model": "xlnet", "version": "1", "revision": "dd0f908fcd93"},
     },
     "timings": {"waiting_ms": 1.176, "models_ms": 81.658, "total_ms": 82.834},
 }

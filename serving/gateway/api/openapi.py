@@ -184,19 +184,21 @@ def at(prefix: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**document, "servers": [{"url": prefix, "description": "This server"}]} if prefix else document
 
 
-def document(*, keys: bool = False) -> dict[str, Any]:
+def document(*, keys: bool = False, also: Sequence[Operation] = ()) -> dict[str, Any]:
     """The OpenAPI document, of version 3.1; `at` has it for a server under a path.
 
     Args:
         keys: Whether callers need a key.
+        also: Operations that others add to `OPERATIONS`.
     """
-    models = {model for one in OPERATIONS for model in (one.takes, one.gives, *one.otherwise.values()) if model}
+    operations = (*OPERATIONS, *also)
+    models = {model for one in operations for model in (one.takes, one.gives, *one.otherwise.values()) if model}
     models.add(answers.Problem)
     ordered = sorted(models, key=lambda model: model.__name__)
     references, definitions = models_json_schema([(model, "validation") for model in ordered], ref_template=_REFERENCE)
     schemas = {model: references[model, "validation"] for model in ordered}
     paths: dict[str, Any] = {}
-    for one in OPERATIONS:
+    for one in operations:
         paths.setdefault(one.path, {})[one.method] = _operation(one, schemas, keys=keys)
     return {
         "openapi": "3.1.0",

@@ -125,6 +125,11 @@ class AnalyzeRequest(BaseModel):
         description="Whether to find the sentences without which the label of each task would be less probable, at "
         "most three. It takes about four times as long; a server that finds it for several is `busy` for more.",
     )
+    keep: bool = Field(
+        default=False,
+        description="Whether the server keeps the answer and gives it back under an id, which `report` says, to "
+        "whoever has that: see `keeps` of /v1/models. Not in a batch.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +143,7 @@ class Question:
     deadline_s: float | None
     partial: bool
     evidence: bool = False
+    keep: bool = False
 
 
 def read_question(document: Mapping[str, Any]) -> Question:
@@ -166,6 +172,7 @@ def read_question(document: Mapping[str, Any]) -> Question:
         deadline_s=None if asked.deadline_ms is None else asked.deadline_ms / 1e3,
         partial=asked.partial,
         evidence=asked.evidence,
+        keep=asked.keep,
     )
 
 

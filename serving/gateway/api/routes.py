@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
 from aiohttp import web
 
+from infolens import Article
 from infolens.contract import MAX_ARTICLE_BYTES, SUMMARY_SETTINGS
 from serving.gateway.edge.proxies import prefix
 from serving.gateway.http.body import Bodies
@@ -18,18 +19,20 @@ from serving.gateway.http.problems import explanation
 from serving.gateway.http.protocol import encoded_response, json_response, keep_open, leave_expect, named
 from serving.gateway.parts import Parts
 from serving.gateway.refusals import Refusal, RefusedError, invalid
+from serving.reports.documents import with_report
 
 from .analysis import Analysis
 from .batch import Batch
 from .faults import MAX_DEADLINE_MS
 from .lines import Lines
-from .openapi import NDJSON, OPERATIONS, at, document
+from .openapi import NDJSON, OPERATIONS, Operation, at, document
 from .readiness import Readiness
-from .requests import read_question, setting_limits
+from .requests import Question, read_question, setting_limits
 from .served import Served
 
 _MAX_BATCHES: Final = 16
 """Batches at the same time: each may hold some 12 MiB."""
+_WHERE: Final = "in a database of this server"
 _ORDERS: Final = {"input": True, "finished": False}
 
 
@@ -39,9 +42,10 @@ class API:
     Args:
         parts: What the doors share.
         bodies: Reads the bodies of all requests.
+        also: Operations of others, for the OpenAPI document.
     """
 
-    def __init__(self, parts: Parts, bodies: Bodies) -> None:
+    def __init__(self, parts: Parts, bodies: Bodies, also: Sequence[Operation] = ()) -> None:
         self._parts = parts
         self._limits = parts.options.limits
         self._bodies = bodies
@@ -49,7 +53,7 @@ class API:
         self._analysis = Analysis(parts, self._served)
         self._readiness = Readiness(parts)
         self._batches = 0
-        self._openapi = document(keys=parts.doorkeeper.wants_keys)
+        self._openapi = document(keys=parts.doorkeeper.wants_keys, also=also)
 
     async def analyze(self, request: web.Request) -> web.StreamResponse:
         """``POST /v1/analyze``."""
@@ -58,7 +62,22 @@ class API:
             notes.bytes_in, notes.started_s = len(body), asyncio.get_running_loop().time()
             question = read_question(parse(body, max_depth=self._limits.max_json_depth))
             answer = await self._analysis.answer(question, notes.request_id)
+        if question.keep:
+            answer = await self._kept(request, question, answer)
         return encoded_response(request, dump(answer))
+
+    async def _kept(self, request: web.Request, question: Question, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer with the report that was kept of it, within the time that the caller allows."""
+        took_s = asyncio.get_running_loop().time() - request[NOTES].started_s
+        article = question.article
+        return await with_report(
+            self._parts.reports,
+            answer,
+            text=article.text if isinstance(article, Article) else "",  # else the answer has it
+            title=article.title,
+            key=request[CALLER].name,
+            within_s=None if question.deadline_s is None else question.deadline_s - took_s,
+        )
 
     async def analyze_batch(self, request: web.Request) -> web.StreamResponse:
         """``POST /v1/analyze/batch``."""
@@ -114,13 +133,16 @@ class API:
                     **one.named,
                     "labels": list(one.labels) or None,
                     "max_tokens": one.max_tokens,
+                    "accuracy": one.accuracy,
                     "is": is_,
                     "is_not": is_not,
                     "card": f"models/{one.task}/card" if one.card else None,
                 }
             )
         defaults = {name: value for one in tasks.values() for name, value in one.defaults.items()}
-        return encoded_response(request, dump({"models": found, "limits": self._request_limits(defaults)}))
+        limits, reports = self._request_limits(defaults), self._parts.reports
+        keeps = {"reports": reports.keeps, "texts": reports.texts, "days": reports.days, "where": _WHERE}
+        return encoded_response(request, dump({"models": found, "limits": limits, "keeps": keeps}))
 
     def _request_limits(self, defaults: Mapping[str, float]) -> dict[str, Any]:
         return {
@@ -161,9 +183,9 @@ class API:
         return encoded_response(request, dump(at(prefix(request), self._openapi)))
 
 
-def add_routes(app: web.Application, parts: Parts, bodies: Bodies) -> None:
-    """Add all of them to the door's application."""
-    api = API(parts, bodies)
+def add_routes(app: web.Application, parts: Parts, bodies: Bodies, also: Sequence[Operation] = ()) -> None:
+    """Add all of them to the door's application; the OpenAPI document has the operations of ``also`` too."""
+    api = API(parts, bodies, also)
     for one in OPERATIONS:
         handler = getattr(api, one.name)
         if one.takes is None:

@@ -47,6 +47,8 @@ class ServedTask:
     """The first digits of the SHA-256 of its files; empty where they cannot be read."""
     labels: tuple[str, ...]
     max_tokens: int | None
+    accuracy: Mapping[str, float | None] | None
+    """How often its label is right, by where its articles are from; None where nothing was measured."""
     card: Path | None
     defaults: Mapping[str, float]
     """What counts for the settings that are of the model, where a request leaves them out, by name."""
@@ -108,7 +110,8 @@ class Served:
         version = max(model.versions if model else ("",), key=lambda one: int(one or 0), default="")
         folder = self._repository / name / version
         card = self._repository / name / "README.md"
-        limit = _artefact(folder).get("max_tokens")
+        artefact = _artefact(folder)
+        limit = artefact.get("max_tokens")
         return ServedTask(
             task=task,
             ensemble=ensemble.name,
@@ -117,6 +120,7 @@ class Served:
             revision=self._revision(folder),
             labels=tuple(json.loads(ensemble.parameters.get(LABELS_PARAMETER) or "[]")),
             max_tokens=limit if isinstance(limit, int) else None,
+            accuracy=_accuracy(artefact),
             card=card if card.is_file() else None,
             defaults=_defaults(models.get(contract.served(name).tokenizer)),
         )
@@ -147,6 +151,28 @@ def _defaults(tokenizer: CatalogueModel | None) -> dict[str, float]:
     parameters = tokenizer.parameters if tokenizer else {}
     named = {one.name: parameters.get(f"setting.{one.name}") for one in SUMMARY_SETTINGS if one.of_the_model}
     return {name: json.loads(text)["default"] for name, text in named.items() if text}
+
+
+def _accuracy(artefact: Mapping[str, Any]) -> dict[str, float | None] | None:
+    """What the calibration of a classifier has measured; its last figures are those over all collections."""
+    calibration = artefact.get("calibration")
+    if not isinstance(calibration, dict) or not calibration:
+        return None
+    figures = calibration.get("figures")
+    known = calibration.get("in_domain")
+    unseen = figures[-1] if isinstance(figures, list) and figures else None
+    found = {
+        "in_domain": _share(known, "accuracy"),
+        "unseen": _share(unseen, "accuracy"),
+        "unseen_answered": _share(unseen, "accuracy_answered"),
+        "answered": _share(unseen, "coverage"),
+    }
+    return None if all(one is None for one in found.values()) else found
+
+
+def _share(figures: object, name: str) -> float | None:
+    value = figures.get(name) if isinstance(figures, dict) else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1 else None
 
 
 def _artefact(folder: Path) -> Mapping[str, Any]:

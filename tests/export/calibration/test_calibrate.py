@@ -120,6 +120,55 @@ def test_the_command_writes_artefact_configuration_card_and_picture(
     assert (repository / "xlnet" / "README.md").read_text(encoding="utf-8") == card
 
 
+@pytest.fixture
+def known(tmp_path: Path) -> Path:
+    """Texts of the collections that the model was trained on, and one of `table`'s; three of four of the former fit."""
+    lines = ["text,label,source,split"]
+    for number in range(80):
+        label = "real" if number % 4 else "fake"
+        lines.append(f"known {number} 0.9,{label},home,{'train' if number < 40 else 'test'}")
+        lines.append(f"strange {number} 0.9,fake,north,test")
+    path = tmp_path / "known.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_the_accuracy_in_domain_is_measured_and_stays(
+    repository: Path, table: Path, known: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["calibrate", "veracity", str(table), "--repository", str(repository)]
+    path, card = repository / "xlnet" / "1" / "artefact.json", repository / "xlnet" / "README.md"
+    assert main(words) == 0
+    without = read_artefact(path)
+    assert "in_domain" not in without.calibration
+    assert "trained on, which it had not seen" not in card.read_text(encoding="utf-8")
+    assert main([*words, "--in-domain", str(known), "--in-domain-split", "test"]) == 0
+    found = read_artefact(path)
+    assert found.calibration == {**without.calibration, "in_domain": {"articles": 40, "accuracy": 0.75}}
+    assert (found.temperature, found.threshold) == (without.temperature, without.threshold)
+    assert "the label of **0.750** is right (40 articles" in card.read_text(encoding="utf-8")
+    assert "in domain: 40 articles, accuracy 0.750" in capsys.readouterr().out
+    assert main([*words, "--risk", "0.1"]) == 0
+    assert read_artefact(path).calibration["in_domain"] == {"articles": 40, "accuracy": 0.75}
+    assert main([*words, "--in-domain", str(known)]) == 0
+    assert read_artefact(path).calibration["in_domain"]["articles"] == 80
+
+
+@pytest.mark.parametrize(
+    ("split", "message"), [("holdout", "no row has both a text and a label"), ("", "labels that the model does not")]
+)
+def test_tables_in_domain_that_cannot_be_used_change_nothing(
+    repository: Path, table: Path, known: Path, split: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not split:
+        known.write_text(known.read_text(encoding="utf-8").replace(",real,", ",true,"), encoding="utf-8")
+    before = (repository / "xlnet" / "1" / "artefact.json").read_bytes()
+    words = ["calibrate", "veracity", str(table), "--repository", str(repository), "--in-domain", str(known)]
+    assert main([*words, "--in-domain-split", split]) == 1
+    assert message in capsys.readouterr().err
+    assert (repository / "xlnet" / "1" / "artefact.json").read_bytes() == before
+
+
 def test_what_cannot_be_reached_is_said_aloud(
     repository: Path, table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

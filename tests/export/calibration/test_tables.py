@@ -58,6 +58,17 @@ def test_some_collections_may_be_taken(tmp_path: Path) -> None:
         read_rows([path], LABELS, columns=Columns(), sources=["b", "c"])
 
 
+def test_rows_of_a_split_may_be_taken_and_collections_left_out(tmp_path: Path) -> None:
+    path = write(tmp_path, ".csv", FRAME.assign(split=["train", "test", "test", "test", "test", "train"]))
+    taken = read_rows([path], LABELS, columns=Columns(), split="test")
+    assert [(row.text, row.source) for row in taken] == [("Two.", "b"), ("One.", "b")]
+    assert [row.text for row in read_rows([path], LABELS, columns=Columns(), without=["b"])] == ["One."]
+    with pytest.raises(TableError, match="no row has both"):
+        read_rows([path], LABELS, columns=Columns(), without=["a", "b"])
+    with pytest.raises(TableError, match="no column 'split', by which the rows 'test' were to be taken"):
+        read_rows([write(tmp_path, ".json")], LABELS, columns=Columns(), split="test")
+
+
 def test_what_is_wrong_with_a_table_is_said(tmp_path: Path) -> None:
     path = write(tmp_path, ".csv")
     with pytest.raises(TableError, match=r"labels that the model does not tell: fake; it tells real, satire"):

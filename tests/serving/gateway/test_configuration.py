@@ -10,6 +10,7 @@ import pytest
 from serving.gateway.branches import Branches, read_room_limits
 from serving.gateway.catalogue import CatalogueModel
 from serving.gateway.configuration import ConfigurationError, GatewayLimits, RoomLimits, read_options
+from serving.reports.options import ReportsOptions
 
 NEEDED = {
     "triton_grpc": "127.0.0.1:1",
@@ -32,6 +33,9 @@ def test_all_settings_are_read_and_the_others_have_defaults(tmp_path: Path) -> N
     assert options.door_file == Path("/run/door.json")
     assert options.limits == GatewayLimits(max_inputs=3, max_body_time_s=1)
     assert options.grpc_port == 8001
+    assert not options.reports.keeps
+    kept = {"keeps": True, "url": "sqlite:////srv/r.sqlite3", "texts": True, "days": 7, "why_not": ""}
+    assert read_options(written(tmp_path, {**NEEDED, "reports": kept})).reports == ReportsOptions(**kept)
     assert "secret" not in repr(read_options(written(tmp_path, {**NEEDED, "admin_key": "secret"})))
 
 
@@ -48,6 +52,8 @@ def test_all_settings_are_read_and_the_others_have_defaults(tmp_path: Path) -> N
         ({**NEEDED, "limits": 3}, "limits .* is a JSON object, not 3"),
         ({**NEEDED, "limits": {"max_inputs": 0}}, "limits.max_inputs .* is above 0, not 0"),
         ({**NEEDED, "limits": {"many": 0}}, "does not know"),
+        ({**NEEDED, "reports": {"days": 0}}, "reports.days .* lies between 1 and 3650, not 0"),
+        ({**NEEDED, "reports": {"keeps": "yes"}}, 'keeps .* is of the type bool or NoneType, not "yes"'),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, document: object, words: str) -> None:

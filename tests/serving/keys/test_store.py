@@ -195,7 +195,7 @@ def test_what_cannot_be_used_is_said(tmp_path: Path) -> None:
 
 def test_a_store_that_somebody_holds_is_away(store: KeyStore, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store.create("newsroom", Role.READ)
-    monkeypatch.setattr("serving.keys.location._TIMEOUT_S", 0)
+    monkeypatch.setattr("serving.storage.location._TIMEOUT_S", 0)
     holder = sqlite3.connect(file)
     holder.execute("BEGIN EXCLUSIVE")
     try:

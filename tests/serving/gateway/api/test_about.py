@@ -18,6 +18,7 @@ from serving.gateway.api.openapi import OPERATIONS, document
 from serving.gateway.api.readiness import Readiness
 from serving.gateway.http.problems import ADVICE
 from serving.gateway.refusals import CODES, Refusal, RefusedError
+from serving.gateway.reports.routes import OPERATIONS as REPORTS
 from tests.serving.gateway.http.running import FakeTriton, RunningDoor, fake_door
 from tests.serving.gateway.scripted import write_state
 
@@ -31,6 +32,12 @@ def test_models_are_described(door: RunningDoor) -> None:
     assert (models["category"]["name"], models["category"]["model"]) == ("classify", "distilbert")
     assert models["veracity"]["max_tokens"] == 256
     assert "fact check" in models["veracity"]["is_not"]
+    assert models["summary"]["accuracy"] is None
+    # The committed models' own.
+    assert models["veracity"]["accuracy"] == {
+        "in_domain": 0.8714, "unseen": 0.6642, "unseen_answered": 0.8255, "answered": 0.0942,
+    }  # fmt: skip
+    assert found["keeps"] == {"reports": False, "texts": False, "days": 0, "where": "in a database of this server"}
     assert found["limits"]["max_article_bytes"] == MAX_ARTICLE_BYTES
     assert [one["name"] for one in found["limits"]["settings"]][:2] == ["min_length", "max_length"]
     limits = {one["name"]: one for one in found["limits"]["settings"]}
@@ -127,10 +134,10 @@ async def test_a_busy_server_is_ready_and_one_that_fails_is_not(door: RunningDoo
 def test_the_openapi_document_is_one(door: RunningDoor) -> None:
     found = door.ask("GET", "/openapi.json").json
     validate(found)
-    assert found == json.loads(json.dumps(document()))
+    assert found == json.loads(json.dumps(document(also=REPORTS)))
     asked = found["paths"]["/v1/analyze"]["post"]["requestBody"]["content"]["application/json"]["examples"]
     for one in asked.values():
         assert door.ask("POST", "/v1/analyze", json.dumps(one["value"])).status == 200
     AnalyzeAnswer.model_validate(ANALYZED)
-    routes = {(one.path, one.method) for one in OPERATIONS}
+    routes = {(one.path, one.method) for one in (*OPERATIONS, *REPORTS)}
     assert routes == {(path, method) for path, methods in found["paths"].items() for method in methods}

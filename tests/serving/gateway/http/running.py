@@ -33,6 +33,7 @@ from serving.gateway.parts import Parts
 from serving.gateway.refusals import Refusal, RefusedError
 from serving.gateway.server import make_whole_app, open_parts
 from serving.gateway.verdict import VerdictFile
+from serving.reports.opening import open_reports
 from serving.runtime import ROOT
 from tests.serving.gateway.scripted import write_state
 
@@ -268,7 +269,7 @@ def fake_door(
         verdicts = VerdictFile(settings.state_file)
         board = Board(settings.board_file)
         inferences = Inferences(triton, verdicts, catalogue, board)
-        async with open_doorkeeper(settings, log) as doorkeeper:
+        async with open_doorkeeper(settings, log) as doorkeeper, open_reports(settings.reports, log) as reports:
             yield Parts(
                 options=settings,
                 verdicts=verdicts,
@@ -279,6 +280,7 @@ def fake_door(
                 branches=Branches(),
                 metrics=GatewayMetrics(log),
                 doorkeeper=doorkeeper,
+                reports=reports,
                 log=log,
             )
         inferences.close()
