@@ -165,9 +165,13 @@ def asked_again(request: InferRequest, error: ServerError) -> InferRequest | Non
 
     Such a server refuses the names of outputs that it does not have, before it does any work.
     """
-    older = for_older(request)
-    new = set(request.outputs).difference(older.outputs)
-    return older if any(f"unexpected inference output '{name}'" in str(error) for name in new) else None
+    newest = {contract.unread_output for contract in CONTRACTS.values()}
+    # A server that lacks the newest outputs alone keeps the others: its signals are worth another question.
+    for older in (for_older(request, known={*request.outputs} - newest), for_older(request)):
+        new = set(request.outputs).difference(older.outputs)
+        if any(f"unexpected inference output '{name}'" in str(error) for name in new):
+            return older
+    return None
 
 
 def check_partial(partial: bool) -> None:

@@ -40,6 +40,7 @@ from .tensors import (
     TRUNCATED_TOKENS,
     UNCLEAR,
     UNCLEAR_REASONS,
+    UNREAD,
     SummarySetting,
     Tensor,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "TRUNCATED_TOKENS",
     "UNCLEAR",
     "UNCLEAR_REASONS",
+    "UNREAD",
     "VERACITIES",
     "AnswerKind",
     "ServedModel",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -22,6 +22,7 @@ from .tensors import (
     TITLE,
     TOKEN_TYPE_IDS,
     UNCLEAR,
+    UNREAD,
     SummarySetting,
     Tensor,
 )
@@ -236,13 +237,15 @@ class TaskContract:
         """Name in the ensembles of the tokenizer's ``truncated_tokens`` output."""
         return f"{self.task.value}_truncated_tokens"
 
+    @property
+    def unread_output(self) -> str:
+        """Name in the ensembles of the tokenizer's ``unread`` output."""
+        return f"{self.task.value}_unread"
+
     def ensemble_outputs(self, labels: int = -1) -> tuple[Tensor, ...]:
         """All outputs of this task in the ensembles, in the order of the configuration."""
-        return (
-            *self.outputs(labels),
-            Tensor(name=self.tokens_output, dtype="INT32", dims=(1,)),
-            Tensor(name=self.truncated_output, dtype="INT32", dims=(1,)),
-        )
+        counts = (Tensor(name=name, dtype="INT32", dims=(1,)) for name in (self.tokens_output, self.truncated_output))
+        return (*self.outputs(labels), *counts, replace(UNREAD, name=self.unread_output))
 
 
 def _probabilities(name: str, labels: int) -> Tensor:

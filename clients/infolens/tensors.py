@@ -118,6 +118,9 @@ TOKENS: Final = Tensor(name="tokens", dtype="INT32", dims=(1,))
 """How many tokens the whole article has, special tokens included."""
 TRUNCATED_TOKENS: Final = Tensor(name="truncated_tokens", dtype="INT32", dims=(1,))
 """How many of them the model did not read; 0 when it read the whole article."""
+UNREAD: Final = Tensor(name="unread", dtype="BYTES", dims=(1,), optional=True)
+"""Which characters of the text, as the caller sent it, the model did not read: a JSON list of ``[start, end]``, in
+their order and without blanks at the ends of each; ``[]`` when it read the whole text."""
 UNCLEAR: Final = Tensor(name="unclear", dtype="INT32", dims=(1,))
 """From the tokenizer of a classifier to its last model: why none can judge the text; 0 where it can, else a key of
 `UNCLEAR_REASONS`."""

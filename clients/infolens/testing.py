@@ -35,6 +35,7 @@ from .types import (
     Reading,
     Report,
     ServerStatus,
+    Span,
     Summary,
     Unsupported,
     Veracity,
@@ -54,6 +55,7 @@ def fake_report(
     probability: float = 0.9,
     tokens: int = 100,
     truncated_tokens: int = 0,
+    unread: Sequence[Span] | None = (),
     categories: Sequence[str] = CATEGORIES,
     veracities: Sequence[str] = VERACITIES,
     evidence: Sequence[Evidence] = (),
@@ -73,6 +75,7 @@ def fake_report(
         probability: Of both labels.
         tokens: Of the article.
         truncated_tokens: How many of them no model read.
+        unread: Which pieces of the text no model read; None for a server that does not say.
         categories: The labels of the category's model; the starter's by default.
         veracities: The same for the veracity.
         evidence: What moved both labels.
@@ -86,7 +89,8 @@ def fake_report(
     """
     if not 0 <= probability <= 1:
         raise InvalidSettingError(f"probability lies between 0 and 1, not at {probability!r}")
-    reading = Reading(tokens=tokens, truncated_tokens=truncated_tokens)
+    told = None if unread is None else tuple(unread)
+    reading = Reading(tokens=tokens, truncated_tokens=truncated_tokens, unread=told)
 
     def labelled(task: Task, label: str, labels: Sequence[str]) -> dict[str, Any]:
         if label not in labels:

@@ -15,7 +15,7 @@ from ._values.article import is_blank as is_blank
 from ._values.evidence import Evidence
 from ._values.labelled import Category, Labelled, Reading, Veracity
 from ._values.options import SummaryOptions
-from ._values.spans import Quote, Unsupported
+from ._values.spans import Quote, Span, Unsupported
 from ._values.status import ServedTask, ServerStatus
 from .contract import EVIDENCE, Task
 from .errors import InfoLensError
@@ -33,6 +33,7 @@ __all__ = [
     "Report",
     "ServedTask",
     "ServerStatus",
+    "Span",
     "Summary",
     "SummaryOptions",
     "Unsupported",
@@ -143,9 +144,9 @@ class Report:
         """The report as JSON has it.
 
         ``{"summary": {"text", "sentences", "unsupported"}, "category": {"label", "signal", ...}, "veracity": {...},
-        "truncated": false, "readings": {"summary": {"tokens", "truncated_tokens"}, ...}}``; a task that was not asked
-        for has no key. Where tasks failed there is one more, ``"failed": {"summary": "Request timeout expired"}``, and
-        where the server kept spans another, ``"trace_id": "0af7651916cd43dd8448eb211c80319c"``.
+        "truncated": false, "readings": {"summary": {"tokens", "truncated_tokens", "unread"}, ...}}``; a task that was
+        not asked for has no key. Where tasks failed there is one more, ``"failed": {"summary": "Request timeout
+        expired"}``, and where the server kept spans another, ``"trace_id": "0af7651916cd43dd8448eb211c80319c"``.
         """
         failed = {"failed": {str(what): reason for what, reason in self.failed.items()}} if self.failed else {}
         return {

@@ -16,6 +16,7 @@ from infolens.contract import (
     LABELS_PARAMETER,
     TOKENS,
     TRUNCATED_TOKENS,
+    UNREAD,
     AnswerKind,
     ServedModel,
     Task,
@@ -109,7 +110,7 @@ def _tokenizer(
 ) -> pb.ModelConfig:
     inputs = contract.model_inputs(token_types=artefact.token_types, quotes=artefact.quotes)
     past = contract.past_the_model(quotes=artefact.quotes)
-    outputs = dict.fromkeys((*inputs, TOKENS, TRUNCATED_TOKENS, *past))
+    outputs = dict.fromkeys((*inputs, TOKENS, TRUNCATED_TOKENS, UNREAD, *past))
     parameters = tokenizer_parameters(contract, artefact, deployment)
     return _text_model(models.tokenizer, "tokenizer", contract.inputs, outputs, deployment, parameters)
 
@@ -210,7 +211,11 @@ def _steps(chosen: _Chosen) -> list[pb.ModelEnsembling.Step]:
     quotes = chosen.artefact.quotes
     model_inputs = contract.model_inputs(token_types=chosen.artefact.token_types, quotes=quotes)
     between = {tensor.name: f"{models.name}.{tensor.name}" for tensor in model_inputs}
-    counts = {TOKENS.name: contract.tokens_output, TRUNCATED_TOKENS.name: contract.truncated_output}
+    counts = {
+        TOKENS.name: contract.tokens_output,
+        TRUNCATED_TOKENS.name: contract.truncated_output,
+        UNREAD.name: contract.unread_output,
+    }
     raw = {tensor.name: f"{models.name}.{tensor.name}" for tensor in contract.model_outputs()}
     past = {tensor.name: f"{models.name}.{tensor.name}" for tensor in contract.past_the_model(quotes=quotes)}
     return [

@@ -36,7 +36,7 @@ export function analyze() {
   const { title, text, url, meta } = state.form;
   const asked = { title: title.trim(), text, url, meta, evidence: state.settings.evidence };
   stop();
-  change({ asked, answers: {}, editing: false, active: -1, problem: "", shared: null, notice: "" });
+  change({ asked, answers: {}, editing: false, active: -1, shownEvidence: "", problem: "", shared: null, notice: "" });
   answer(tasks());
 }
 

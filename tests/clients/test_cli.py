@@ -225,7 +225,7 @@ def test_status(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_truncation_is_told(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, FakeTransport(fake_report(tokens=1500, truncated_tokens=476)))
     _, out, _ = run("analyze", "--text", "x", "--task", "veracity")
-    assert "veracity 1,024 of 1,500" in out
+    assert "not read: 476 of 1,500 tokens (veracity)" in out
 
 
 def test_an_article_cannot_steer_the_terminal(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:

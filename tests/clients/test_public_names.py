@@ -13,8 +13,8 @@ ERRORS = """
     WrongServerError
 """
 VALUES = """
-    Article BatchResult Category Evidence Labelled Quote Reading Report ServedTask ServerStatus Summary SummaryOptions
-    Unsupported Veracity
+    Article BatchResult Category Evidence Labelled Quote Reading Report ServedTask ServerStatus Span Summary
+    SummaryOptions Unsupported Veracity
 """
 NAMES = {
     "infolens": f"""
@@ -26,7 +26,7 @@ NAMES = {
         INPUT_IDS LABELS_PARAMETER LENGTH_BUCKETS MAX_ARTICLE_BYTES NEVER_ENDS PARTIAL SAMPLING SENTENCE_ENDS SEQUENCES
         SETTING_INPUTS SOURCE SUMMARY_SETTINGS
         ServedModel SummarySetting TEXT TITLE TOKENS TOKEN_TYPE_IDS TRUNCATED_TOKENS Task TaskContract Tensor UNCLEAR
-        UNCLEAR_REASONS VERACITIES buckets_up_to register register_classifier
+        UNCLEAR_REASONS UNREAD VERACITIES buckets_up_to register register_classifier
     """,
     "infolens.types": f"ANSWER_TYPES Answer answer_type {VALUES}",
     "infolens.errors": ERRORS,

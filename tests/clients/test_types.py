@@ -82,7 +82,7 @@ def test_report_as_json() -> None:
     assert list(document["category"]["probabilities"]) == list(CATEGORIES)
     assert document["veracity"]["label"] == "fake"
     assert document["truncated"] is True
-    assert document["readings"]["veracity"] == {"tokens": 9, "truncated_tokens": 2}
+    assert document["readings"]["veracity"] == {"tokens": 9, "truncated_tokens": 2, "unread": []}
 
 
 def test_tasks_that_were_not_asked_for_have_no_key() -> None:

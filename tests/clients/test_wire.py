@@ -62,6 +62,7 @@ def test_a_request_names_only_what_its_tasks_have() -> None:
         "category_doubt",
         "category_tokens",
         "category_truncated_tokens",
+        "category_unread",
     }
     for partial in (False, True):
         classify = pack(ARTICLE, [Task.CATEGORY], options, partial=partial)

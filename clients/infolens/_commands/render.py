@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from infolens.errors import InfoLensError
-from infolens.types import Labelled, Report, ServerStatus
+from infolens.types import Labelled, Reading, Report, ServerStatus
 
 _INDENT: Final = 12
 _BAR_CHARS: Final = 20
@@ -22,7 +22,7 @@ def clean(text: str) -> str:
 
 
 def report_text(name: str, title: str | None, report: Report, *, width: int = 100, text: str = "") -> str:
-    """A report for people, under the name of its article; ``text`` is what evidence is quoted from."""
+    """A report for people, under the name of its article; ``text`` is the article's, for what was said about places."""
     lines = [clean(name)]
     if title:
         lines += _field("Title", clean(title), width)
@@ -38,13 +38,25 @@ def report_text(name: str, title: str | None, report: Report, *, width: int = 10
                 words = ", ".join(f"{clean(one.text)} ({one.kind})" for one in answer.unsupported)
                 lines += _field("", f"not in the article: {words}", width)
     if report.truncated:
-        parts = [
-            f"{task.value} {reading.tokens - reading.truncated_tokens:,} of {reading.tokens:,}"
-            for task, reading in report.readings.items()
-            if reading.truncated
-        ]
-        lines += _field("Note", f"not all of it was read, tokens: {', '.join(parts)}", width)
+        tasks: dict[str, list[str]] = {}
+        for task, reading in report.readings.items():
+            if reading.truncated:
+                tasks.setdefault(_unread(reading, text), []).append(task.value)
+        parts = [f"{what} ({', '.join(names)})" for what, names in tasks.items()]
+        lines += _field("Note", f"not read: {', '.join(parts)}", width)
     return "\n".join(lines) + "\n"
+
+
+def _unread(reading: Reading, text: str) -> str:
+    """What a model did not read, in words; in tokens where the places in the text are not known."""
+    if not reading.unread or not text:
+        return f"{reading.truncated_tokens:,} of {reading.tokens:,} tokens"
+    share = sum(one.end - one.start for one in reading.unread) / len(text)
+    percent = f"{max(1, round(100 * share))}%"
+    if len(reading.unread) == 1 and not text[reading.unread[0].end :].strip():
+        return f"the last {percent}"
+    places = len(reading.unread)
+    return f"{percent} in {places} place{'s' * (places > 1)}"
 
 
 def _field(name: str, text: str, width: int) -> list[str]:

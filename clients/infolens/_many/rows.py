@@ -14,7 +14,7 @@ from infolens._values.evidence import read_evidence
 from infolens.contract import CONTRACTS, AnswerKind, Task
 from infolens.errors import ServerError, UnexpectedResponseError
 from infolens.problems import from_problem
-from infolens.types import Answer, Article, Quote, Reading, Report, SummaryOptions, Unsupported, answer_type
+from infolens.types import Answer, Article, Quote, Reading, Report, Span, SummaryOptions, Unsupported, answer_type
 
 CONTENT_TYPE: Final = "application/x-ndjson"
 _LONGEST_DEADLINE_MS: Final = 300_000
@@ -102,12 +102,20 @@ def read_report(document: Mapping[str, Any], tasks: Collection[Task]) -> Report:
     for task in tasks:
         if task in failed:
             continue
-        reading = document["readings"][task.value]
         answers[task] = answer_type(task)(
             **_READERS[CONTRACTS[task].answers](document[task.value]),
-            reading=Reading(tokens=int(reading["tokens"]), truncated_tokens=int(reading["truncated_tokens"])),
+            reading=_reading(document["readings"][task.value]),
         )
     return Report.of(answers, failed)
+
+
+def _reading(reading: Mapping[str, Any]) -> Reading:
+    unread = reading.get("unread")
+    return Reading(
+        tokens=int(reading["tokens"]),
+        truncated_tokens=int(reading["truncated_tokens"]),
+        unread=None if unread is None else Span.read(unread),
+    )
 
 
 def _text(answer: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from infolens.contract import CONTRACTS, EVIDENCE, FAILED, SUMMARY_SETTINGS, TEX
 from infolens.types import Article, Labelled, Report, SummaryOptions
 
 from .base import InferRequest
-from .texts import write_text
+from .texts import write_text, write_unread
 from .wire import filled
 
 
@@ -42,6 +42,7 @@ def pack_report(report: Report) -> dict[str, NDArray[Any]]:
         values: dict[str, list[Any]] = {
             contract.tokens_output: [answer.reading.tokens],
             contract.truncated_output: [answer.reading.truncated_tokens],
+            **write_unread(contract, answer.reading),
         }
         if isinstance(answer, Labelled):
             values[name] = [answer.label.encode()]
@@ -52,7 +53,8 @@ def pack_report(report: Report) -> dict[str, NDArray[Any]]:
             values[contract.doubt_output] = [answer.doubt.encode()]
         else:
             values |= write_text(contract, answer)
-        arrays.update({tensor.name: filled(tensor, values[tensor.name]) for tensor in contract.ensemble_outputs()})
+        told = [one for one in contract.ensemble_outputs() if one.name in values or not one.optional]
+        arrays.update({tensor.name: filled(tensor, values[tensor.name]) for tensor in told})
     moved = {
         task: [one.to_dict() for one in answer.evidence]
         for task, answer in report.answers.items()

@@ -33,7 +33,7 @@ from infolens.errors import InvalidSettingError, UnexpectedResponseError
 from infolens.types import Answer, Article, Reading, Report, SummaryOptions, answer_type
 
 from .base import InferRequest
-from .texts import read_text
+from .texts import read_text, read_unread
 from .traces import trace_of
 
 DTYPES: Final[Mapping[str, type[np.generic]]] = {
@@ -150,6 +150,7 @@ def unpack(outputs: Mapping[str, NDArray[Any]], tasks: Collection[Task]) -> Repo
         reading = Reading(
             tokens=int(tensors[contract.tokens_output][0]),
             truncated_tokens=int(tensors[contract.truncated_output][0]),
+            unread=read_unread(contract, _decoded_of(tensors, contract.unread_output)),
         )
         if not 0 <= reading.truncated_tokens <= reading.tokens:
             raise UnexpectedResponseError(
@@ -192,8 +193,7 @@ def _failed(outputs: Mapping[str, NDArray[Any]], tasks: Collection[Task]) -> dic
 
 
 def _text(contract: TaskContract, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    names = [one.name for one in contract.outputs() if one.name in tensors]
-    return read_text(contract, {name: _decoded(name, tensors[name][0]) for name in names})
+    return read_text(contract, _decoded_of(tensors, *(one.name for one in contract.outputs())))
 
 
 def _labelled(contract: TaskContract, tensors: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
@@ -255,6 +255,11 @@ def _checked(tensor: Tensor, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]
         raise UnexpectedResponseError(f"{wanted}, but the answer has {array.dtype} {list(array.shape)}; {_HINT}")
     inner: NDArray[Any] = array[0]
     return inner
+
+
+def _decoded_of(tensors: Mapping[str, NDArray[Any]], *names: str) -> dict[str, str]:
+    """Those of some outputs that there are, as text."""
+    return {name: _decoded(name, tensors[name][0]) for name in names if name in tensors}
 
 
 def _decoded(name: str, value: object) -> str:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .evidence import Evidence
+from .spans import Span
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,15 +20,22 @@ class Reading:
     truncated_tokens: int = 0
     """How many of them the model did not read: those at the end, or, of a classifier that reads windows spread over the
     article, those between them."""
+    unread: tuple[Span, ...] | None = None
+    """Which pieces of `Article.text` the model did not read, in their order, without the blanks around them; what it
+    did not read of the title is not among them. None from a server of an earlier version, which does not say."""
 
     @property
     def truncated(self) -> bool:
         """Whether the model did not read the whole article."""
         return self.truncated_tokens > 0
 
-    def to_dict(self) -> dict[str, int]:
-        """``{"tokens": 812, "truncated_tokens": 300}``."""
-        return {"tokens": self.tokens, "truncated_tokens": self.truncated_tokens}
+    def to_dict(self) -> dict[str, Any]:
+        """``{"tokens": 812, "truncated_tokens": 300, "unread": [{"start": 2410, "end": 3880}]}``.
+
+        ``unread`` is left out where the server did not say.
+        """
+        unread = {} if self.unread is None else {"unread": [one.to_dict() for one in self.unread]}
+        return {"tokens": self.tokens, "truncated_tokens": self.truncated_tokens, **unread}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

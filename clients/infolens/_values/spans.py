@@ -1,10 +1,45 @@
-"""What an answer says of its own text: sentences that it quotes, and facts that the article does not hold."""
+"""Places in texts: what was not read, sentences that a summary quotes, and facts that the article does not hold."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Span:
+    """A piece of an article's text: ``article.text[start:end]``."""
+
+    start: int
+    """Where it begins in the text of the article, in characters (code points)."""
+    end: int
+    """The character after its last one."""
+
+    def of(self, text: str) -> str:
+        """The piece, from the article's text."""
+        return text[self.start : self.end]
+
+    def to_dict(self) -> dict[str, int]:
+        """``{"start": 120, "end": 240}``."""
+        return {"start": self.start, "end": self.end}
+
+    @classmethod
+    def read(cls, values: object) -> tuple[Span, ...]:
+        """The spans of a JSON list, of objects as `to_dict` makes them or of ``[start, end]``.
+
+        Raises:
+            ValueError: It holds another thing, or spans that overlap or do not ascend.
+        """
+        if isinstance(values, list):
+            values = [
+                {"start": one[0], "end": one[1]} if isinstance(one, list) and len(one) == 2 else one for one in values
+            ]
+        found = tuple(cls(**_range(one)) for one in _objects(values))
+        if any(after.start < one.end for one, after in pairwise(found)):
+            raise ValueError(f"spans ascend and do not overlap, unlike {values!r:.80}")
+        return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

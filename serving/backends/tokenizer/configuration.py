@@ -20,6 +20,7 @@ SENTENCE_ENDS = "sentence_ends"
 SAMPLING = "sampling"
 SOURCE = "source"
 VERBATIM = "verbatim"
+UNREAD = "unread"
 STYLE = "style"
 EXTRACTIVE = "extractive"
 SCRIPTS = {"latin": True, "any": False}
@@ -76,6 +77,8 @@ class Options:
     """Whether the last model takes the article with its sentences."""
     verbatim: bool
     """Whether articles that are their own summaries are answered in an output of their own; `source` has them too."""
+    unread: bool
+    """Whether it is told which characters of the last of ``reads`` are not read."""
     unclear: rules.Rules | None
     """What a text must be for a classifier to judge it; None where the configuration has no such output."""
     outputs: Mapping[str, type[np.generic]]
@@ -144,7 +147,7 @@ def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -
             raise ValueError(
                 f"setting {setting.name} needs an input of that name, and a TYPE_UINT8 output where it is by_length"
             )
-    special = {name: outputs.pop(name, None) for name in (SENTENCE_ENDS, SAMPLING, SOURCE, VERBATIM)}
+    special = {name: outputs.pop(name, None) for name in (SENTENCE_ENDS, SAMPLING, SOURCE, VERBATIM, UNREAD)}
     _check(special, settings)
     quotes = special[SENTENCE_ENDS] is not None
     unclear = outputs.pop(rules.OUTPUT, None)
@@ -176,6 +179,7 @@ def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -
         quotes=quotes,
         source=special[SOURCE] is not None,
         verbatim=special[VERBATIM] is not None,
+        unread=special[UNREAD] is not None,
         unclear=rules.Rules.read(parameters) if unclear else None,
         outputs={name: INTEGERS[data_type] for name, data_type in outputs.items()},
     )
@@ -183,7 +187,8 @@ def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -
 
 def _check(special: Mapping[str, str | None], settings: Sequence[Setting]) -> None:
     """Check the outputs that are neither tokens nor dummies."""
-    types = {SENTENCE_ENDS: "TYPE_INT32", SAMPLING: "TYPE_FP32", SOURCE: "TYPE_STRING", VERBATIM: "TYPE_STRING"}
+    types = {SENTENCE_ENDS: "TYPE_INT32", SAMPLING: "TYPE_FP32"}
+    types |= dict.fromkeys((SOURCE, VERBATIM, UNREAD), "TYPE_STRING")
     for name, data_type in special.items():
         if data_type not in (None, types[name]):
             raise ValueError(f"output {name} is {types[name]}, not {data_type}")

@@ -26,7 +26,8 @@ Parameters of ``config.pbtxt`` (``string_value`` each):
   mixes requests of unequal shape.
 
 Outputs, those of them that the configuration lists: ``input_ids``, ``attention_mask``, ``token_type_ids`` [n, L],
-``tokens``, ``truncated_tokens``, ``unclear`` [n, 1], the settings [n, length], and for a summary:
+``tokens``, ``truncated_tokens``, ``unclear`` [n, 1], the settings [n, length], ``unread`` [n, 1], a JSON list of
+``[start, end]``: which characters of the last of ``reads``, as it was sent, are not read (`unread`); and for a summary:
 
 * ``sentence_ends`` [n, L], which sentences may be quoted (`windows.place`); [n, 1] of zeros for the style ``free``.
 * ``sampling`` [n, 1 or 2 + max_length], how it is drawn (`settings.sampling`).
@@ -53,13 +54,14 @@ if __package__:
     from reading.sentences import split
     from serving.backends import wanted
 
-    from . import configuration, reading, rows, source, unclear
+    from . import configuration, reading, rows, source, unclear, unread
     from .settings import BadInputError, choose_settings, follow_down, quotes_only, sampling, style
 else:  # Triton imports this file as the module "model", with its folder on the path
     import configuration  # type: ignore[import-not-found, no-redef]
     import rows  # type: ignore[import-not-found, no-redef]
     import source  # type: ignore[import-not-found, no-redef]
     import unclear  # type: ignore[import-not-found, no-redef]
+    import unread  # type: ignore[import-not-found, no-redef]
     import wanted  # type: ignore[import-not-found, no-redef]
     from sentences import split  # type: ignore[import-not-found, no-redef]
     from settings import (  # type: ignore[import-not-found, no-redef]
@@ -111,6 +113,8 @@ class _Question:
     """A request that can be answered."""
 
     texts: Sequence[str]
+    last_parts: Sequence[bytes]
+    """The last part of each article as it was sent."""
     settings: Mapping[str, float]
     aligned: bool
     """Whether the tokens' places in the texts are wanted; to find them takes a third more time."""
@@ -181,7 +185,8 @@ class ArticleTokenizer:
             for row in range(counts.pop())
         ]
         aligned = bool(options.window) or (options.quotes and quotes_only(settings, options.settings))
-        return _Question(texts=texts, settings=settings, aligned=aligned)
+        last_parts = columns.get(options.reads[-1], np.full(len(texts), b"", np.object_)).tolist()
+        return _Question(texts=texts, last_parts=last_parts, settings=settings, aligned=aligned)
 
     def _encode(self, texts: Sequence[str], *, places: bool) -> Iterator[Encoding]:
         encode = self._tokenizer.encode_batch if places else self._tokenizer.encode_batch_fast
@@ -193,6 +198,8 @@ class ArticleTokenizer:
         spans: list[Sequence[tuple[int, int]]] = [split(text) for text in texts] if splits else []
         outputs: dict[str, npt.NDArray[Any]] = {}
         choice: source.Choice | None = None
+        articles: list[rows.Whole] = []
+        pieces: list[list[unread.Span]] = []
         if self._frame is None:
             arrays = rows.to_arrays(encodings, options, self._special_tokens)
         else:
@@ -200,7 +207,7 @@ class ArticleTokenizer:
                 rows.Whole.of(encoding, text, spans[row] if question.aligned else None)
                 for row, (encoding, text) in enumerate(zip(encodings, texts, strict=True))
             ]
-            arrays, places = rows.lay_out(articles, options, self._frame)
+            arrays, places, pieces = rows.lay_out(articles, options, self._frame)
             if question.aligned:
                 spans = [one.sentences for one in articles]
             if options.quotes:
@@ -213,6 +220,8 @@ class ArticleTokenizer:
         outputs |= {name: arrays[name] for name in options.outputs}
         if options.unclear is not None:
             outputs[unclear.OUTPUT] = options.unclear.judge_all(texts, arrays, self._unknown_id)
+        if options.unread:
+            outputs[configuration.UNREAD] = self._unread(question, encodings, arrays, articles, pieces)
         tokens = arrays["tokens"].ravel().tolist()
         lengths = follow_down(question.settings, tokens)
         for setting in options.settings:
@@ -226,6 +235,30 @@ class ArticleTokenizer:
             if options.verbatim:
                 outputs[configuration.VERBATIM] = source.own_summaries(texts, own)
         return outputs
+
+    def _unread(
+        self,
+        question: _Question,
+        encodings: Sequence[Encoding],
+        arrays: Mapping[str, npt.NDArray[Any]],
+        articles: Sequence[rows.Whole],
+        pieces: Sequence[Sequence[unread.Span]],
+    ) -> npt.NDArray[np.object_]:
+        """What is not read of each article, BYTES [n, 1]; costs next to nothing for those of which all is."""
+        cut = arrays["truncated_tokens"].ravel()
+        read = arrays["tokens"].ravel() - cut - self._special_tokens
+        found: list[list[unread.Span]] = [[] for _ in encodings]
+        for row in np.flatnonzero(cut).tolist():
+            text, part = question.texts[row], CONTROL.sub(" ", question.last_parts[row].decode())
+            offsets = articles[row].offsets if articles else None
+            if reading.is_blank(part):  # an optional one, and the title alone is longer than what is read
+                continue
+            if offsets is None:
+                spans = [(unread.first_unread(self._tokenizer, text, encodings[row], int(read[row])), len(text))]
+            else:
+                spans = unread.gaps(pieces[row], offsets, text)
+            found[row] = unread.in_part(spans, text, part)
+        return unread.to_array(found)
 
 
 class TritonPythonModel:

@@ -90,6 +90,8 @@ class Whole:
     """For each token the index of the last token of its sentence; None where nobody has asked."""
     sentences: Sequence[tuple[int, int]] = ()
     """The sentences as they are in ``ends``, in characters of the article as it was sent."""
+    offsets: npt.NDArray[np.int32] | None = None
+    """The characters of each token in the article as it was sent, [tokens, 2]; None where nobody has asked."""
 
     @classmethod
     def of(cls, encoding: Encoding, text: str, sentences: Sequence[tuple[int, int]] | None) -> Whole:
@@ -107,19 +109,20 @@ class Whole:
         skipped = len(text) - len(text.lstrip())
         offsets = np.fromiter(chain.from_iterable(encoding.offsets), np.int32).reshape(-1, 2) + skipped
         ends, kept = sentence_ends(offsets, sentences)
-        return cls(ids=ids, ends=ends, sentences=kept)
+        return cls(ids=ids, ends=ends, sentences=kept, offsets=offsets)
 
 
 def lay_out(
     articles: Sequence[Whole], options: Options, frame: Frame
-) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.int32]]:
+) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.int32], list[list[tuple[int, int]]]]:
     """All integer tensors of one request of n articles, in windows where one of them is too long for a single one.
 
     Each window holds a piece of the article with the special tokens around it. `windows.cut` says where the pieces end,
     or `spread.spread` where the options say so.
 
     Returns:
-        The tensors as of `to_arrays`, and where the sentences end, [n, length]: see `windows.place`.
+        The tensors as of `to_arrays`; where the sentences end, [n, length]: see `windows.place`; and for each article
+        the tokens that are read: the first of each piece and the one past its last.
     """
     window = min(options.window or options.max_tokens, options.max_tokens)
     capacity, most = window - len(frame), options.max_tokens // window
@@ -139,4 +142,4 @@ def lay_out(
         arrays["tokens"][row] = len(article.ids) + len(frame)
         arrays["truncated_tokens"][row] = cut
         places[row] = windows.place(ends, mine, length=length, window=window, before=len(frame.before))
-    return arrays, places
+    return arrays, places, pieces

@@ -72,6 +72,13 @@ class LabelledAnswer(BaseModel):
     )
 
 
+class UnreadAnswer(BaseModel):
+    """A piece of the text that a model did not read."""
+
+    start: int = Field(ge=0, description="Where it begins in `text`, in characters (code points).", examples=[2410])
+    end: int = Field(ge=1, description="The character after its last one.", examples=[3880])
+
+
 class ReadingAnswer(BaseModel):
     """How much of the article a model read."""
 
@@ -80,6 +87,11 @@ class ReadingAnswer(BaseModel):
         ge=0,
         description="How many of them were not read: at its end, or between windows spread over it.",
         examples=[300],
+    )
+    unread: list[UnreadAnswer] | None = Field(
+        default=None,
+        description="The pieces of `text` that were not read, in their order, without the blanks around them; what was "
+        "not read of the title is not among them. Absent where the model's configuration does not tell.",
     )
 
 

@@ -73,9 +73,9 @@ ANALYZED: Final[Mapping[str, Any]] = {
     },
     "truncated": False,
     "readings": {
-        "summary": {"tokens": 51, "truncated_tokens": 0},
-        "category": {"tokens": 49, "truncated_tokens": 0},
-        "veracity": {"tokens": 53, "truncated_tokens": 0},
+        "summary": {"tokens": 51, "truncated_tokens": 0, "unread": []},
+        "category": {"tokens": 49, "truncated_tokens": 0, "unread": []},
+        "veracity": {"tokens": 53, "truncated_tokens": 0, "unread": []},
     },
     "models": {
         "summary": {"model": "bart", "version": "1", "revision": "e8065e66c827"},

@@ -45,7 +45,7 @@ function bar([label, probability]) {
   const name = has(`veracity_${label}`) ? t(`veracity_${label}`) : label;
   return html`<li><span class="bar-name">${name}</span>
     <svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
-      <rect class="track" width="100" height="8" rx="2"></rect><rect class="fill" width=${(100 * probability).toFixed(2)} height="8" rx="2"></rect>
+      <rect class="track" width="100" height="8"></rect><rect class="fill" width=${(100 * probability).toFixed(2)} height="8"></rect>
     </svg><span class="bar-share">${percent(probability)}</span></li>`;
 }
 

@@ -30,7 +30,8 @@ export function summary(answer, asked = state.asked) {
 function kind(text, found, sentences) {
   if (!sentences.length) return t("summary_free");
   const covered = found.reduce((sum, { start, end }) => sum + end - start, 0);
-  return found.length && covered < 0.9 * text.replace(/\s/g, "").length ? t("summary_partly") : t("summary_quotes");
+  if (found.length && covered < 0.9 * text.replace(/\s/g, "").length) return t("summary_partly");
+  return found.length ? `${t("summary_quotes")} ${t("summary_links")}` : t("summary_quotes");
 }
 
 function piece({ text, marks }) {

@@ -19,9 +19,10 @@ from infolens.contract import CONTRACTS
 from infolens.testing import FakeTransport, InferRequest, fake_report
 
 TASKS = [Task.CATEGORY, Task.VERACITY]
-NEW = {f"{task}_{what}" for task in TASKS for what in ("signal", "doubt")} | {
+NEW = {f"{task}_{what}" for task in TASKS for what in ("signal", "doubt", "unread")} | {
     "summary_sentences",
     "summary_unsupported",
+    "summary_unread",
 }
 
 

@@ -54,6 +54,7 @@ def write_answers(repository: Path, *, work_s: float = 0.05) -> Path:
     data_type = model_config_pb2.DataType.Name
     shapes = {one.name: (_KINDS[data_type(one.data_type)], one.dims[0]) for one in known.output}
     values: dict[str, object] = {"summary": b"A summary.", "summary_sentences": b"[]", "summary_unsupported": b"[]"}
+    values |= {one.name: b"[]" for one in known.output if one.name.endswith("_unread")}
     for task, labels in LABELS.items():
         values[str(task)] = labels[0].encode()
         values[f"{task}_probability"] = 1.0

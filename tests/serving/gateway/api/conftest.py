@@ -22,6 +22,7 @@ def _labelled(task: str, labels: tuple[str, ...]) -> dict[str, bytes]:
         f"{task}_signal": join_strings([labels[0].encode()]),
         f"{task}_doubt": join_strings([b""]),
         f"{task}_tokens": struct.pack("<i", 12),
+        f"{task}_unread": join_strings([b"[]"]),
     }
 
 
@@ -33,6 +34,7 @@ def make_fake() -> FakeTriton:
         "summary_sentences": join_strings([b"[]"]),
         "summary_unsupported": join_strings([b"[]"]),
         "summary_tokens": struct.pack("<i", 12),
+        "summary_unread": join_strings([b"[]"]),
         "failed": join_strings([b"{}"]),
         "evidence": join_strings([b'{"category": [{"index": 1, "start": 3, "end": 7, "weight": 0.25}]}']),
         **_labelled("category", CATEGORIES),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,20 @@ def test_an_answer_has_all_that_is_known(door: RunningDoor) -> None:
     assert list(found["category"]["probabilities"]) == list(CATEGORIES)
     assert found["veracity"]["label"] == "real"
     assert found["truncated"] is False
-    assert found["readings"]["summary"] == {"tokens": 12, "truncated_tokens": 0}
+    assert found["readings"]["summary"] == {"tokens": 12, "truncated_tokens": 0, "unread": []}
     assert found["models"]["category"]["model"] == "distilbert"
     assert len(found["models"]["category"]["revision"]) == 12
     assert found["models"]["category"]["revision"] != found["models"]["veracity"]["revision"]
     assert set(found["timings"]) == {"waiting_ms", "models_ms", "total_ms"}
     assert "failed" not in found
+
+
+def test_an_answer_says_which_pieces_of_the_text_were_not_read(door: RunningDoor, fake: FakeTriton) -> None:
+    told = {"veracity_unread": join_strings([b"[[3,8],[9,20]]"]), "veracity_truncated_tokens": struct.pack("<i", 5)}
+    fake.values = {**fake.values, **told}
+    reading = analyze(door, {"text": TEXT}).json["readings"]["veracity"]
+    spans = [{"start": 3, "end": 8}, {"start": 9, "end": 20}]
+    assert reading == {"tokens": 12, "truncated_tokens": 5, "unread": spans}
 
 
 def test_without_an_id_of_its_own_an_answer_has_that_of_the_request(door: RunningDoor) -> None:
@@ -241,8 +250,8 @@ def test_every_setting_of_the_contract_can_be_set() -> None:
 
 
 def test_a_repository_of_an_earlier_version_is_asked_for_what_it_gives(tmp_path: Path, fake: FakeTriton) -> None:
-    """Its configurations know nothing of signal and doubt."""
-    new = {f"{task}_{what}" for task in ("category", "veracity") for what in ("signal", "doubt")}
+    """Its configurations know nothing of signal and doubt, nor of what was not read."""
+    new = {f"{task}_{what}" for task in ("category", "veracity") for what in ("signal", "doubt", "unread")}
     for config in fake.configs.values():
         kept = [output for output in config.output if output.name not in new]
         del config.output[:]
@@ -251,4 +260,6 @@ def test_a_repository_of_an_earlier_version_is_asked_for_what_it_gives(tmp_path:
         answer = analyze(door, {"text": TEXT})
     assert answer.status == 200, answer.body
     assert (answer.json["category"]["signal"], answer.json["veracity"]["doubt"]) == ("", "")
+    readings = answer.json["readings"]
+    assert ("unread" in readings["veracity"], readings["summary"]["unread"]) == (False, [])
     assert {output.name for output in fake.requests[0].outputs}.isdisjoint(new)
