@@ -7,7 +7,6 @@ import contextlib
 import functools
 import io
 import os
-import shutil
 import signal
 import sys
 import warnings
@@ -15,12 +14,14 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from ._calls import check_in_flight
-from ._commands.articles import STDIN, parse_article, read_article
 from ._commands.keys import read_key
-from ._commands.outages import Outages
+from ._commands.outages import Ask, Item, Outages, check_wait
+from ._commands.outputs import make_output
+from ._commands.pages import Reader, with_pages
 from ._commands.parser import make_parser
 from ._commands.progress import Progress
-from ._commands.render import clean, error_json, report_json, report_text, status_json, status_text
+from ._commands.render import clean, status_json, status_text
+from ._commands.sources import Source, Work, choose_server, find_sources
 from ._transports.retry import RetryPolicy
 from ._transports.traces import continuing_trace
 from ._transports.url import parse_url
@@ -31,12 +32,13 @@ from .errors import (
     InfoLensError,
     InsecureKeyWarning,
     InvalidSettingError,
+    InvalidTableError,
     PermissionDeniedError,
     ServerError,
     ServerUnavailableError,
     WrongServerError,
 )
-from .types import Article, Report, SummaryOptions
+from .types import SummaryOptions
 
 OK, SOME_FAILED, USAGE, NO_SERVER = 0, 1, 2, 3
 NOT_TRACED = (
@@ -69,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _exit_code(error: InfoLensError) -> int:
-    if isinstance(error, InvalidSettingError | AuthenticationError | PermissionDeniedError):
+    if isinstance(error, InvalidSettingError | InvalidTableError | AuthenticationError | PermissionDeniedError):
         return USAGE
     return NO_SERVER if isinstance(error, ServerUnavailableError | WrongServerError) else SOME_FAILED
 
@@ -105,27 +107,37 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _analyze(options: argparse.Namespace) -> int:
-    names = _names(options)
+    sources = find_sources(options)
+    choose_server(options, sources)
     summary_options = SummaryOptions(**{setting.name: getattr(options, setting.name) for setting in SUMMARY_SETTINGS})
     check_in_flight(options.in_flight)
-    # Names of the articles whose results are to come, and what was read under them.
-    waiting: deque[tuple[str, Article | None]] = deque()
+    check_wait(options.wait)
+    for note in sources.notes:
+        _complain(f"{options.table}: {note}", OK)
+    output = make_output(options, sources, _print)
+    left = [(number, source) for number, source in enumerate(sources) if not output.has(number)]
+    # The articles whose results are to come, and what was read there.
+    waiting: deque[tuple[int, Source, Work | None]] = deque()
 
-    def articles() -> Iterator[Article | InfoLensError]:
-        for name in names:
-            item: Article | InfoLensError
+    def items() -> Iterator[Item]:
+        for number, source in left:
+            item: Item
             try:
-                item = _load(name, options)
+                item = source.load()
             except InfoLensError as error:
                 item = error
-            waiting.append((name, item if isinstance(item, Article) else None))
+            waiting.append((number, source, None if isinstance(item, InfoLensError) else item))
             yield item
 
-    progress = Progress(names)
+    progress = Progress([source.name for _, source in left], output.way_on)
     traced: set[str] = set()
     trace = continuing_trace() if options.trace else contextlib.nullcontext("")
-    with _client(options, RetryPolicy(attempts=5)) as client, progress, trace:
-        ask = functools.partial(
+    with contextlib.ExitStack() as stack:
+        stack.callback(output.leave)
+        client = stack.enter_context(_client(options, RetryPolicy(attempts=5)))
+        stack.enter_context(progress)
+        stack.enter_context(trace)
+        ask: Ask = functools.partial(
             client.analyze_many,
             tasks=options.task,
             options=summary_options,
@@ -133,66 +145,35 @@ def _analyze(options: argparse.Namespace) -> int:
             evidence=options.evidence,
             in_flight=options.in_flight,
         )
+        if parse_url(options.server).is_http:
+            ask = with_pages(ask, stack.enter_context(contextlib.closing(_reader(options))), options.in_flight)
 
         def tell(outage: ServerUnavailableError) -> None:
             progress.clear()
             _complain(f"waiting up to {options.wait:g} s for the server: {outage}", OK)
 
-        results = Outages(ask, wait_s=options.wait, tell=tell).results(articles())
-        with contextlib.closing(results):
-            for result in results:
-                name, article = waiting.popleft()
-                progress.clear()
-                if isinstance(result, WrongServerError | AuthenticationError | PermissionDeniedError):
-                    # Whatever comes next would fail in the same way, once for every article.
-                    raise result
-                traced.add(getattr(result, "trace_id", None) or "")
-                failed = isinstance(result, InfoLensError) or bool(result.failed)
-                if isinstance(result, InfoLensError):
-                    _complain(f"{name}: {result}", SOME_FAILED)
-                    if options.json:
-                        sys.stdout.write(error_json(name, result))
-                else:
-                    for task, reason in result.failed.items():
-                        _complain(f"{name}: no {task}: {reason}", SOME_FAILED)
-                    sys.stdout.write(_shown(name, article, result, options, several=len(names) > 1))
-                sys.stdout.flush()
-                progress.advance(failed=failed)
+        results = stack.enter_context(contextlib.closing(Outages(ask, wait_s=options.wait, tell=tell).results(items())))
+        for result in results:
+            number, source, work = waiting.popleft()
+            progress.clear()
+            if isinstance(result, WrongServerError | AuthenticationError | PermissionDeniedError):
+                # Whatever comes next would fail in the same way, once for every article.
+                raise result
+            traced.add(getattr(result, "trace_id", None) or "")
+            output.take(number, source, work, result)
+            progress.advance(failed=isinstance(result, InfoLensError) or bool(result.failed))
+        progress.clear()
+        output.finish()
     if options.trace:
         ids = ", ".join(sorted(traced - {""}))
         _complain(f"trace {ids}" if ids else NOT_TRACED, OK)
     return SOME_FAILED if progress.failed else OK
 
 
-def _shown(name: str, article: Article | None, report: Report, options: argparse.Namespace, *, several: bool) -> str:
-    title, text = (article.title, article.text) if article else (None, "")
-    if options.json:
-        return report_json(name, title, report)
-    width = min(shutil.get_terminal_size((100, 24)).columns, 120)
-    return report_text(name, title, report, width=width, text=text) + ("\n" if several else "")
+def _reader(options: argparse.Namespace) -> Reader:
+    key = None if options.api_key_file is None else read_key(options.api_key_file)
+    return Reader(options.server, api_key=key, timeout_s=options.timeout_s, retries=RetryPolicy(attempts=5))
 
 
-_TEXT_NAME = "--text"
-
-
-def _names(options: argparse.Namespace) -> list[str]:
-    names: list[str] = options.files
-    if options.text is not None:
-        if names:
-            raise InvalidSettingError(f"--text stands instead of files, but there are {len(names)}; give either")
-        names = [_TEXT_NAME]
-    if not names:
-        raise InvalidSettingError("there is no article; give a FILE, - for the standard input, or --text")
-    if names.count(STDIN) > 1:
-        raise InvalidSettingError("the standard input holds one article, so - may be given once")
-    if options.title is not None and len(names) > 1:
-        raise InvalidSettingError(
-            f"--title is the title of one article, but there are {len(names)}; put titles into the files instead"
-        )
-    return names
-
-
-def _load(name: str, options: argparse.Namespace) -> Article:
-    if options.text is not None:
-        return parse_article(options.text, options.title)
-    return read_article(name, options.title)
+def _print(words: str) -> None:
+    _complain(words, OK)

@@ -5,6 +5,7 @@
     InfoLensError
     ├── InvalidArticleError        the article cannot be analyzed: blank, too large, not UTF-8 (also a ValueError)
     ├── InvalidSettingError        a setting, URL, key or argument is out of range (also a ValueError)
+    ├── InvalidTableError          the file is no table of articles that can be read (also a ValueError)
     ├── ClientClosedError          the client was used after `close`
     └── ServerError                the server did not give an answer
         ├── ServerUnavailableError     nobody listens, the connection broke, or the server heals or stops
@@ -39,6 +40,10 @@ class InvalidArticleError(InfoLensError, ValueError):
 
 class InvalidSettingError(InfoLensError, ValueError):
     """A setting, URL, key or argument is out of its range."""
+
+
+class InvalidTableError(InfoLensError, ValueError):
+    """A file is no table of articles that can be read: another thing, too large, broken or without texts and links."""
 
 
 class ClientClosedError(InfoLensError):

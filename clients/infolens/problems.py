@@ -24,6 +24,7 @@ from .errors import (
     InfoLensError,
     InvalidArticleError,
     InvalidSettingError,
+    InvalidTableError,
     ModelUnavailableError,
     PermissionDeniedError,
     RateLimitedError,
@@ -77,6 +78,7 @@ KINDS: Final[Mapping[str, Kind]] = {
 _KIND_OF: Final[Mapping[type[InfoLensError], str]] = {
     InvalidArticleError: "invalid",
     InvalidSettingError: "invalid",
+    InvalidTableError: "invalid",
     RequestRejectedError: "invalid",
     AuthenticationError: "unauthenticated",
     PermissionDeniedError: "forbidden",

@@ -9,7 +9,7 @@ import contextlib
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -72,11 +72,13 @@ def http_server(
     hold: threading.Event | None = None,
     drop: bool = False,
     seen: list[dict[str, str]] | None = None,
+    extract: Callable[[str, bytes], tuple[int, dict[str, Any]]] | None = None,
 ) -> Iterator[str]:
     """Serve over HTTP until the block ends.
 
     With ``hold``, inference waits for that event; with ``drop``, every connection is closed after one answer, without
-    a word about it in the answer; ``seen`` gets the headers of every request.
+    a word about it in the answer; ``seen`` gets the headers of every request. ``extract`` gives status and document of
+    ``/v1/extract``, for what follows that path and for the body.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -107,6 +109,12 @@ def http_server(
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path.startswith("/v1/"):
+                code, document = (404, {"error": "Not Found"})
+                if extract is not None and self.path.startswith("/v1/extract"):
+                    code, document = extract(self.path.removeprefix("/v1/extract"), body)
+                self._answer(code, json.dumps(document).encode())
+                return
             split = int(self.headers["Inference-Header-Content-Length"])
             header, raw = json.loads(body[:split]), body[split:]
             inputs = {}

@@ -8,9 +8,9 @@ import pytest
 
 ERRORS = """
     AuthenticationError ClientClosedError InferenceFailedError InfoLensError InsecureKeyWarning InvalidArticleError
-    InvalidSettingError ModelUnavailableError PermissionDeniedError RateLimitedError RequestRejectedError
-    RequestTimeoutError ServerError ServerOverloadedError ServerUnavailableError UnexpectedResponseError
-    WrongServerError
+    InvalidSettingError InvalidTableError ModelUnavailableError PermissionDeniedError RateLimitedError
+    RequestRejectedError RequestTimeoutError ServerError ServerOverloadedError ServerUnavailableError
+    UnexpectedResponseError WrongServerError
 """
 VALUES = """
     Article BatchResult Category Evidence Labelled Quote Reading Report ServedTask ServerStatus Span Summary
@@ -31,6 +31,9 @@ NAMES = {
     "infolens.types": f"ANSWER_TYPES Answer answer_type {VALUES}",
     "infolens.errors": ERRORS,
     "infolens.problems": "CONTENT_TYPE Fault KINDS Kind Problem TYPE_PREFIX from_problem to_problem",
+    "infolens.tables": """
+        ArticleRow CAVEAT COLUMNS FORMATS MAX_ROWS MAX_TEXT_BYTES Table check_format read_table to_row write_table
+    """,
     "infolens.testing": "FakeTransport InferRequest fake_report",
 }
 

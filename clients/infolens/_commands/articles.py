@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -13,38 +14,71 @@ from infolens.errors import InvalidArticleError
 from infolens.types import Article
 
 from .decoding import decode
-from .kinds import check_bytes, check_words
+from .kinds import _is_json, _is_table, check_bytes, check_words
+from .pages import MAX_DOCUMENT_BYTES, Page, is_document
+
+Document = Callable[[bytes, InvalidArticleError], Page]
 
 MAX_TITLE_CHARS: Final = 200
 _MAX_FILE_BYTES: Final = 4 * MAX_ARTICLE_BYTES + 4
 """An article of the largest size in UTF-32 with its mark: more than any file needs."""
+_LOOKED_AT_BYTES: Final = 65_536
 STDIN: Final = "-"
 
 
-def read_article(name: str, title: str | None = None) -> Article:
+def read_article(name: str, title: str | None = None, *, document: Document | None = None) -> Article | Page:
     """Read the article of a file, or of the standard input when ``name`` is ``-``.
+
+    Args:
+        name: The file's name.
+        title: The title, where the caller gave one.
+        document: What to make of a PDF, a Word document or HTML, from its bytes and the reason why it is no article;
+            without it they are refused.
 
     Raises:
         InvalidArticleError: The file cannot be read, is in an encoding that cannot be told, is no plain text, or holds
             no article.
     """
-    if re.match(r"(?i)https?://|ftp://", name):
+    if name.lower().startswith("ftp://"):
         raise InvalidArticleError(
-            f"a FILE is on this machine, but this is an address; fetch it: curl -sL {shlex.quote(name)} | "
-            "infolens analyze - (of a web page extract the text first)"
+            f"a link begins with http:// or https://, but this one is of FTP; fetch it: curl -sL {shlex.quote(name)} | "
+            "infolens analyze -"
         )
+    data = _read(name)
+    try:
+        return _parse(data, title)
+    except InvalidArticleError as error:
+        if document is not None and is_document(data):
+            if len(data) > MAX_DOCUMENT_BYTES:
+                raise InvalidArticleError(
+                    f"a document may have at most {MAX_DOCUMENT_BYTES:,} bytes, but this file is larger; {error}"
+                ) from error
+            return document(data, error)
+        if _may_be_table(data):
+            raise InvalidArticleError(f"{error}; a table of articles: infolens analyze --in FILE --out FILE") from error
+        raise
+
+
+def _may_be_table(data: bytes) -> bool:
+    start = data[:_LOOKED_AT_BYTES].decode(errors="ignore").lstrip("\ufeff \t\r\n")
+    return (data.startswith(b"PK\x03\x04") and b"xl/" in data) or _is_json(start) or _is_table(start)
+
+
+def _read(name: str) -> bytes:
+    """The bytes of a file: no more than the largest one has, so that a huge file is not read to its end."""
     try:
         if name == STDIN:
-            data = sys.stdin.buffer.read(_MAX_FILE_BYTES + 1)
-        else:
-            with Path(name).open("rb") as file:
-                # No more than that: a huge file is refused without being read to its end.
-                data = file.read(_MAX_FILE_BYTES + 1)
+            return sys.stdin.buffer.read(MAX_DOCUMENT_BYTES + 1)
+        with Path(name).open("rb") as file:
+            return file.read(MAX_DOCUMENT_BYTES + 1)
     except (OSError, ValueError) as error:
         raise InvalidArticleError(_unreadable(name, error)) from error
+
+
+def _parse(data: bytes, title: str | None) -> Article:
     check_bytes(data)
     if len(data) > _MAX_FILE_BYTES:
-        check_words(data.decode(errors="ignore"))
+        check_words(data[:_MAX_FILE_BYTES].decode(errors="ignore"))
         raise InvalidArticleError(
             f"an article may have at most {MAX_ARTICLE_BYTES:,} bytes, but this file is larger; "
             "give each article a file of its own"

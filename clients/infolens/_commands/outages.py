@@ -16,7 +16,9 @@ from typing import Final
 from infolens.errors import InfoLensError, InvalidSettingError, ServerUnavailableError
 from infolens.types import Article, Report
 
-Item = Article | InfoLensError
+from .pages import Page
+
+Item = Article | Page | InfoLensError
 Result = Report | InfoLensError
 Ask = Callable[[Iterable[Item]], Generator[Result, None, None]]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
+from textwrap import fill
 from typing import Final
 
 from infolens import __version__
@@ -11,9 +12,11 @@ from infolens._calls import DEFAULT_IN_FLIGHT, DEFAULT_TIMEOUT_S
 from infolens._transports.keys import KEY_VARIABLE
 from infolens._transports.url import DEFAULT_URL, URL_VARIABLE
 from infolens.contract import SUMMARY_SETTINGS, Task
+from infolens.tables import COLUMNS, FORMATS
 
 from .articles import MAX_TITLE_CHARS
 from .outages import DEFAULT_WAIT_S
+from .sources import DEFAULT_HTTP_URL
 from .usage import CommandParser, MainParser
 
 Run = Callable[[argparse.Namespace], int]
@@ -21,7 +24,8 @@ _EXIT_CODES = """\
 exit codes:
   0  all articles were answered (status: everything is ready)
   1  some articles, or with --partial some tasks, failed; each has its line on stderr
-  2  wrong usage: an unknown option, a setting out of range, a malformed URL, a key that the server does not take
+  2  wrong usage: an unknown option, a setting out of range, a malformed URL, a file of --in that is no table, a key
+     that the server does not take
   3  the server cannot be reached, speaks another protocol, or a model is not ready
   130, 141  interrupted by Ctrl-C; the reader of the output went away
 """
@@ -30,16 +34,25 @@ _MAIN_EPILOG = f"""\
 examples:
   infolens status
   infolens analyze article.txt
+  infolens analyze --in articles.csv --out answers.xlsx
   infolens analyze --help
 
 {_EXIT_CODES}"""
 
 _ANALYZE_EPILOG = f"""\
-A file is plain text in UTF-8, or in UTF-16 with its mark; of others (PDF, Word, HTML, JSON, tables, images) it is said
-how to get at their text. A first line of at most {MAX_TITLE_CHARS} characters, without a full stop at its end and with
-a blank line below, is the title; with --title all is text. With --json every article gives one line with the keys file,
-title, summary, category, veracity, truncated and readings, or file and error; with --partial also failed, where tasks
-failed; with --evidence evidence in category and veracity; trace_id where the server kept spans.
+A file is plain text in UTF-8, or in UTF-16 with its mark. Links, and files that are PDF, Word (.docx) or HTML, are read
+by a server over HTTP (--server http://HOST:8000; for links {DEFAULT_HTTP_URL} where none is named);
+of other files it is said how to get at their text. A first line of at most {MAX_TITLE_CHARS} characters, without a
+full stop at its end and with a blank line below, is the title; with --title all is text. With --json every article
+gives one line with the keys file, title, summary, category, veracity, truncated and readings, or file and error; with
+--partial also failed, where tasks failed; with --evidence evidence in category and veracity; trace_id where the server
+kept spans; article for what was read in a link or document.
+
+A table for --in is CSV (also with semicolons, tabs or bars), Excel (.xlsx), JSON lines or a JSON array. Its columns are
+known by their names, whatever their case: text (or body, article, content, story), title (headline), url (link, href),
+id (name, key, uuid); a table with a single column holds texts, or links. Rows with a url and no text are fetched by the
+server. A row that failed has its reason under error. Veracity is judged by wording, and nothing is checked.
+{fill(f"--out writes the same columns whatever its format: {', '.join(COLUMNS)}.", 120)}
 
 examples:
   infolens analyze article.txt
@@ -48,6 +61,11 @@ examples:
   infolens analyze --task category --task veracity news/*.txt
   infolens analyze --json --in-flight 32 news/*.txt > answers.jsonl
   infolens analyze --title "Late goal decides the cup" --text "The home side won the final ..."
+  infolens analyze https://example.com/news/harbour-bridge.html
+  infolens analyze --server http://127.0.0.1:8000 report.pdf interview.docx
+  infolens analyze --in articles.csv --out answers.xlsx
+  infolens analyze --in articles.csv --out answers.xlsx --resume
+  infolens analyze news/*.txt --out answers.csv
   curl -s https://example.com/article.txt | infolens analyze - --max-length 40
   infolens analyze --json article.txt | jq -r .summary.text
 
@@ -106,7 +124,22 @@ def make_parser(*, analyze: Run, status: Run) -> argparse.ArgumentParser:
         epilog=_ANALYZE_EPILOG,
     )
     analyzing.set_defaults(run=analyze)
-    analyzing.add_argument("files", nargs="*", metavar="FILE", help="article files; - is the standard input")
+    analyzing.add_argument("files", nargs="*", metavar="FILE", help="article files or links; - is the standard input")
+    analyzing.add_argument(
+        "--in", dest="table", metavar="FILE", help="a table of articles instead of files; - is the standard input"
+    )
+    analyzing.add_argument(
+        "--out",
+        metavar="FILE",
+        help="write a table of answers; the end of its name tells the format: "
+        f"{', '.join(f'.{name}' for name in FORMATS)}; - is the standard output",
+    )
+    analyzing.add_argument("--format", choices=[*FORMATS], help="the format of --out, where its name does not tell it")
+    analyzing.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with --out where a run ended early: rows that have an answer are not asked again",
+    )
     analyzing.add_argument("--text", help="the article itself, instead of files")
     analyzing.add_argument("--title", help="the title of the one article")
     analyzing.add_argument(

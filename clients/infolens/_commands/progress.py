@@ -9,10 +9,16 @@ from infolens.errors import InfoLensError
 
 
 class Progress:
-    """How far the articles are: a counter on stderr, where that is a terminal, and a last word when they end early."""
+    """How far the articles are: a counter on stderr, where that is a terminal, and a last word when they end early.
 
-    def __init__(self, names: Sequence[str]) -> None:
+    Args:
+        names: Of the articles.
+        way_on: How to go on when they end early; None where that is with the first one that has no result.
+    """
+
+    def __init__(self, names: Sequence[str], way_on: str | None = None) -> None:
         self._names = names
+        self._way_on = way_on
         self._done = 0
         self.failed = 0
         """Articles that have no answer, or with ``--partial`` not all of it."""
@@ -25,10 +31,12 @@ class Progress:
         self.clear()
         if isinstance(error, InfoLensError | KeyboardInterrupt) and 0 < self._done < len(self._names):
             left = len(self._names) - self._done
+            way_on = self._way_on or (
+                f"go on with {self._names[self._done]}{' and those after it' if left > 1 else ''}"
+            )
             error.add_note(
                 f"of {len(self._names):,} articles {self._done - self.failed:,} were answered, {self.failed:,} failed, "
-                f"and {left:,} have no result; go on with {self._names[self._done]}"
-                f"{' and those after it' if left > 1 else ''}"
+                f"and {left:,} have no result; {way_on}"
             )
 
     def advance(self, *, failed: bool) -> None:

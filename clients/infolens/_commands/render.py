@@ -6,14 +6,19 @@ import json
 import textwrap
 import unicodedata
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from infolens.errors import InfoLensError
-from infolens.types import Labelled, Reading, Report, ServerStatus
+from infolens.tables import CAVEAT
+from infolens.types import Labelled, Reading, Report, ServerStatus, Veracity
 
 _INDENT: Final = 12
 _BAR_CHARS: Final = 20
 _SHOWN_LABELS: Final = 3
+_SHOWN_REVIEWS: Final = 5
+_LABEL, _WIDE_LABEL = 15, 20
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 def clean(text: str) -> str:
@@ -21,16 +26,30 @@ def clean(text: str) -> str:
     return " ".join("".join(" " if unicodedata.category(char) in ("Cc", "Cf") else char for char in text).split())
 
 
-def report_text(name: str, title: str | None, report: Report, *, width: int = 100, text: str = "") -> str:
-    """A report for people, under the name of its article; ``text`` is the article's, for what was said about places."""
+def report_text(
+    name: str,
+    title: str | None,
+    report: Report,
+    *,
+    width: int = 100,
+    text: str = "",
+    about: Mapping[str, Any] = _NOTHING,
+) -> str:
+    """A report for people, under the name of its article; ``text`` is the article's, for what is said about places.
+
+    ``about`` is what else a page says of its article, as `infolens._commands.pages.Extracted` has it.
+    """
     lines = [clean(name)]
     if title:
         lines += _field("Title", clean(title), width)
+    lines += _about(about, width)
     for task, answer in report.answers.items():
         if isinstance(answer, Labelled):
             lines += _labels(task.capitalize(), answer)
             for one in answer.evidence:
-                fall = f"{clean(answer.label)} falls by {100 * one.weight:.1f} points without"
+                what = clean(answer.label)
+                what = f"likeness to the {what} ones" if isinstance(answer, Veracity) else what
+                fall = f"{what} falls by {100 * one.weight:.1f} points without"
                 lines += _field("", f"{fall}: {clean(one.of(text))}", width)
         else:
             lines += _field(task.capitalize(), clean(answer.text) or "(empty)", width)
@@ -65,6 +84,33 @@ def _field(name: str, text: str, width: int) -> list[str]:
     )
 
 
+def _about(about: Mapping[str, Any], width: int) -> list[str]:
+    lines = []
+    for what in ("site", "date", "author"):
+        if isinstance(about.get(what), str):
+            lines += _field(what.capitalize(), clean(about[what]), width)
+    for note in _list(about, "notes"):
+        lines += _field("Note", clean(str(note)), width)
+    for review in _list(about, "reviews")[:_SHOWN_REVIEWS]:
+        if isinstance(review, Mapping):
+            by, claim, rating, url = (
+                clean(str(review.get(key) or "")) for key in ("publisher", "claim", "rating", "url")
+            )
+            words = f"checked by {by or 'others'}: {claim!r} is {rating!r}{f' ({url})' if url else ''}"
+            lines += _field("Claims", words, width)
+    return lines
+
+
+def _list(about: Mapping[str, Any], name: str) -> list[Any]:
+    value = about.get(name)
+    return value if isinstance(value, list) else []
+
+
+def _named(answer: Labelled, label: str) -> str:
+    """A label as people should read it: a veracity is told by what the article is like, never as a verdict."""
+    return f"like the {clean(label)} ones" if isinstance(answer, Veracity) else clean(label)
+
+
 def _labels(name: str, answer: Labelled) -> list[str]:
     ranked = sorted(answer.probabilities.items(), key=lambda pair: -pair[1])
     # The server's answer first, whatever the rounding of ties.
@@ -72,15 +118,25 @@ def _labels(name: str, answer: Labelled) -> list[str]:
     lines = []
     if answer.doubt:
         lines.append(f"  {name:<{_INDENT - 2}}{clean(answer.signal)} ({clean(answer.doubt)})")
+    elif isinstance(answer, Veracity):
+        words = f"written like the {clean(answer.label)} articles that the model learned from"
+        lines.append(f"  {name:<{_INDENT - 2}}{words}")
+    wide = _WIDE_LABEL if isinstance(answer, Veracity) else _LABEL
     for label, probability in ranked[:_SHOWN_LABELS]:
         bar = "#" * round(probability * _BAR_CHARS)
-        lines.append(f"  {'' if lines else name:<{_INDENT - 2}}{clean(label):<15} {probability:6.1%}  {bar}".rstrip())
+        start = f"  {'' if lines else name:<{_INDENT - 2}}{_named(answer, label):<{wide}}"
+        lines.append(f"{start} {probability:6.1%}  {bar}".rstrip())
+    if isinstance(answer, Veracity):
+        lines.append(f"  {'':<{_INDENT - 2}}{CAVEAT}")
     return lines
 
 
-def report_json(name: str, title: str | None, report: Report) -> str:
-    """A report as one line of JSON: ``{"file": ..., "title": ..., "summary": {...}, ...}``."""
-    return _line({"file": name, "title": title, **report.to_dict()})
+def report_json(name: str, title: str | None, report: Report, article: Mapping[str, Any] | None = None) -> str:
+    """A report as one line of JSON: ``{"file": ..., "title": ..., "summary": {...}, ...}``.
+
+    ``article`` is what was read in a page; it comes last, under its own key.
+    """
+    return _line({"file": name, "title": title, **report.to_dict(), **({"article": article} if article else {})})
 
 
 def error_json(name: str, error: InfoLensError) -> str:

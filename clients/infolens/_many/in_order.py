@@ -6,22 +6,23 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
+from typing import TypeVar
 
 from infolens.errors import InfoLensError
 from infolens.types import Article, BatchResult, Report
 
 Item = Article | str | InfoLensError
 Result = Report | InfoLensError
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 
-def map_in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], in_flight: int
-) -> Generator[Result, None, None]:
+def map_in_order(function: Callable[[In], Out], items: Iterable[In], in_flight: int) -> Generator[Out, None, None]:
     """``map`` over threads, in order, that takes at most ``2 * in_flight`` items ahead.
 
     Twice, so that a slow item at the head of the line leaves no thread idle.
     """
-    pending: deque[Future[Result]] = deque()
+    pending: deque[Future[Out]] = deque()
     source = iter(items)
     exhausted = False
     failure: Exception | None = None

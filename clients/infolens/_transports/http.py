@@ -184,6 +184,16 @@ class HTTPTransport:
         status, body, _ = self._exchange("GET", configuration_path(model), None, {}, timeout_s)
         return read_configuration(status, body)
 
+    def post(
+        self, path: str, body: bytes, content_type: str, *, timeout_s: float
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        """Status, body and headers of the answer to a request that is no inference.
+
+        Raises:
+            ServerError: There is none in time, or it cannot be read as HTTP.
+        """
+        return self._exchange("POST", path, body, {"Content-Type": content_type}, timeout_s)
+
     def close(self) -> None:
         """See `Transport.close`."""
         with self._lock:

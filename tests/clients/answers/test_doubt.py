@@ -55,9 +55,11 @@ def test_doubt_stands_above_the_labels_on_the_screen() -> None:
     lines = report_text("a.txt", None, fake_report(veracity="fake", doubt="text too short")).splitlines()
     at = next(index for index, line in enumerate(lines) if line.startswith("  Veracity"))
     assert lines[at] == "  Veracity  no clear signal (text too short)"
-    assert lines[at + 1].split() == ["fake", "90.0%", "##################"]
+    assert lines[at + 1].split() == ["like", "the", "fake", "ones", "90.0%", "##################"]
     sure = report_text("a.txt", None, fake_report(veracity="fake"))
-    assert "  Veracity  fake             90.0%" in sure
+    assert "  Veracity  written like the fake articles that the model learned from\n" in sure
+    assert "            like the fake ones    90.0%" in sure
+    assert "            judged by wording, not checked\n" in sure
     assert "(" not in sure
 
 

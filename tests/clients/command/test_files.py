@@ -111,10 +111,7 @@ def test_text_without_its_mark_is_still_known(run: Any, use: Any, tmp_path: Path
 
 def test_names_that_are_no_file(run: Any, use: Any, tmp_path: Path) -> None:
     use(FakeTransport())
-    assert (
-        "curl -sL 'https://example.com/a?b=1&c=2' | infolens analyze -"
-        in run("analyze", "https://example.com/a?b=1&c=2")[2]
-    )
+    assert "curl -sL 'ftp://example.com/a?b=1' | infolens analyze -" in run("analyze", "ftp://example.com/a?b=1")[2]
     assert f"{tmp_path}/*.txt" in run("analyze", str(tmp_path))[2]
     assert "pattern" in run("analyze", f"{tmp_path}/*.text")[2]
     assert "No such file" in run("analyze", f"{tmp_path}/none.txt")[2]
