@@ -20,6 +20,7 @@ from .commands.options import (
     add_trace_url,
     add_triton,
     admin_key,
+    fetch_options,
     triton_options,
 )
 from .commands.running import interrupt_by_signals, serve
@@ -111,6 +112,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         max_connection_age_s=args.max_connection_age,
         edge=read_edge(args),
         reports=read_reports(args),
+        fetch=fetch_options(args),
         ready_file=args.ready_file,
     )
 

@@ -4,6 +4,7 @@ ServingError
 ├── RuntimeSetupError   the runtime environment cannot be made here
 ├── RepositoryError     the model repository lacks something
 ├── PortError           a port is taken
+├── IntakeError         links are to be fetched in a way that cannot be
 ├── EdgeError           TLS, origins, proxies or traces are asked for in a way that cannot be
 ├── ModelsError         models cannot be fetched, or their hashes written
 ├── StartError          Triton ended, or did not become ready
@@ -38,6 +39,10 @@ class PortError(ServingError):
 
 class EdgeError(ServingError):
     """TLS, origins of web pages, proxies or traces are asked for in a way that cannot be kept to."""
+
+
+class IntakeError(ServingError):
+    """Links are to be fetched in a way that cannot be kept to."""
 
 
 class ModelsError(ServingError):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from importlib import metadata
 
+from ._links.values import LinkedArticle, LinkedReport
 from ._transports.retry import RetryPolicy
 from ._transports.traces import continuing_trace
 from ._transports.url import DEFAULT_URL
@@ -79,6 +80,8 @@ __all__ = [
     "InvalidSettingError",
     "InvalidTableError",
     "Labelled",
+    "LinkedArticle",
+    "LinkedReport",
     "ModelUnavailableError",
     "PermissionDeniedError",
     "Quote",

@@ -31,6 +31,7 @@ from ._calls import (
     serving,
     to_article,
 )
+from ._links import AsyncLinks
 from ._many import StreamMaker
 from ._many.in_order import Item, anumbered, as_async
 from ._transports import AsyncTransport, InferRequest, make_async_transport
@@ -42,7 +43,7 @@ from .errors import ClientClosedError, InfoLensError, ServerError
 from .types import Article, BatchResult, Category, Report, ServerStatus, Summary, SummaryOptions, Veracity
 
 
-class AsyncClient:
+class AsyncClient(AsyncLinks):
     """An asyncio client of an Info Lens server; it belongs to one event loop. Use it in an ``async with``.
 
     Arguments and errors are those of `infolens.Client`.

@@ -30,6 +30,7 @@ from ._calls import (
     serving,
     to_article,
 )
+from ._links import Links
 from ._many import StreamMaker
 from ._many.blocking import in_thread
 from ._many.in_order import map_in_order, numbered
@@ -42,7 +43,7 @@ from .errors import ClientClosedError, InfoLensError, ServerError
 from .types import Article, BatchResult, Category, Report, ServerStatus, Summary, SummaryOptions, Veracity
 
 
-class Client:
+class Client(Links):
     """A client of an Info Lens server. It may be shared between threads; close it, or use it in a ``with``.
 
     Args:

@@ -17,6 +17,7 @@ from serving.errors import ServingError
 from serving.gateway.configuration import ConfigurationError, GatewayLimits, GatewayOptions
 from serving.gateway.grpc_door.door import ListenError
 from serving.gateway.server import LeftAloneError, Surroundings, run
+from serving.intake.fetching.options import FetchOptions, check_fetch
 from serving.keys.rule import check_start, full_url, warn_if_open
 from serving.launcher import write_private
 from serving.reports.command import add_reports, read_reports
@@ -25,7 +26,7 @@ from serving.reports.rule import check_reports
 from serving.runtime import CACHE
 
 from .meeting import STATE, Meeting, door_alone, gone, wait_for
-from .options import add_addresses, add_callers, add_run, add_trace_url, admin_key
+from .options import add_addresses, add_callers, add_run, add_trace_url, admin_key, fetch_options
 from .running import interrupt_by_signals
 
 EPILOG: Final = """\
@@ -61,10 +62,11 @@ def main(argv: Sequence[str]) -> int:
         keys = check_start(args.host, args.keys, args.keys_url, CACHE)
         edge = check_edge(read_edge(args), keys=keys)
         reports = check_reports(read_reports(args), CACHE)
+        fetch = check_fetch(fetch_options(args), args.host, keys=keys)
         folder = args.run.resolve()
         with door_alone(folder):
             met = wait_for(folder)
-            _run(args, folder, _options(args, folder, met, edge, reports, keys=keys), met)
+            _run(args, folder, _options(args, folder, met, edge, reports, fetch, keys=keys), met)
     except (ServingError, ConfigurationError, ListenError, LeftAloneError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -74,7 +76,14 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _options(
-    args: argparse.Namespace, folder: Path, met: Meeting, edge: EdgeOptions, reports: ReportsOptions, *, keys: bool
+    args: argparse.Namespace,
+    folder: Path,
+    met: Meeting,
+    edge: EdgeOptions,
+    reports: ReportsOptions,
+    fetch: FetchOptions,
+    *,
+    keys: bool,
 ) -> GatewayOptions:
     repository = Path(met.repository)
     if not repository.is_dir():
@@ -103,6 +112,7 @@ def _options(
         limits=limits,
         edge=edge,
         reports=reports,
+        fetch=fetch,
     )
 
 

@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 from typing import Any, Final
 
+from serving.intake.fetching.options import FetchOptions
 from serving.runtime import CACHE, ROOT
 
 from . import kinds
@@ -113,6 +114,7 @@ def add_callers(parser: argparse.ArgumentParser) -> None:
     add(
         "--key-concurrency", type=kinds.count, default=64, metavar="N", help="inferences of a key at the same time (64)"
     )
+    add_fetch(parser)
     add(
         "--max-connection-age",
         type=kinds.seconds,
@@ -122,8 +124,39 @@ def add_callers(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_fetch(parser: argparse.ArgumentParser) -> None:
+    """Add whether and how links are fetched; `fetch_options` reads it."""
+    add = parser.add_argument
+    add(
+        "--fetch",
+        action=_YesOrNo,
+        default=None,
+        help="whether the server fetches links to articles (where it listens on this machine alone it does, and where "
+        "callers need keys, for those of the role fetch)",
+    )
+    add(
+        "--fetch-allow",
+        action="append",
+        default=[],
+        metavar="HOST-OR-NETWORK",
+        help="a host or a network that links may lead to although it is private, or on another port than 80 and 443: "
+        "desk.example, *.desk.example, desk.example:8080, 10.0.3.0/24, 127.0.0.1:8080; may come again (none)",
+    )
+    add(
+        "--fetch-contact",
+        default="",
+        metavar="ADDRESS",
+        help="where the owners of sites reach you, an address or a page, told to every site in the user agent (none)",
+    )
+
+
+def fetch_options(args: argparse.Namespace) -> FetchOptions:
+    """Whether and how links are fetched, as it was given."""
+    return FetchOptions(allowed=args.fetch, allow=tuple(args.fetch_allow), contact=args.fetch_contact)
+
+
 class _YesOrNo(argparse.BooleanOptionalAction):
-    """``--keys`` or ``--no-keys``, and not both."""
+    """An option or its opposite, and not both."""
 
     def __call__(
         self,
@@ -136,7 +169,7 @@ class _YesOrNo(argparse.BooleanOptionalAction):
         before = getattr(namespace, self.dest)
         super().__call__(parser, namespace, values, option_string)
         if before not in (None, getattr(namespace, self.dest)):
-            parser.error("--keys and --no-keys say the opposite: give one of them")
+            parser.error(f"{' and '.join(self.option_strings)} say the opposite: give one of them")
 
 
 def admin_key() -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, get_type_hints
 
 from serving.edge.options import EdgeOptions
+from serving.intake.fetching.options import FetchOptions
 from serving.reports.options import MAX_DAYS, ReportsOptions
 
 
@@ -109,6 +110,8 @@ class GatewayOptions:
     edge: EdgeOptions = field(default_factory=EdgeOptions)
     reports: ReportsOptions = field(default_factory=ReportsOptions)
     """As `check_reports` gives them; the door keeps none that is not told to."""
+    fetch: FetchOptions = field(default_factory=FetchOptions)
+    """Whether and how links are fetched."""
 
     @property
     def door_file(self) -> Path:
@@ -134,7 +137,7 @@ _KINDS: Final[Mapping[Any, tuple[type, ...]]] = {
     Path | None: (str, type(None)),
     tuple[str, ...]: (list,),
 }
-_GROUPS: Final = ("limits", "edge", "reports")
+_GROUPS: Final = ("limits", "edge", "reports", "fetch")
 
 
 def read_options(path: Path) -> GatewayOptions:
@@ -149,7 +152,7 @@ def read_options(path: Path) -> GatewayOptions:
         raise ConfigurationError(f"the door's configuration {path} cannot be read: {error}") from None
     if not isinstance(document, dict):
         raise ConfigurationError(f"the door's configuration {path} is a JSON object, not {type(document).__name__}")
-    limits, edge, reports = groups = [document.pop(name, {}) for name in _GROUPS]
+    limits, edge, reports, fetch = groups = [document.pop(name, {}) for name in _GROUPS]
     for name, group in zip(_GROUPS, groups, strict=True):
         if not isinstance(group, dict):
             raise ConfigurationError(f"{name} in {path} is a JSON object, not {json.dumps(group)}")
@@ -168,7 +171,13 @@ def read_options(path: Path) -> GatewayOptions:
     checked_reports = ReportsOptions(**_checked(ReportsOptions, reports, path))
     if not 1 <= checked_reports.days <= MAX_DAYS:
         raise ConfigurationError(f"reports.days in {path} lies between 1 and {MAX_DAYS}, not {checked_reports.days}")
-    return GatewayOptions(**values, limits=GatewayLimits(**checked_limits), edge=checked_edge, reports=checked_reports)
+    return GatewayOptions(
+        **values,
+        limits=GatewayLimits(**checked_limits),
+        edge=checked_edge,
+        reports=checked_reports,
+        fetch=FetchOptions(**_checked(FetchOptions, fetch, path)),
+    )
 
 
 def _checked(kind: type, document: Mapping[str, Any], path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from .branches import Branches
 from .calls import Inferences
 from .catalogue import Catalogue
 from .configuration import GatewayOptions
+from .intake import Intake
 from .metrics import GatewayMetrics
 from .upstream import Upstream
 from .verdict import VerdictFile
@@ -32,4 +33,5 @@ class Parts:
     metrics: GatewayMetrics
     doorkeeper: Doorkeeper
     reports: Keeper
+    intake: Intake
     log: Any

@@ -33,6 +33,7 @@ from .edge.tls import HANDSHAKE_S, open_certificates
 from .edge.tracing import OFF, Tracing, open_tracing
 from .grpc_door.door import ListenError, listen, make_server
 from .http import Bodies, DoorRunner, make_app
+from .intake import open_intake
 from .logs import log_libraries, open_log
 from .memory.heap import giving_back
 from .metrics import GatewayMetrics
@@ -115,7 +116,11 @@ async def open_parts(options: GatewayOptions, log: Any) -> AsyncIterator[Parts]:
     board = Board(options.board_file)
     inferences = Inferences(upstream, verdicts, catalogue, board)
     try:
-        async with open_doorkeeper(options, log) as doorkeeper, open_reports(options.reports, log) as reports:
+        async with (
+            open_doorkeeper(options, log) as doorkeeper,
+            open_reports(options.reports, log) as reports,
+            open_intake(options, doorkeeper) as intake,
+        ):
             metrics.watch(room, verdicts, doorkeeper)
             yield Parts(
                 options=options,
@@ -128,6 +133,7 @@ async def open_parts(options: GatewayOptions, log: Any) -> AsyncIterator[Parts]:
                 metrics=metrics,
                 doorkeeper=doorkeeper,
                 reports=reports,
+                intake=intake,
                 log=log,
             )
     finally:

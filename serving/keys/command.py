@@ -22,6 +22,7 @@ EPILOG: Final = f"""\
 examples:
   python -m serving keys create newsroom --role read              make a key; it is shown once, and kept nowhere
   python -m serving keys create import --role read --rate-per-minute 600 --concurrency 8 --expires 90
+  python -m serving keys create desk --role fetch                 it may also give links, which the server fetches
   python -m serving keys list                                     names, roles, limits, last use
   python -m serving keys rotate newsroom                          a new key; the old one is valid for 24 hours more
   python -m serving keys revoke newsroom                          no key of this name is valid 5 seconds later
@@ -186,7 +187,8 @@ def _parser() -> argparse.ArgumentParser:
         "--role",
         required=True,
         choices=[role.value for role in GRANTS],
-        help="read: ask models and see them; feedback: say what was right (nothing takes it yet); admin: everything",
+        help="read: ask models and see them; fetch: ask models, also about links that the server fetches; feedback: "
+        "say what was right (nothing takes it yet); admin: everything",
     )
     create.add_argument(
         "--rate-per-minute",

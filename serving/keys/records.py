@@ -26,6 +26,8 @@ class Role(StrEnum):
 
     READ = "read"
     """To ask models, and to see them and their statistics."""
+    FETCH = "fetch"
+    """To ask models also about links, which the server fetches."""
     FEEDBACK = "feedback"
     """To say what was right and what was wrong."""
     ADMIN = "admin"
@@ -34,6 +36,7 @@ class Role(StrEnum):
 
 GRANTS: Final[Mapping[Role, frozenset[Role]]] = {
     Role.READ: frozenset({Role.READ}),
+    Role.FETCH: frozenset({Role.READ, Role.FETCH}),
     Role.FEEDBACK: frozenset({Role.FEEDBACK}),
     Role.ADMIN: frozenset(Role),
 }

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from serving.arguments import ADMIN_HEADER, ServerOptions, pick_ports
 from serving.edge.options import EdgeOptions, check_edge
-from serving.errors import EdgeError, KeysError, PortError, ReportsError
+from serving.errors import EdgeError, IntakeError, KeysError, PortError, ReportsError
+from serving.intake.fetching.options import FetchOptions, check_fetch
 from serving.keys.rule import check_start, full_url, is_loopback, warn_if_open
 from serving.launcher import TritonServer
 from serving.reports.options import ReportsOptions
@@ -54,6 +55,8 @@ class Plan:
     """After so long a gRPC connection is closed in order, so that its client looks where to go anew; None for never."""
     edge: EdgeOptions = field(default_factory=EdgeOptions)
     reports: ReportsOptions = field(default_factory=ReportsOptions)
+    fetch: FetchOptions = field(default_factory=FetchOptions)
+    """Whether and how links are fetched."""
     ready_file: Path | None = None
     patience: Patience = field(default_factory=Patience)
 
@@ -68,7 +71,7 @@ def assemble_supervisor(plan: Plan) -> Supervisor:
 
     Raises:
         ServingError: An address or a port cannot be had, keys are needed and there is none, or the options of the edge
-            or of the reports cannot be kept to.
+            of the reports or of links cannot be kept to.
     """
     if not plan.door and plan.edge != EdgeOptions():
         raise EdgeError(
@@ -76,11 +79,14 @@ def assemble_supervisor(plan: Plan) -> Supervisor:
         )
     if not plan.door and plan.reports.keeps:
         raise ReportsError("with --no-door nobody keeps reports: leave --no-door or --reports out")
+    if not plan.door and plan.fetch != FetchOptions():
+        raise IntakeError("with --no-door nobody fetches links: leave --no-door out, or --fetch and what belongs to it")
     public = plan.server
     # What listens keeps its port when it is started again, so a free one is picked once, here.
     ports = pick_ports(public)
     keys = check_keys(plan)
-    plan = dataclasses.replace(plan, edge=check_edge(plan.edge, keys=keys))
+    fetch = check_fetch(plan.fetch, public.host, keys=keys)
+    plan = dataclasses.replace(plan, edge=check_edge(plan.edge, keys=keys), fetch=fetch)
     if plan.door:
         plan = dataclasses.replace(plan, reports=check_reports(plan.reports, public.cache))
     number = ports.get("http", ports["grpc"])
@@ -155,6 +161,7 @@ def door_configuration(
         "triton_admin_key": triton.options.admin_key,
         "edge": plan.edge.document(),
         "reports": plan.reports.document(),
+        "fetch": plan.fetch.document(),
         "keys": keys,
         "keys_url": full_url(plan.keys_url, public.cache) if keys else "",
         "limits": {

@@ -18,7 +18,8 @@ VALUES = """
 """
 NAMES = {
     "infolens": f"""
-        AsyncClient CATEGORIES Client DEFAULT_URL RetryPolicy Task VERACITIES __version__ continuing_trace
+        AsyncClient CATEGORIES Client DEFAULT_URL LinkedArticle LinkedReport RetryPolicy Task VERACITIES __version__
+        continuing_trace
         {VALUES} {ERRORS}
     """,
     "infolens.contract": """

@@ -152,6 +152,8 @@ class HTTPTransport:
         self._idle: list[http.client.HTTPConnection] = []
         self._lent: set[http.client.HTTPConnection] = set()
         self._closed = False
+        self.server = str(url)
+        """Its address, as messages have it."""
 
     def infer(self, request: InferRequest, *, timeout_s: float) -> Mapping[str, NDArray[Any]]:
         """See `Transport.infer`."""

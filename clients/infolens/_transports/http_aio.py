@@ -26,6 +26,8 @@ class AsyncHTTPTransport:
         self._headers = dict(settings.headers)
         self._context = tls_context(url, settings)
         self._session: aiohttp.ClientSession | None = None
+        self.server = str(url)
+        """Its address, as messages have it."""
 
     async def ainfer(self, request: InferRequest, *, timeout_s: float) -> Mapping[str, NDArray[Any]]:
         """See `Transport.infer`."""
@@ -57,6 +59,12 @@ class AsyncHTTPTransport:
         """See `Transport.configuration`."""
         status, body, _ = await self._exchange("GET", configuration_path(model), None, {}, timeout_s)
         return read_configuration(status, body)
+
+    async def post(
+        self, path: str, body: bytes, content_type: str, *, timeout_s: float
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        """As `HTTPTransport.post`."""
+        return await self._exchange("POST", path, body, {"Content-Type": content_type}, timeout_s)
 
     async def aclose(self) -> None:
         """See `Transport.close`."""

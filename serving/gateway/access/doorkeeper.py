@@ -121,6 +121,12 @@ class Doorkeeper:
             raise RefusedError(Refusal.UNAUTHENTICATED, f"the key '{caller.name}' is not known here any more: {_WHO}")
         self._check(record)
 
+    def why_not(self, caller: Caller, role: Role) -> str:
+        """Why a caller may not do what needs a role; empty where the caller may, or where nobody needs a key."""
+        if self._known is None or caller.may(role):
+            return ""
+        return _lacks(caller.name, caller.role, role)
+
     def _check(self, record: KeyRecord) -> None:
         """Refuse a key that opens nothing any more."""
         state = record.state(self._today())
@@ -172,6 +178,8 @@ async def open_doorkeeper(options: GatewayOptions, log: Any) -> AsyncIterator[Do
         yield Doorkeeper(known, options.limits)
 
 
-def _lacks(name: str, has: Role, needs: Role) -> str:
+def _lacks(name: str, has: Role | None, needs: Role) -> str:
     fit = " or ".join(f"'{role.value}'" for role in Role if needs in GRANTS[role])
+    if has is None:
+        return f"this needs a key with the role {fit}: {_WHO}"
     return f"the key '{name}' has the role '{has.value}', and this needs {fit}: {_WHO}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,16 +11,17 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
-from infolens import Report, UnexpectedResponseError
+from infolens import Article, Report, UnexpectedResponseError
 from infolens.contract import EVIDENCE_MODEL, FAILED, Task
 from infolens.wire import for_older, pack, unpack
+from serving.gateway.access.caller import ANONYMOUS, Caller
 from serving.gateway.catalogue import CatalogueModel
 from serving.gateway.parts import Parts
 from serving.gateway.refusals import Refusal, RefusedError, expired, invalid
 from serving.gateway.upstream import is_busy
 
 from .faults import MAX_DEADLINE_MS
-from .requests import Question
+from .requests import Link, Question
 from .served import Served, ServedTask
 from .tensors import to_arrays, to_message
 
@@ -48,6 +50,8 @@ class _Clock:
     came_s: float
     until_s: float
     models_s: float = 0.0
+    fetching_s: float | None = None
+    """In a link, until its text was there; None where there was none."""
 
     @property
     def left_s(self) -> float:
@@ -55,7 +59,10 @@ class _Clock:
 
     def timings(self) -> dict[str, float]:
         total_s = time.monotonic() - self.came_s
-        seconds = {"waiting_ms": total_s - self.models_s, "models_ms": self.models_s, "total_ms": total_s}
+        waiting_s = total_s - self.models_s - (self.fetching_s or 0.0)
+        seconds = {"waiting_ms": waiting_s, "models_ms": self.models_s, "total_ms": total_s}
+        if self.fetching_s is not None:
+            seconds["fetching_ms"] = self.fetching_s
         return {name: round(1e3 * max(0.0, value), 3) for name, value in seconds.items()}
 
 
@@ -77,13 +84,20 @@ class Analysis:
         return self._parts.room.closing
 
     async def answer(
-        self, question: Question, request_id: str, *, patient: bool = False, came_s: float | None = None
+        self,
+        question: Question,
+        request_id: str,
+        *,
+        caller: Caller = ANONYMOUS,
+        patient: bool = False,
+        came_s: float | None = None,
     ) -> dict[str, Any]:
         """The document that answers a question.
 
         Args:
             question: What is asked.
             request_id: Under which the log has it.
+            caller: Who asks; not everybody may give a link.
             patient: Whether it waits while the server is busy, or its models are away, where it would be refused.
             came_s: When it came, on the monotonic clock; None for now.
 
@@ -94,13 +108,32 @@ class Analysis:
         came_s = now_s if came_s is None else came_s
         until_s = now_s + MAX_ANSWER_S if question.deadline_s is None else came_s + question.deadline_s
         clock = _Clock(came_s=came_s, until_s=until_s)
+        read: dict[str, Any] = {}
+        if isinstance(question.article, Link):
+            article, read = await self._follow(question.article, caller, clock, patient=patient)
+            question = dataclasses.replace(question, article=article)
         asked, report = await (self._patiently if patient else self._at_once)(question, request_id, clock)
         return {
             "id": question.id or request_id,
+            **read,
             **report.to_dict(),
             "models": {str(task): asked.served[task].named for task in report.answers},
             "timings": clock.timings(),
         }
+
+    async def _follow(
+        self, link: Link, caller: Caller, clock: _Clock, *, patient: bool
+    ) -> tuple[Article, dict[str, Any]]:
+        """The article to which a link leads, and what the answer says of it. It holds no place in the room."""
+        started_s = time.monotonic()
+        try:
+            async with asyncio.timeout(clock.left_s):
+                found = await self._parts.intake.links.linked(link.url, link.title, caller=caller, patient=patient)
+        except TimeoutError:
+            raise expired() from None
+        finally:
+            clock.fetching_s = time.monotonic() - started_s
+        return found.article, {"article": found.document}
 
     async def _asked(self, question: Question, request_id: str) -> _Asked:
         served = await self._served.tasks()
@@ -109,6 +142,8 @@ class Analysis:
                 f"this server does not answer {', '.join(missing)}: it answers {', '.join(served) or 'nothing now'}"
             )
         evidence = question.evidence
+        if isinstance(question.article, Link):
+            raise TypeError("a link is followed before its article is asked about")
         request = pack(question.article, question.tasks, question.options, partial=question.partial, evidence=evidence)
         if evidence and EVIDENCE_MODEL not in self._parts.catalogue.models_by_name:
             raise invalid("this server has no model that finds evidence: leave evidence out")

@@ -10,6 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
 
 from infolens.contract import CONTRACTS, AnswerKind
+from serving.gateway.intake.answers import ArticleAnswer, FetchesAnswer
 
 _OPEN: Final = ConfigDict(extra="allow")
 """A later server may say more."""
@@ -108,6 +109,9 @@ class Timings(BaseModel):
 
     waiting_ms: float = Field(ge=0, description="Until it was the request's turn.")
     models_ms: float = Field(ge=0, description="In the models.")
+    fetching_ms: float | None = Field(
+        default=None, ge=0, description="Until the text behind a link was there; absent where there was none."
+    )
     total_ms: float = Field(ge=0, description="From the last byte of the request to the answer.")
 
 
@@ -127,6 +131,9 @@ class _Answer(BaseModel):
     model_config = _OPEN
 
     id: str = Field(description="The id of the article in the request, else the request's own.")
+    article: ArticleAnswer | None = Field(
+        default=None, description="What was read where the request gave a `url`; absent where it gave a text."
+    )
     truncated: bool = Field(description="Whether a model did not read the whole article.")
     readings: dict[str, ReadingAnswer] = Field(description="By task.")
     failed: dict[str, str] | None = Field(
@@ -256,6 +263,7 @@ class ModelsAnswer(BaseModel):
     models: list[ServedModelAnswer]
     limits: Limits
     keeps: Keeps
+    fetches: FetchesAnswer
 
 
 class Alive(BaseModel):

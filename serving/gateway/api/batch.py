@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from serving.gateway.access.caller import Caller
 from serving.gateway.configuration import GatewayLimits
 from serving.gateway.http.documents import dump, parse
 from serving.gateway.http.problems import problem
@@ -36,6 +37,7 @@ class Batch:
     Args:
         analysis: What answers a row.
         limits: What a row may be.
+        caller: Whose batch it is.
         request_id: The id of the request.
         prefix: The path under which a proxy has put this server.
         log: Where a fault of ours is told.
@@ -49,6 +51,7 @@ class Batch:
         analysis: Analysis,
         limits: GatewayLimits,
         *,
+        caller: Caller,
         request_id: str,
         prefix: str = "",
         log: Any,
@@ -58,6 +61,7 @@ class Batch:
     ) -> None:
         self._analysis = analysis
         self._limits = limits
+        self._caller = caller
         self._request_id = request_id
         self._prefix = prefix
         self._log = log
@@ -144,7 +148,7 @@ class Batch:
         came_s = time.monotonic()
         allowed_s = math.inf if question.deadline_s is None else question.deadline_s
         await self._take(asyncio.get_running_loop().time() + allowed_s)
-        return await self._analysis.answer(question, row_id, patient=True, came_s=came_s)
+        return await self._analysis.answer(question, row_id, caller=self._caller, patient=True, came_s=came_s)
 
     def _refused(self, refused: RefusedError, line: _Line, row_id: str) -> dict[str, Any]:
         """The row of a refusal, with the caller's id where it can be read."""

@@ -93,10 +93,11 @@ OPERATIONS: Final = (
         path="/v1/analyze",
         name="analyze",
         summary="Ask for the answers of one article",
-        description="An answer takes tens of milliseconds. A server that is too busy for one in time says so at once.",
+        description="An answer takes tens of milliseconds, a link up to ten seconds more. A server that is too busy "
+        "for one in time says so at once.",
         takes=AnalyzeRequest,
         gives=answers.AnalyzeAnswer,
-        refusals=(*_ASKING, Refusal.LATE),
+        refusals=(*_ASKING, Refusal.LATE, Refusal.FORBIDDEN),
         examples=ASKED,
         answered=ANALYZED,
     ),

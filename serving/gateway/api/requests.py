@@ -12,6 +12,7 @@ from infolens import Article, InvalidArticleError, InvalidSettingError, SummaryO
 from infolens.contract import CONTRACTS, MAX_ARTICLE_BYTES, SUMMARY_SETTINGS, AnswerKind, SummarySetting, Task
 from infolens.wire import parse_tasks
 from serving.gateway.refusals import FieldError, invalid_fields
+from serving.intake.fetching.targets import MAX_URL_CHARACTERS
 
 from .faults import MAX_DEADLINE_MS, field_error
 
@@ -77,12 +78,21 @@ class SummarySettings(BaseModel):
     seed: int | None = _setting("seed", "The same seed gives the same sample. ")
 
 
+def _instead(**rules: Any) -> Any:
+    """A field that may be left out where another is there; it has no value then, and none that could be sent."""
+
+    def without(schema: dict[str, Any]) -> None:
+        schema.pop("default", None)
+
+    return Field(default="", json_schema_extra=without, **rules)
+
+
 class AnalyzeRequest(BaseModel):
-    """An article, and what is asked of it."""
+    """An article, or a link to one, and what is asked of it."""
 
-    model_config = _STRICT
+    model_config = _STRICT | {"json_schema_extra": {"oneOf": [{"required": ["text"]}, {"required": ["url"]}]}}
 
-    text: str = Field(
+    text: str = _instead(
         min_length=1,
         description=f"The body of the article, in English. Title and text have at most {MAX_ARTICLE_BYTES:,} bytes of "
         "UTF-8 together.",
@@ -90,7 +100,8 @@ class AnalyzeRequest(BaseModel):
     )
     title: str | None = Field(
         default=None,
-        description="The headline: category and veracity are better with it.",
+        description="The headline: category and veracity are better with it. With a link it counts more than the "
+        "page's.",
         examples=["Harbour bridge to close"],
     )
     id: str | None = Field(
@@ -125,6 +136,14 @@ class AnalyzeRequest(BaseModel):
         description="Whether to find the sentences without which the label of each task would be less probable, at "
         "most three. It takes about four times as long; a server that finds it for several is `busy` for more.",
     )
+    url: str = _instead(
+        min_length=1,
+        max_length=MAX_URL_CHARACTERS,
+        description="In the place of `text`: a link to the article (http or https), which the server fetches. The "
+        "answer then has `article`, what was read there; places of sentences count in its text. `/v1/models` says in "
+        "`fetches` whether you may.",
+        examples=["https://news.example/harbour-bridge"],
+    )
     keep: bool = Field(
         default=False,
         description="Whether the server keeps the answer and gives it back under an id, which `report` says, to "
@@ -133,10 +152,19 @@ class AnalyzeRequest(BaseModel):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Link:
+    """Where an article is, that was not read yet."""
+
+    url: str
+    title: str | None
+    """A headline that counts more than the page's."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Question:
     """A request that passed all checks."""
 
-    article: Article
+    article: Article | Link
     tasks: tuple[Task, ...]
     options: SummaryOptions | None
     id: str | None
@@ -156,10 +184,7 @@ def read_question(document: Mapping[str, Any]) -> Question:
         asked = AnalyzeRequest.model_validate(document)
     except ValidationError as error:
         raise invalid_fields([field_error(one, _FIELDS) for one in error.errors(include_url=False)]) from None
-    try:
-        article = Article(text=asked.text, title=asked.title)
-    except InvalidArticleError as error:
-        raise invalid_fields([FieldError(pointer="/text", words=str(error))]) from None
+    article = _article(asked)
     tasks = parse_tasks(asked.tasks)
     if asked.evidence and all(CONTRACTS[task].answers is not AnswerKind.LABELS for task in tasks):
         words = f"evidence is what moved a label, and {', '.join(tasks)} has none: ask for a task that has labels too"
@@ -174,6 +199,21 @@ def read_question(document: Mapping[str, Any]) -> Question:
         evidence=asked.evidence,
         keep=asked.keep,
     )
+
+
+def _article(asked: AnalyzeRequest) -> Article | Link:
+    if asked.text and asked.url:
+        raise invalid_fields(
+            [FieldError(pointer="/url", words="there is text too, and one of them is read: leave one out")]
+        )
+    if asked.url:
+        return Link(url=asked.url, title=asked.title)
+    if not asked.text:
+        raise invalid_fields([FieldError(pointer="/text", words="this field is needed, or url in its place")])
+    try:
+        return Article(text=asked.text, title=asked.title)
+    except InvalidArticleError as error:
+        raise invalid_fields([FieldError(pointer="/text", words=str(error))]) from None
 
 
 def _options(settings: SummarySettings | None) -> SummaryOptions | None:

@@ -61,7 +61,7 @@ class API:
             notes = request[NOTES]
             notes.bytes_in, notes.started_s = len(body), asyncio.get_running_loop().time()
             question = read_question(parse(body, max_depth=self._limits.max_json_depth))
-            answer = await self._analysis.answer(question, notes.request_id)
+            answer = await self._analysis.answer(question, notes.request_id, caller=request[CALLER])
         if question.keep:
             answer = await self._kept(request, question, answer)
         return encoded_response(request, dump(answer))
@@ -91,6 +91,7 @@ class API:
         batch = Batch(
             self._analysis,
             self._limits,
+            caller=caller,
             request_id=notes.request_id,
             prefix=prefix(request),
             log=self._parts.log,
@@ -141,8 +142,12 @@ class API:
             )
         defaults = {name: value for one in tasks.values() for name, value in one.defaults.items()}
         limits, reports = self._request_limits(defaults), self._parts.reports
-        keeps = {"reports": reports.keeps, "texts": reports.texts, "days": reports.days, "where": _WHERE}
-        return encoded_response(request, dump({"models": found, "limits": limits, "keeps": keeps}))
+        why_not = self._parts.intake.links.why_not(request[CALLER])
+        told = {
+            "keeps": {"reports": reports.keeps, "texts": reports.texts, "days": reports.days, "where": _WHERE},
+            "fetches": {"allowed": not why_not, "why_not": why_not},
+        }
+        return encoded_response(request, dump({"models": found, "limits": limits, **told}))
 
     def _request_limits(self, defaults: Mapping[str, float]) -> dict[str, Any]:
         return {

@@ -121,7 +121,7 @@ def test_a_fault_of_the_door_is_503_and_logs_no_text(tmp_path: Path, fake: FakeT
     assert b"secret" not in answer.body + door.log.getvalue()
     messages = [record.getMessage() for record in door.records]
     assert len(messages) == 1
-    assert messages[0].startswith("unexpected ValueError at running.py:")
+    assert messages[0].startswith("unexpected ValueError at made_up.py:")
 
 
 @pytest.mark.parametrize(("given", "kept"), [("abc-1", True), ("a b", False), ("x" * 500, False), ("", False)])
