@@ -25,6 +25,8 @@ class GatewayLimits:
 
     max_body_bytes: int = 4 * 2**20
     """The body of one request, in HTTP as in gRPC."""
+    max_file_bytes: int = 16 * 2**20
+    """A file, or a table, over HTTP."""
     max_inputs: int = 16
     max_outputs: int = 64
     max_parameters: int = 64

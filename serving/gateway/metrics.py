@@ -33,6 +33,8 @@ BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 
 """Upper ends of the latency histogram, in seconds."""
 INFERENCES: Final = frozenset({"infer", "generate", "generate_stream", "analyze", "analyze_batch"})
 """Routes that ask models: counted as in flight, and logged when they are answered too."""
+READINGS: Final = frozenset({"extract", "table_read", "table_write"})
+"""Routes that read what strangers have made: logged when they are answered too."""
 MAX_NAMES: Final = 100
 """Keys that are counted by name; all further ones are counted together, as `OTHER`."""
 # Words of the server about itself; all others may quote a request.
@@ -126,7 +128,7 @@ class GatewayMetrics:
             self._by_key.labels(self._name(access.key), _code_class(access, refusal)).inc()
         if refusal is not None:
             self._refused.labels(access.door, refusal.kind.value).inc()
-        elif not self._log_requests or access.route not in INFERENCES:
+        elif not self._log_requests or access.route not in INFERENCES | READINGS:
             return
         fields = {
             "request_id": access.request_id,

@@ -31,6 +31,7 @@ from .configuration import GatewayOptions
 from .edge.headers import add_edge
 from .edge.tls import HANDSHAKE_S, open_certificates
 from .edge.tracing import OFF, Tracing, open_tracing
+from .files import FILE_OPERATIONS, add_file_routes
 from .grpc_door.door import ListenError, listen, make_server
 from .http import Bodies, DoorRunner, make_app
 from .intake import open_intake
@@ -146,7 +147,8 @@ def make_whole_app(parts: Parts, tracing: Tracing = OFF) -> web.Application:
     """All that HTTP offers, KServe v2 and the JSON API, behind what every request and answer passes."""
     bodies = Bodies(parts.options.limits)
     app = make_app(parts, bodies)
-    add_routes(app, parts, bodies, also=REPORTS)
+    add_routes(app, parts, bodies, also=(*FILE_OPERATIONS, *REPORTS))
+    add_file_routes(app, parts, bodies)
     add_report_routes(app, parts)
     add_page(app)
     add_edge(app, parts.options.edge)

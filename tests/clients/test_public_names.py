@@ -31,6 +31,7 @@ NAMES = {
     """,
     "infolens.types": f"ANSWER_TYPES Answer answer_type {VALUES}",
     "infolens.errors": ERRORS,
+    "infolens.files": "Kind MAX_TITLE_CHARS kind_of_bytes kind_of_words parse_article split_title",
     "infolens.problems": "CONTENT_TYPE Fault KINDS Kind Problem TYPE_PREFIX from_problem to_problem",
     "infolens.tables": """
         ArticleRow CAVEAT COLUMNS FORMATS MAX_ROWS MAX_TEXT_BYTES Table check_format read_table to_row write_table

@@ -108,12 +108,18 @@ def parse_article(text: str, title: str | None = None) -> Article:
     Raises:
         InvalidArticleError: There is no article.
     """
+    found, body = split_title(text, title)
+    return Article(text=body, title=found)
+
+
+def split_title(text: str, title: str | None = None) -> tuple[str | None, str]:
+    """The title and the body of a text, as `parse_article` has them; the text is as long as it likes."""
     lines = text.lstrip().splitlines()
     if len(lines) > 2 and not lines[1].strip():
         first, body = lines[0].strip(), "\n".join(lines[2:]).strip()
         if body and (_is_title(first) if title is None else first == title.strip()):
-            return Article(text=body, title=first)
-    return Article(text=text, title=title)
+            return first, body
+    return title, text
 
 
 def _is_title(line: str) -> bool:

@@ -25,12 +25,31 @@ _MANY: Final = (
 )
 
 
+_SHELL: Final = re.compile(r", (?:or|as with): |(?<=unpack it): ")
+"""What stands between the way out and the commands by which a shell takes it."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class _Signature:
+class Kind:
+    """A kind of file that is no plain text."""
+
+    what: str
+    """What it is, in words: ``a PDF``."""
+    way_out: str
+    """How its text is had, with the command for it where there is one."""
+    name: str = ""
+    """What programs call it that can do more than refuse it; empty where there are none."""
+
+    @property
+    def in_words(self) -> str:
+        """The way out for people without a shell."""
+        return _SHELL.split(self.way_out)[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Signature(Kind):
     pattern: bytes
     """What the file begins with, as a regular expression."""
-    what: str
-    way_out: str
 
 
 _SIGNATURES: Final = (
@@ -99,9 +118,13 @@ def check_bytes(data: bytes) -> None:
     Raises:
         InvalidArticleError: It is something else; the message says what, and how to get at its text.
     """
-    for signature in _SIGNATURES:
-        if re.match(signature.pattern, data):
-            raise _refusal(signature.what, signature.way_out)
+    if (kind := kind_of_bytes(data)) is not None:
+        raise _refusal(kind.what, kind.way_out)
+
+
+def kind_of_bytes(data: bytes) -> Kind | None:
+    """What a file is by its first bytes; None for what may be text."""
+    return next((one for one in _SIGNATURES if re.match(one.pattern, data)), None)
 
 
 def check_words(text: str) -> None:
@@ -113,10 +136,17 @@ def check_words(text: str) -> None:
     Raises:
         InvalidArticleError: It is markup or a table; the message says what, and how to get at the article in it.
     """
+    if (kind := kind_of_words(text)) is not None:
+        raise _refusal(kind.what, f"{kind.way_out} (--text takes any text as it is)")
+
+
+def kind_of_words(text: str) -> Kind | None:
+    """What a text is that is written for programs: ``html``, ``markup``, ``json`` or ``table``; None for other text."""
     start = text.lstrip("\ufeff \t\r\n")[:_LOOKED_AT_CHARS]
-    for fits, what, way_out in _WRITINGS:
+    for fits, what, way_out, name in _WRITINGS:
         if fits(start):
-            raise _refusal(what, f"{way_out} (--text takes any text as it is)")
+            return Kind(what=what, way_out=way_out, name=name)
+    return None
 
 
 def _refusal(what: str, way_out: str) -> InvalidArticleError:
@@ -166,14 +196,15 @@ def _is_table(start: str) -> bool:
     return False
 
 
-_WRITINGS: Final[tuple[tuple[Callable[[str], bool], str, str], ...]] = (
+_WRITINGS: Final[tuple[tuple[Callable[[str], bool], str, str, str], ...]] = (
     (
         _is_html,
         "HTML",
         "give the text of its article alone, as with: pandoc -f html -t plain FILE | infolens analyze -, and leave out "
         "menus and advertisements",
+        "html",
     ),
-    (_is_markup, "markup (XML or HTML)", "give the text of its article alone"),
-    (_is_json, "JSON", f"{_MANY}; one text of it: jq -r .text FILE | infolens analyze -"),
-    (_is_table, "a table (CSV)", f"{_MANY}; one article: its text alone"),
+    (_is_markup, "markup (XML or HTML)", "give the text of its article alone", "markup"),
+    (_is_json, "JSON", f"{_MANY}; one text of it: jq -r .text FILE | infolens analyze -", "json"),
+    (_is_table, "a table (CSV)", f"{_MANY}; one article: its text alone", "table"),
 )

@@ -26,6 +26,8 @@ SEEING: Final = Rule(role=Role.READ)
 ASKING: Final = Rule(role=Role.READ, takes=1, counts=True)
 BATCH: Final = Rule(role=Role.READ, counts=True)
 """It takes one for each of its rows, by `Doorkeeper.take`."""
+READING: Final = Rule(role=Role.READ, counts=True)
+"""It reads or writes a file, and asks no model."""
 MANAGING: Final = Rule(role=Role.ADMIN)
 
 RULES: Final[Mapping[str, Rule]] = {
@@ -44,6 +46,9 @@ RULES: Final[Mapping[str, Rule]] = {
     "generate_stream": SEEING,  # always refused
     "analyze": ASKING,
     "analyze_batch": BATCH,
+    "extract": ASKING,
+    "table_read": READING,
+    "table_write": READING,
     "models": SEEING,
     "model_card": SEEING,
     "report": OPEN,  # its id is what opens it

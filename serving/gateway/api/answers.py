@@ -244,6 +244,7 @@ class Limits(BaseModel):
 
     max_article_bytes: int
     max_body_bytes: int
+    max_file_bytes: int = Field(description="A file for `/v1/extract`, or a table.")
     max_deadline_ms: int
     settings: list[SettingLimits]
 

@@ -68,9 +68,13 @@ class Operation:
     description: str
     takes: type[BaseModel] | None = None
     takes_media: str = JSON
+    takes_bytes: Sequence[str] = ()
+    """Media types of files that it takes, as they are."""
     gives: type[BaseModel] | None
     """None: text."""
     gives_media: str = JSON
+    gives_bytes: Sequence[str] = ()
+    """Media types of files that it gives, each for another request."""
     otherwise: Mapping[int, type[BaseModel]] = field(default_factory=dict)
     """Answers of other codes that are no problem documents."""
     refusals: Sequence[Refusal] = ()
@@ -245,12 +249,14 @@ def _operation(one: Operation, schemas: Mapping[type[BaseModel], Mapping[str, An
         found["security"] = [{name: []} for name in _SCHEMES]
     if one.parameters:
         found["parameters"] = list(one.parameters)
+    for media in one.gives_bytes:
+        found["responses"]["200"]["content"][media] = {"schema": {}}
+    content: dict[str, Any] = {media: {"schema": {}} for media in one.takes_bytes}
     if one.takes is not None:
-        schema = schemas[one.takes]
-        needed = one.takes_media == JSON  # no lines are an empty batch
-        media = _media(one.takes_media, schema)
-        media["examples"] = {name: {"value": value} for name, value in one.examples.items()}
-        found["requestBody"] = {"required": needed, "content": {one.takes_media: media}}
+        content[one.takes_media] = _media(one.takes_media, schemas[one.takes])
+        content[one.takes_media]["examples"] = {name: {"value": value} for name, value in one.examples.items()}
+    if content:
+        found["requestBody"] = {"required": one.takes_media == JSON, "content": content}  # no lines are an empty batch
     return found
 
 

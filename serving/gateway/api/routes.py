@@ -153,6 +153,7 @@ class API:
         return {
             "max_article_bytes": MAX_ARTICLE_BYTES,
             "max_body_bytes": self._limits.max_body_bytes,
+            "max_file_bytes": self._limits.max_file_bytes,
             "max_deadline_ms": MAX_DEADLINE_MS,
             "settings": [setting_limits(one, defaults) for one in SUMMARY_SETTINGS],
         }

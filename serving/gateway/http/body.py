@@ -17,6 +17,8 @@ from serving.gateway.refusals import Refusal, RefusedError, invalid
 
 _MAX_CHUNKS: Final = 8192
 """Chunks of one body (``Transfer-Encoding: chunked``): with 4 MiB, 512 bytes each; each costs microseconds."""
+_MIN_CHUNK_BYTES: Final = 512
+"""A body that may be larger has more of them, of as many bytes."""
 _ZLIB_OR_GZIP: Final = 32 + zlib.MAX_WBITS
 """zlib's word for: look at the header."""
 
@@ -33,8 +35,12 @@ class Bodies:
         self._held_bytes = 0
 
     @asynccontextmanager
-    async def read(self, request: web.Request) -> AsyncIterator[bytes]:
+    async def read(self, request: web.Request, *, max_bytes: int | None = None) -> AsyncIterator[bytes]:
         """Yield the whole body, inflated; it counts as held inside the block.
+
+        Args:
+            request: Whose body it is.
+            max_bytes: How large it may be; None for ``max_body_bytes`` of the limits.
 
         Raises:
             RefusedError: It is too large, too slow, in too many pieces, or not encoded as its headers say; or there is
@@ -42,23 +48,23 @@ class Bodies:
         """
         mine = _Held(self)
         try:
-            yield await self._read(request, mine)
+            yield await self._read(request, mine, max_bytes or self._limits.max_body_bytes)
         finally:
             self._held_bytes -= mine.size_bytes
 
-    async def _read(self, request: web.Request, mine: _Held) -> bytes:
+    async def _read(self, request: web.Request, mine: _Held, max_bytes: int) -> bytes:
         limits, encoding = self._limits, request.headers.get("Content-Encoding", "").strip().lower()
         if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
             raise RefusedError(
                 Refusal.ENCODING, f"a body is sent as it is, or as gzip or deflate, not as '{encoding[:40]}'"
             )
-        if (request.content_length or 0) > limits.max_body_bytes:
-            raise _too_large(limits.max_body_bytes)
+        if (request.content_length or 0) > max_bytes:
+            raise _too_large(max_bytes)
         await ask_for_body(request)
-        body = await _read(request, limits, mine.add)
+        body = await _read(request, limits, max_bytes, mine.add)
         if encoding in ("", "identity"):
             return body
-        inflated = _inflate(body, limits.max_body_bytes)
+        inflated = _inflate(body, max_bytes)
         mine.add(len(inflated))
         return inflated
 
@@ -101,8 +107,8 @@ async def ask_for_body(request: web.Request) -> None:
         request.writer.output_size = 0  # the answer itself has not begun
 
 
-async def _read(request: web.Request, limits: GatewayLimits, hold: Callable[[int], None]) -> bytes:
-    content = request.content
+async def _read(request: web.Request, limits: GatewayLimits, max_bytes: int, hold: Callable[[int], None]) -> bytes:
+    content, max_chunks = request.content, max(_MAX_CHUNKS, max_bytes // _MIN_CHUNK_BYTES)
     chunked = "Transfer-Encoding" in request.headers
     if content.is_eof() and not chunked:  # it came together with its headers, as small ones do
         body = content.read_nowait()
@@ -123,12 +129,12 @@ async def _read(request: web.Request, limits: GatewayLimits, hold: Callable[[int
                     return b"".join(parts)
                 parts.append(part)
                 size += len(part)
-                if size > limits.max_body_bytes:
-                    raise _too_large(limits.max_body_bytes)
+                if size > max_bytes:
+                    raise _too_large(max_bytes)
                 hold(len(part))
-                if chunks > _MAX_CHUNKS:
+                if chunks > max_chunks:
                     raise RefusedError(
-                        Refusal.TOO_LARGE, f"a body comes in at most {_MAX_CHUNKS} chunks: send larger ones"
+                        Refusal.TOO_LARGE, f"a body comes in at most {max_chunks} chunks: send larger ones"
                     )
                 allowed_s = max(limits.min_body_time_s, size / limits.min_body_bytes_per_s)
                 clock.reschedule(started_s + min(allowed_s, limits.max_body_time_s))

@@ -10,7 +10,7 @@ from serving.gateway.access.caller import Caller
 from serving.gateway.access.doorkeeper import Doorkeeper
 from serving.gateway.configuration import GatewayOptions
 from serving.intake.documents import ArticleDocument
-from serving.intake.errors import ReadersAwayError
+from serving.intake.process import Readers
 
 from .links import ArticleReader, Links
 
@@ -21,7 +21,7 @@ __all__ = ["ArticleReader", "Intake", "Links", "open_intake"]
 class Intake:
     """The parts that read what is no text yet."""
 
-    readers: ArticleReader
+    readers: Readers
     links: Links
 
     async def article_of(self, url: str, *, caller: Caller, patient: bool = False) -> tuple[ArticleDocument, str]:
@@ -32,12 +32,6 @@ class Intake:
 @asynccontextmanager
 async def open_intake(options: GatewayOptions, doorkeeper: Doorkeeper) -> AsyncIterator[Intake]:
     """The parts, with whatever they have started ended at the end."""
-    readers = _NoReaders()
-    links = Links(options.fetch, host=options.host, doorkeeper=doorkeeper, reader=readers)
-    yield Intake(readers=readers, links=links)
-
-
-class _NoReaders:
-    async def article(self, data: bytes, *, name: str = "", url: str = "", content_type: str = "") -> ArticleDocument:
-        del data, name, url, content_type
-        raise ReadersAwayError("this server has nothing that reads pages: send the text itself")
+    async with Readers() as readers:
+        links = Links(options.fetch, host=options.host, doorkeeper=doorkeeper, reader=readers)
+        yield Intake(readers=readers, links=links)

@@ -1,0 +1,1 @@
+"""What runs inside a reading process: bytes of strangers in, articles and tables out."""
