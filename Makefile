@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 STAMPS := $(VENV)/.info-lens
-SYSTEM_PACKAGES := postgresql nginx-light haproxy prometheus
+SYSTEM_PACKAGES := postgresql nginx-light haproxy prometheus chromium
 NATIVE := $(wildcard operators/native/*.h operators/native/*.cc)
 CLIENT := $(STAMPS)/client
 DEV := $(STAMPS)/dev
@@ -41,7 +41,7 @@ test-slow: $(DEV) ## The tests that take minutes.
 	exec $(BIN)/python -m pytest -m slow $(ARGS)
 
 .PHONY: test-system
-test-system: $(DEV) ## The tests with programs of the system (PostgreSQL, nginx, HAProxy, Prometheus); root gets Debian's packages for them.
+test-system: $(DEV) ## The tests with programs of the system (PostgreSQL, nginx, HAProxy, Prometheus, Chromium); root gets Debian's packages for them.
 	if ! dpkg --status $(SYSTEM_PACKAGES) >/dev/null 2>&1; then
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 			echo "==> installing $(SYSTEM_PACKAGES)"
