@@ -264,7 +264,8 @@ def test_incomplete_repositories_are_told(tmp_path: Path) -> None:
 
 
 def test_failure_is_one_line_with_an_exit_code(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "serving", "--repository", str(tmp_path)]
+    ports = ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
+    command = [sys.executable, "-m", "serving", "--repository", str(tmp_path), *ports]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     assert ended.returncode == 1
     assert ended.stderr.startswith("error: no model in")

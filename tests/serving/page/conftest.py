@@ -21,9 +21,9 @@ PATIENCE_MS = 60_000
 WIDE = {"width": 1280, "height": 900}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, without a window."""
+    """Debian's Chromium, without a window. Playwright holds the thread's event loop, so it ends with these tests."""
     from playwright.sync_api import sync_playwright
 
     program = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -35,20 +35,20 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def authority() -> trustme.CA:
     """Signs nginx's certificate."""
     return trustme.CA()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site() -> Iterator[Site]:
     """A news site of this machine."""
     with running_site() as site:
         yield site
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     """The whole server, which may fetch from the site of this machine."""
     folder: Path = tmp_path_factory.mktemp("server")

@@ -1,0 +1,1 @@
+"""One package, so that its browser ends with its last test."""
