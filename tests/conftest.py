@@ -65,7 +65,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
                 "tests/operators/", "tests/field/test_training", "tests/field/test_mutated", "tests/field/test_bases",
                 "tests/serving/gateway/edge/", "tests/serving/gateway/access/", "tests/serving/gateway/grpc_door/",
                 "tests/serving/gateway/calls/", "tests/serving/backends/", "tests/serving/keys/", "tests/reading/",
-                "tests/compose/", "tests/k8s/training/",
+                "tests/compose/", "tests/k8s/training/", "tests/serving/intake/", "tests/serving/gateway/files/",
             )  # fmt: skip
             return "without Triton" if nodeid.startswith(without_triton) else "with Triton"
 

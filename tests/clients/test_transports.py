@@ -182,6 +182,7 @@ def test_one_protocol_does_not_load_the_other() -> None:
     ("code", "message", "error"),
     [
         ("UNAVAILABLE", "failed to connect to all addresses", ServerUnavailableError),
+        ("CANCELLED", "Cancelling all calls", ServerUnavailableError),  # by a server that ends
         ("UNAVAILABLE", "in ensemble 'info_lens', Exceeds maximum queue size", ServerOverloadedError),
         ("503", "Exceeds maximum queue size", ServerOverloadedError),
         ("429", "the server is busy: try again later", ServerOverloadedError),

@@ -53,7 +53,7 @@ _ROLE: Final = "use a key whose role allows it"
 _LIMIT: Final = "ask less often, or have the limits of the key raised"
 
 _NO_REASON: Final = _Rule(
-    _codes("UNAVAILABLE 502 503"), "", ServerUnavailableError, f"send it again in a moment, and {_AWAY}"
+    _codes("UNAVAILABLE CANCELLED 502 503"), "", ServerUnavailableError, f"send it again in a moment, and {_AWAY}"
 )
 _RULES: Final = (
     _Rule(
@@ -106,7 +106,7 @@ _RULES: Final = (
     _Rule(_codes("UNAUTHENTICATED 401"), "", AuthenticationError, _KEY),
     _Rule(_codes("PERMISSION_DENIED 403"), "", PermissionDeniedError, _ROLE),
     _Rule(_codes("INVALID_ARGUMENT OUT_OF_RANGE FAILED_PRECONDITION 400 413 422"), "", RequestRejectedError, ""),
-    _Rule(_codes("INTERNAL UNKNOWN ABORTED DATA_LOSS CANCELLED 500"), "", InferenceFailedError, "see the server's log"),
+    _Rule(_codes("INTERNAL UNKNOWN ABORTED DATA_LOSS 500"), "", InferenceFailedError, "see the server's log"),
     _Rule(
         _codes("UNIMPLEMENTED NOT_FOUND 404 405"),
         "",

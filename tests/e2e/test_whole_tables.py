@@ -145,6 +145,6 @@ def test_a_server_that_goes_away_and_comes_back(tmp_path: Path) -> None:
     assert process.stderr is not None
     process.stderr.close()
     assert told[0].startswith("infolens: waiting up to 30 s for the server")
-    assert process.returncode == 0, told
+    assert process.returncode == 0, (told, out.read_text("utf-8"))
     assert [row["id"] for row in read_rows(out)] == ids
     assert not any(row["error"] for row in read_rows(out))
