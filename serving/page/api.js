@@ -68,7 +68,7 @@ export const read = async (path, options = {}) => (await send(path, options)).js
 
 /** Send a file as it is, and read what the server found in it. */
 export async function upload(path, file, { signal } = {}) {
-  const where = `${path}?name=${encodeURIComponent(file.name.slice(-120))}`;
+  const where = `${path}?name=${encodeURIComponent(file.name.slice(-120).toWellFormed())}`;
   const response = await send(where, { method: "POST", body: file, type: "application/octet-stream", signal });
   return response.json();
 }

@@ -28,7 +28,7 @@ const report = new URLSearchParams(location.search).get("report");
 
 function follow() {
   const asked = location.hash.slice(1);
-  const name = asked in later || asked === "article" ? asked : report ? "report" : "article";
+  const name = Object.hasOwn(later, asked) || asked === "article" ? asked : report ? "report" : "article";
   change({ view: name, problem: "" });
 }
 
@@ -37,6 +37,9 @@ function draw() {
   document.body.classList.toggle("dropping", state.dropping);
   render(frame(viewOf(state.view)()), root);
 }
+
+/** What holds many articles wherever it is dropped. */
+const TABLES = /\.(csv|tsv|xlsx|jsonl|ndjson|zip)$/i;
 
 function takeDrops() {
   let depth = 0;
@@ -51,8 +54,10 @@ function takeDrops() {
     change({ dropping: false });
     const [file, ...more] = event.dataTransfer.files;
     if (!file) return;
-    if (state.view === "many") (await import("./table.js")).openTable(file);
-    else if (more.length) change({ problem: t("several_files") });
+    if (state.view === "many" || TABLES.test(file.name)) {
+      location.hash = "many";
+      (await import("./table.js")).openTable(file);
+    } else if (more.length) change({ problem: t("several_files") });
     else openFile(file);
   });
 }

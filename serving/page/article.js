@@ -1,8 +1,8 @@
 /** One article: where it comes from, and the three questions about it, each answered for itself. */
-import { Problem, ask, upload } from "./api.js";
+import { Problem, ask, send, upload } from "./api.js";
 import { back, pause } from "./server.js";
 import { change, state } from "./state.js";
-import { size, t } from "./words.js";
+import { size, t, taskName } from "./words.js";
 
 /** What each length of a summary means in tokens; medium is what the server and its model use. */
 export const LENGTHS = { short: { min_length: 8, max_length: 44 }, medium: {}, long: { min_length: 72, max_length: 176 } };
@@ -17,7 +17,8 @@ export const tasks = () => state.models?.models.map((one) => one.task) ?? USUAL_
 
 /** The settings of the summary as a request has them; undefined for none. */
 export function summarySettings({ length, exact }) {
-  const given = { ...LENGTHS[length], ...exact };
+  const typed = Object.entries(exact).map(([name, value]) => [name, Number.isNaN(Number(value)) ? value : Number(value)]);
+  const given = { ...LENGTHS[length], ...Object.fromEntries(typed) };
   return Object.keys(given).length ? given : undefined;
 }
 
@@ -31,6 +32,7 @@ export function whyNot({ text, title }) {
 
 /** Ask everything about the article in the form. */
 export function analyze() {
+  splitHeadline();
   const problem = whyNot(state.form);
   if (problem) return change({ problem });
   const { title, text, url, meta } = state.form;
@@ -38,6 +40,17 @@ export function analyze() {
   stop();
   change({ asked, answers: {}, editing: false, active: -1, shownEvidence: "", problem: "", shared: null, notice: "" });
   answer(tasks());
+}
+
+const TITLE_CHARS = 200;
+
+/** A short first line, no sentence, that a blank line follows is the headline, where there is none: as the command has it. */
+function splitHeadline() {
+  const { title, text } = state.form;
+  const found = /^\s*(\S[^\r\n]*)\r?\n[ \t]*\r?\n\s*(?=\S)/.exec(text);
+  const first = found?.[1].trim() ?? "";
+  if (title.trim() || !first || first.length > TITLE_CHARS || /\.["'\u201d\u2019)\]]*$/.test(first)) return;
+  state.form = { ...state.form, title: first, text: text.slice(found[0].length) };
 }
 
 /** Ask for the summary anew, as its settings are now. */
@@ -52,8 +65,9 @@ export function answer(some) {
   some.forEach((task) => one(task, run.signal));
 }
 
-/** Stop asking; what was answered stays. */
+/** Stop asking, fetching and reading; what was answered stays. */
 export function stop() {
+  work.abort();
   run.abort();
   run = new AbortController();
   const kept = Object.entries(state.answers).filter(([, { status }]) => status === "done" || status === "failed");
@@ -86,7 +100,7 @@ async function one(task, signal) {
       const found = await ask("v1/analyze", question([task]), { signal });
       const { [task]: answer, readings, models } = found;
       set({ status: "done", answer, reading: readings[task], model: models[task] });
-      if (current()) change({ notice: t("announce_done", { task: t(`${task}_title`) }) });
+      if (current()) change({ notice: t("announce_done", { task: taskName(task) }) });
       return;
     } catch (problem) {
       if (!(problem instanceof Problem) || !problem.passes) {
@@ -145,12 +159,16 @@ export function openFile(file) {
 
 /** Have the server keep the answers under a link. */
 export async function share() {
-  change({ shared: { status: "asking" } });
+  const mine = { status: "asking" };
+  // Another article, or another summary, takes it away.
+  const current = () => state.shared === mine;
+  change({ shared: mine });
   try {
     const found = await ask("v1/analyze", { ...question(tasks()), keep: true });
     if (!found.report) throw new Problem("failed", found.report_problem ?? t("share_off"));
-    change({ shared: { status: "done", ...found.report } });
+    if (current()) change({ shared: { status: "done", ...found.report } });
+    else await send(`v1/reports/${found.report.id}`, { method: "DELETE" });
   } catch (problem) {
-    change({ shared: { status: "failed", problem: problem.message } });
+    if (current()) change({ shared: { status: "failed", problem: problem.message } });
   }
 }

@@ -65,6 +65,10 @@ export const keepProgress = (progress) =>
 export const keepAnswers = (entries) =>
   quietly(within("readwrite", (_, answers) => entries.forEach(([row, answer]) => answers.put(answer, [tab, row]))));
 
+/** Remove the answers to some rows. */
+export const forgetAnswers = (rows) =>
+  quietly(within("readwrite", (_, answers) => rows.forEach((row) => answers.delete([tab, row]))));
+
 /** Remove all of a tab. */
 export const forget = (one = tab) =>
   quietly(within("readwrite", (tables, answers) => {
@@ -87,7 +91,7 @@ export async function restoreTable() {
 async function forgetOld(get) {
   const keys = ((await get((tables) => tables.getAllKeys())) ?? []).filter(([, what]) => what === "table");
   for (const key of keys) {
-    const { keptMs } = await get((tables) => tables.get(key));
-    if (key[0] !== tab && !(Date.now() - keptMs < KEPT_MS)) await forget(key[0]);
+    const found = await get((tables) => tables.get(key));
+    if (key[0] !== tab && !(Date.now() - found?.keptMs < KEPT_MS)) await forget(key[0]);
   }
 }

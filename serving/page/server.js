@@ -43,7 +43,8 @@ export function back() {
   waiting ??= (async () => {
     change({ reachable: false });
     paused = SOONEST_MS;
-    while (!(await look())) {
+    // First a pause: what cannot be reached may be one address of a server that says that it is well.
+    do {
       change({ nextTryMs: Date.now() + paused });
       await new Promise((resolve) => {
         wake = resolve;
@@ -51,7 +52,7 @@ export function back() {
       });
       change({ nextTryMs: 0 });
       paused = Math.min(2 * paused, LATEST_MS);
-    }
+    } while (!(await look()));
     waiting = null;
     change({ notice: t("back_again") });
   })();

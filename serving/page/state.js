@@ -80,7 +80,9 @@ function save() {
   saving = null;
   const { form, editing, settings, asked, answers, unreadFor, shared } = state;
   const done = Object.entries(answers).filter(([, one]) => one.status === "done");
-  const kept = { form, editing, settings, asked, answers: Object.fromEntries(done), unreadFor, shared };
+  const kept = { form, editing, settings, asked, answers: Object.fromEntries(done), unreadFor };
+  // A reload ends this question, and nobody would hear the answer.
+  kept.shared = shared?.status === "asking" ? null : shared;
   kept.open = Object.keys(answers).filter((task) => answers[task].status !== "done" && answers[task].status !== "failed");
   const text = JSON.stringify(kept);
   if (text === saved) return;
@@ -105,7 +107,9 @@ export function restore() {
 }
 
 /** Keep the caller's key for this tab; empty forgets it. */
-export function keepKey(key) {
+export function keepKey(given) {
+  // What no key has, such as a blank without width, comes with pasting; a browser sends no such header.
+  const key = given.replace(/[^!-~]/g, "");
   change({ key, wantsKey: false });
   try {
     if (key) sessionStorage.setItem(KEY, key);

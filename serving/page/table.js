@@ -1,7 +1,7 @@
 /** Many articles: read from a file, asked in batches, answered as they come, and saved as a file. */
 import { Problem, plain, saveFile, send, stream, upload } from "./api.js";
 import { summarySettings } from "./article.js";
-import { forget, keepAnswers, keepProgress, keepTable, restoreTable } from "./kept.js";
+import { forget, forgetAnswers, keepAnswers, keepProgress, keepTable, restoreTable } from "./kept.js";
 import { back, pause } from "./server.js";
 import { change, state } from "./state.js";
 import { size, t } from "./words.js";
@@ -25,6 +25,7 @@ export const work = {
 };
 
 let control = new AbortController();
+let openings = 0;
 
 export const rowError = (row) => work.table.rows[row].error ?? plain(work.answers.get(row)?.error?.detail ?? "");
 export const isFailed = (row) => rowError(row) !== "";
@@ -49,17 +50,21 @@ export function leftS() {
 export async function openTable(file) {
   const limit = state.models?.limits.max_file_bytes ?? 16 * 2 ** 20;
   if (file.size > limit) return change({ problem: t("problem_too_large", { size: size(file.size), limit: size(limit) }) });
+  if (work.answers.size && !confirm(t("many_replace", { name: work.table.name }))) return undefined;
   cancel();
+  const opening = (openings += 1);
   change({ busy: t("many_reading", { name: file.name }), problem: "" });
   try {
     const table = { name: file.name, ...(await upload("v1/tables/read", file)) };
+    if (opening !== openings) return; // another was opened, or this one removed
+    cancel(); // the table before may have been started again meanwhile
     Object.assign(work, { table, answers: new Map(), asking: new Set(), cancelled: false });
     await keepTable(table);
     await keepProgress({ running: false });
   } catch (problem) {
-    change({ problem: problem.message });
+    if (opening === openings) change({ problem: problem.message });
   } finally {
-    change({ busy: "" });
+    if (opening === openings) change({ busy: "" });
   }
 }
 
@@ -84,15 +89,19 @@ export function cancel() {
   change();
 }
 
-export function remove() {
+export async function remove() {
+  if (work.answers.size && !confirm(t("many_really", { name: work.table.name }))) return;
   cancel();
+  openings += 1;
+  await forget(); // what is seen to be gone does not come back with a reload
   Object.assign(work, { table: null, answers: new Map(), cancelled: false });
-  forget();
-  change();
+  change({ busy: "" });
 }
 
 export function retryFailed() {
-  for (const row of [...work.answers.keys()].filter(isFailed)) work.answers.delete(row);
+  const rows = [...work.answers.keys()].filter(isFailed);
+  rows.forEach((row) => work.answers.delete(row));
+  forgetAnswers(rows);
   start();
 }
 
@@ -130,6 +139,7 @@ async function batch(rows, signal) {
   const fresh = [];
   rows.forEach((row) => work.asking.add(row));
   const take = ({ index, ...answer }) => {
+    if (signal.aborted) return;
     if (index === null) throw new Problem("away", answer.error.detail, { retryAfterMs: answer.error.retry_after_ms });
     const row = rows[index];
     work.asking.delete(row);
@@ -147,7 +157,8 @@ async function batch(rows, signal) {
     if (problem.name === "AbortError" || !problem.passes) throw problem;
     return problem;
   } finally {
-    keepAnswers(fresh);
+    // Not those of a table that was removed meanwhile.
+    keepAnswers(fresh.filter(([row, answer]) => work.answers.get(row) === answer));
     rows.forEach((row) => work.asking.delete(row));
   }
 }
@@ -165,13 +176,27 @@ function questionOf(row) {
 
 const slim = (answer) => Object.fromEntries(Object.entries(answer).filter(([name]) => !NOT_KEPT.includes(name)));
 
+const pick = (from, names) => from && Object.fromEntries(names.map((name) => [name, from[name]]));
+const LABELLED = ["label", "signal", "doubt", "probability"];
+
+/** What the columns of a file need of an answer: all of it, with the texts behind links, is more than a request may hold. */
+const forColumns = ({ article, summary, category, veracity, readings = {}, failed, error }) => ({
+  article: pick(article, ["title", "url"]),
+  summary: pick(summary, ["text", "unsupported"]),
+  category: pick(category, LABELLED),
+  veracity: pick(veracity, LABELLED),
+  readings: Object.fromEntries(Object.entries(readings).map(([task, one]) => [task, pick(one, ["tokens", "truncated_tokens"])])),
+  failed,
+  error,
+});
+
 /** Save what there is as a file: "csv", "xlsx" or "json". */
 export async function download(format) {
   change({ busy: t("many_preparing") });
   try {
     const lines = work.table.rows.map((row, number) => {
-      const { probabilities: _, ...found } = work.answers.get(number) ?? {};
-      const error = row.error ? { error: { detail: row.error } } : {};
+      const found = forColumns(work.answers.get(number) ?? {});
+      const error = row.error ? { error: row.error } : {};
       return JSON.stringify({ ...found, ...error, id: row.id ?? String(number + 1), title: row.title, url: row.url });
     });
     const options = { method: "POST", body: `${lines.join("\n")}\n`, type: "application/x-ndjson" };

@@ -29,6 +29,9 @@ export function t(name, values = {}) {
 /** Whether there is a string of this name: labels of other models have none. */
 export const has = (name) => name in words;
 
+/** What a task is called; other models' tasks have no words. */
+export const taskName = (task) => (has(`${task}_title`) ? t(`${task}_title`) : task);
+
 /** A share of one, such as 0.873, as "87%"; small and large ones with a decimal, so that 0.997 is never "100%". */
 export function percent(share) {
   return (share > 0 && share < 0.01) || (share > 0.99 && share < 1) ? fine.format(share) : whole.format(share);

@@ -28,7 +28,7 @@ _SCANS: Final = (
 )
 _NO_TITLE: Final = re.compile(
     r"(?i)(untitled|unknown|microsoft word|powerpoint|slide|print|layout|document ?\d*)\b.{0,60}|.*\.[a-z]{2,5}\d?"
-    r"|[\W\d_]*"
+    r"|[\W\d_]*|about:\S*|\w+://\S*"
 )
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it tells of each flaw that it mends
 

@@ -2,7 +2,7 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { answer as askAgain, tasks } from "../article.js";
 import { state } from "../state.js";
-import { has, t } from "../words.js";
+import { has, t, taskName } from "../words.js";
 import { labelled } from "./labelled.js";
 import { lengthControl } from "./settings.js";
 import { summary } from "./summary.js";
@@ -11,15 +11,13 @@ export function answers() {
   return html`${tasks().map(card)}`;
 }
 
-const name = (task) => (has(`${task}_title`) ? t(`${task}_title`) : task);
-
 function card(task) {
   const entry = state.answers[task];
   const body = state.asked && entry ? STATES[entry.status](task, entry) : empty(task);
   const control = task === "summary" && state.asked && !state.editing ? lengthControl("length-again") : nothing;
   const busy = ["asking", "waiting"].includes(entry?.status);
   return html`<article class="card ${task}" aria-busy=${String(busy)}>
-    <div class="row between"><h2>${name(task)}</h2>${control}</div>
+    <div class="row between"><h2>${taskName(task)}</h2>${control}</div>
     ${body}
   </article>`;
 }

@@ -11,11 +11,14 @@ export function labelled(task, { answer }, asked = state.asked, fixed = false) {
   const veracity = task === "veracity";
   return html`
     ${veracity ? wording(answer) : topic(answer)}
-    ${answer.doubt ? html`<p class="hint">${t("doubt_reason", { doubt: answer.doubt })}</p>` : nothing}
+    ${answer.doubt ? html`<p class="hint" title=${answer.doubt}>${t("doubt_reason", { doubt: reason(answer) })}</p>` : nothing}
     ${bars(answer, veracity)} ${answer.evidence && asked?.text ? evidence(task, answer, asked, fixed) : nothing}
     ${veracity ? caveat() : nothing}
   `;
 }
+
+/** Why there is doubt; its figures are calibrated, unlike the bars, and stand apart from them. */
+const reason = ({ doubt }) => doubt.split(":")[0];
 
 /** A model without a signal of its own says its label as it is. */
 const sure = ({ signal, label }) => signal === label || signal === "";

@@ -1,6 +1,6 @@
 /** The article, with the sentences that answers rest on, and what was not read greyed out. */
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
-import { percent, day, t, wordCount } from "../words.js";
+import { percent, day, t, taskName, wordCount } from "../words.js";
 import { pieces, places } from "../spans.js";
 import { change, state } from "../state.js";
 
@@ -122,8 +122,8 @@ function unreadWords() {
   return html`<p class="unread-words">
     <label>${t("unread_label")}
       <select @change=${(event) => change({ unreadFor: event.target.value })}>
-        ${cut.map((task) => html`<option value=${task} ?selected=${task === chosen}>${t(`${task}_title`)}</option>`)}
-      </select></label>
+        ${cut.map((task) => html`<option value=${task} ?selected=${task === chosen}>${taskName(task)}</option>`)}
+      </select><span class="on-paper">${taskName(chosen)}</span></label>
     <span>${why} ${t("unread_share", { share: percent(reading.truncated_tokens / reading.tokens) })}</span>
   </p>`;
 }

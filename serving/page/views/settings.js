@@ -38,7 +38,8 @@ function field(limit) {
   const set = (event) => {
     const { [name]: _, ...exact } = state.settings.exact;
     const given = event.target.value;
-    if (given !== "") exact[name] = choices ? given : Number(given);
+    // As it was typed: "1.0" may be on the way to "1.05".
+    if (given !== "") exact[name] = given;
     change({ settings: { ...state.settings, exact } });
   };
   const label = has(`setting_${name}`) ? t(`setting_${name}`) : name;

@@ -35,6 +35,7 @@ const SHARED = {
 };
 
 async function remove(id) {
+  if (!confirm(t("share_really"))) return;
   try {
     await send(`v1/reports/${id}`, { method: "DELETE" });
     change({ shared: { status: "removed" } });

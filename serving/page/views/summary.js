@@ -31,7 +31,7 @@ function kind(text, found, sentences) {
   if (!sentences.length) return t("summary_free");
   const covered = found.reduce((sum, { start, end }) => sum + end - start, 0);
   if (found.length && covered < 0.9 * text.replace(/\s/g, "").length) return t("summary_partly");
-  return found.length ? `${t("summary_quotes")} ${t("summary_links")}` : t("summary_quotes");
+  return html`${t("summary_quotes")} ${found.length ? html`<span class="on-screen">${t("summary_links")}</span>` : nothing}`;
 }
 
 function piece({ text, marks }) {

@@ -75,6 +75,7 @@ def page(browser: Browser, line: Line) -> Iterator[Page]:
     page.on("pageerror", lambda error: failures.append(str(error)))
     # What the browser itself says of a line that was cut is no fault.
     page.on("console", lambda one: failures.append(one.text) if _is_fault(one.type, one.text) else None)
+    page.on("dialog", lambda one: one.accept())
     page.goto("/")
     page.get_by_text("Server ready").wait_for()
     yield page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import threading
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ class Line:
         self._target = (parts.hostname, parts.port)
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = _listening()
         self.port: int = self._listener.getsockname()[1]
         self._whole = True
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
@@ -35,6 +36,8 @@ class Line:
         """End every connection, and take no new one."""
         with self._lock:
             self._whole = False
+            # A thread waits in accept(): without this the port would stay its own.
+            self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
             ended, self._open = self._open, set()
         for one in ended:
@@ -78,6 +81,13 @@ class Line:
                 self._open.discard(end)
 
 
+def _listening() -> socket.socket:
+    """A port that no program gets by chance while the line is cut."""
+    while True:
+        with contextlib.suppress(OSError):
+            return socket.create_server(("127.0.0.1", random.randrange(21_000, 31_000)))
+
+
 @contextmanager
 def line_to(target: str) -> Iterator[Line]:
     """A line that is cut at the end."""
@@ -85,4 +95,5 @@ def line_to(target: str) -> Iterator[Line]:
     try:
         yield line
     finally:
-        line.cut()
+        with contextlib.suppress(OSError):  # it may be cut already
+            line.cut()

@@ -191,3 +191,16 @@ def test_text_from_right_to_left_is_shown_so(page: Page) -> None:
     page.locator(".card .bad").first.wait_for()
     assert "Hebrew" in page.locator(".card.summary").inner_text()
     assert page.locator(".paper .text").evaluate("text => getComputedStyle(text).direction") == "rtl"
+
+
+def test_a_headline_in_the_first_line_is_one(page: Page) -> None:
+    paste(page, f"{TITLE}\n\n{TEXT}")
+    answered(page)
+    assert page.locator("h2.headline").inner_text() == TITLE
+    assert page.locator(".paper .text").inner_text() == TEXT
+
+
+def test_a_table_that_is_dropped_here_is_opened_where_tables_are(page: Page) -> None:
+    drop(page, "desk.csv", f'headline,body\r\n{TITLE},"{TEXT}"\r\n'.encode(), "text/csv")
+    page.get_by_text("1 article in desk.csv").wait_for()
+    assert page.get_by_role("heading", name="Many articles").is_visible()

@@ -106,6 +106,7 @@ def test_every_view_works_below_a_path_of_nginx(
         page.get_by_role("button", name="Keep and share").click()
         link = page.get_by_label("Link to this report").input_value()
         page.get_by_role("link", name="Many articles").click()
+        page.get_by_text("Open a table").wait_for()
         upload(page, "desk.csv", table(3))
         page.get_by_role("button", name="Analyze all").click()
         page.locator(".progress").get_by_text("All done.").wait_for()

@@ -176,3 +176,22 @@ def test_a_table_is_removed_for_good(many: Page) -> None:
     many.reload()
     many.get_by_text("Drop a table").wait_for()
     assert many.locator("table").count() == 0
+
+
+def test_answers_are_not_thrown_away_without_a_question(many: Page) -> None:
+    upload(many, "desk.csv", table(1))
+    many.get_by_role("button", name="Analyze all").click()
+    many.locator(".progress").get_by_text("All done.").wait_for()
+    asked: list[str] = []
+    many.on("dialog", lambda one: asked.append(one.message))
+    many.get_by_role("button", name="Remove the table").click()
+    assert "desk.csv" in asked[0]
+
+
+def test_a_row_without_a_text_says_so_in_the_file(many: Page, tmp_path: Path) -> None:
+    upload(many, "desk.csv", table(1) + b"empty,Nothing,\r\n")
+    many.get_by_role("button", name="Analyze all").click()
+    many.locator(".progress").get_by_text("All done.").wait_for()
+    rows = list(csv.DictReader(io.StringIO(saved(many, "CSV", tmp_path).decode())))
+    assert "text or a link" in rows[1]["error"]
+    assert "None" not in rows[1]["error"]
