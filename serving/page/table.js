@@ -73,7 +73,7 @@ export async function restore() {
   if (work.restored) return;
   work.restored = true;
   const found = await restoreTable();
-  if (!found || work.table) return;
+  if (!found || openings) return; // another was opened or removed meanwhile
   Object.assign(work, { table: found.table, answers: found.answers, cancelled: Boolean(found.progress.cancelled) });
   change(found.progress.settings ? { settings: found.progress.settings } : {});
   if (found.progress.running) start();
