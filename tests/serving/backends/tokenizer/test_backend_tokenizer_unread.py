@@ -219,7 +219,7 @@ BODIES = st.lists(
 
 
 @pytest.mark.parametrize("model", ["bart", "bart, free", "distilbert", "xlnet"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)  # the same texts each time: a run is no lottery
 @given(
     body=BODIES,
     before=st.sampled_from(["", " ", "\r\n\t ", "\u200b "]),
