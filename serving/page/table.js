@@ -111,8 +111,9 @@ export async function start() {
   const { signal } = control;
   const { done, failed } = counts();
   Object.assign(work, { running: true, cancelled: false, since: { ms: Date.now(), done: done + failed } });
-  keepProgress({ running: true, settings: state.settings });
   change({ problem: "" });
+  await keepProgress({ running: true, settings: state.settings }); // a reload from here on goes on with it
+  if (signal.aborted) return;
   try {
     for (let idle = 0; ; ) {
       const rows = work.table.rows.map((_, row) => row).filter(isOpen).slice(0, ROWS_AT_ONCE);
