@@ -1,6 +1,6 @@
 /** Asks the server that the page came from; its address is the page's own, whatever path a proxy put it under. */
 import { change, state } from "./state.js";
-import { t } from "./words.js";
+import { size, t } from "./words.js";
 
 const base = new URL("./", document.baseURI);
 
@@ -65,6 +65,12 @@ export async function ask(path, document, { signal } = {}) {
 
 /** Read a JSON document. */
 export const read = async (path, options = {}) => (await send(path, options)).json();
+
+/** Why a file cannot be sent; empty if it can. */
+export function whyTooLarge(file) {
+  const limit = state.models?.limits.max_file_bytes ?? 16 * 2 ** 20;
+  return file.size > limit ? t("problem_too_large", { size: size(file.size), limit: size(limit) }) : "";
+}
 
 /** Send a file as it is, and read what the server found in it. */
 export async function upload(path, file, { signal } = {}) {

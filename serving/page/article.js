@@ -1,5 +1,5 @@
 /** One article: where it comes from, and the three questions about it, each answered for itself. */
-import { Problem, ask, send, upload } from "./api.js";
+import { Problem, ask, send, upload, whyTooLarge } from "./api.js";
 import { back, pause } from "./server.js";
 import { change, state } from "./state.js";
 import { size, t, taskName } from "./words.js";
@@ -151,8 +151,8 @@ export function fetchLink(url) {
 
 /** Have the server read a file. Plain text too: it knows more encodings than the browser tells. */
 export function openFile(file) {
-  const limit = state.models?.limits.max_file_bytes ?? 16 * 2 ** 20;
-  if (file.size > limit) return change({ problem: t("problem_too_large", { size: size(file.size), limit: size(limit) }) });
+  const problem = whyTooLarge(file);
+  if (problem) return change({ problem });
   stop();
   return filling(t("reading_file", { name: file.name }), (signal) => upload("v1/extract", file, { signal }));
 }

@@ -1,10 +1,10 @@
 /** Many articles: read from a file, asked in batches, answered as they come, and saved as a file. */
-import { Problem, plain, saveFile, send, stream, upload } from "./api.js";
+import { Problem, plain, saveFile, send, stream, upload, whyTooLarge } from "./api.js";
 import { summarySettings } from "./article.js";
 import { forget, forgetAnswers, keepAnswers, keepProgress, keepTable, restoreTable } from "./kept.js";
 import { back, pause } from "./server.js";
 import { change, state } from "./state.js";
-import { size, t } from "./words.js";
+import { t } from "./words.js";
 
 const ROWS_AT_ONCE = 60;
 const PAUSE_MS = 1000;
@@ -40,16 +40,15 @@ export function counts() {
 }
 
 /** About how many seconds are left; null before that can be told. */
-export function leftS() {
-  const { done, failed, open } = counts();
+export function leftS({ done, failed, open }) {
   const since = done + failed - work.since.done;
   return since < 5 ? null : (open * (Date.now() - work.since.ms)) / since / 1000;
 }
 
 /** Read a table from a file. */
 export async function openTable(file) {
-  const limit = state.models?.limits.max_file_bytes ?? 16 * 2 ** 20;
-  if (file.size > limit) return change({ problem: t("problem_too_large", { size: size(file.size), limit: size(limit) }) });
+  const tooLarge = whyTooLarge(file);
+  if (tooLarge) return change({ problem: tooLarge });
   if (work.answers.size && !confirm(t("many_replace", { name: work.table.name }))) return undefined;
   cancel();
   const opening = (openings += 1);

@@ -9,6 +9,7 @@ import pytest
 from tritonclient import grpc
 
 from serving.launcher import ServerOptions, TritonServer
+from tests.serving.keys.postgres import Postgres, postgres
 from tests.serving.stand_in import build
 
 
@@ -25,6 +26,13 @@ def free_ports(repository: Path, log_file: Path) -> ServerOptions:
 def server(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     with TritonServer(free_ports(repository, tmp_path_factory.mktemp("log") / "triton.log")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgres]:
+    """A PostgreSQL for all tests that need one; whoever stops it starts it again."""
+    with postgres() as running:
+        yield running
 
 
 @pytest.fixture

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 import unicodedata
 from typing import Final
 
+from infolens._values.marks import marked
 from infolens.errors import InvalidArticleError
 
-_MARKS: Final = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is its beginning
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _NO_WORDS: Final = re.compile(
     "[a-z\u00df-\u00ff][\u00c0-\u00de\u0160\u0178\u017d]|\\w[\u201a\u201e\u2026\u2021\u02c6\u2030\u201d\u2022\u2039]\\w"
 )
@@ -34,7 +27,7 @@ def decode(data: bytes) -> str:
         InvalidArticleError: It is neither UTF-8 nor begins with the mark of UTF-16 or UTF-32; the message says what it
             is, where that can be told.
     """
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    encoding = marked(data) or "utf-8"
     if encoding == "utf-8" and (found := _unmarked(data)) is not None:
         raise InvalidArticleError(
             f"an article must be UTF-8, but this is {found.upper()} without a byte order mark; {_convert(found)}"

@@ -14,7 +14,9 @@ from urllib.parse import quote
 
 from infolens._calls import connection_settings
 from infolens._many.in_order import map_in_order
-from infolens._transports.http import HTTPTransport, refusal
+from infolens._many.refused import NO_SUCH_PATH, problem_error
+from infolens._transports.about import read_object
+from infolens._transports.http import HTTPTransport
 from infolens._transports.retry import Deadline, RetryPolicy
 from infolens._transports.url import parse_url
 from infolens.errors import (
@@ -25,7 +27,7 @@ from infolens.errors import (
     ServerError,
     UnexpectedResponseError,
 )
-from infolens.problems import KINDS, TYPE_PREFIX, from_problem
+from infolens.problems import KINDS, TYPE_PREFIX
 from infolens.types import Article, Report
 
 PATH: Final = "/v1/extract"
@@ -34,7 +36,6 @@ _DOCUMENT: Final = re.compile(
     rb"(?s)\s*%PDF-|PK\x03\x04.*word/|"
     rb"(?:\xef\xbb\xbf)?(?:\s|<!--.*?-->|<\?xml[^>]*>)*<(?i:!doctype html|html|head|body)\b"
 )
-_NO_SUCH_PATH: Final = frozenset({404, 405, 501})
 _OLDER_KINDS: Final = frozenset({"not_found", "unimplemented", "method"})
 
 
@@ -140,7 +141,7 @@ class Reader:
         else:
             path, body, content_type = f"{PATH}?name={quote(page.name, safe='')}", page.data, "application/octet-stream"
         status, answer, headers = self._transport.post(path, body, content_type, timeout_s=timeout_s)
-        document = _document(answer)
+        document = read_object(answer)
         if status != 200:
             raise self._refusal(status, answer, document, headers)
         try:
@@ -154,15 +155,14 @@ class Reader:
     def _refusal(
         self, status: int, answer: bytes, document: Mapping[str, Any], headers: Mapping[str, str]
     ) -> ServerError:
+        older = (
+            f"links and documents need a server with {PATH}, but {self._server} answers {status} there; update "
+            "the server, or save the text of the article into a file"
+        )
         kind = str(document.get("type", "")).rpartition(TYPE_PREFIX)[2]
-        if status in _NO_SUCH_PATH and (kind not in KINDS or kind in _OLDER_KINDS):
-            return UnexpectedResponseError(
-                f"links and documents need a server with {PATH}, but {self._server} answers {status} there; update "
-                "the server, or save the text of the article into a file"
-            )
-        if not document.get("type"):
-            return refusal(status, answer, headers, server=self._server, timeout_s=self._timeout_s)
-        error = from_problem({"status": status, **document}, server=self._server, timeout_s=self._timeout_s)
+        if status in NO_SUCH_PATH and (kind not in KINDS or kind in _OLDER_KINDS):
+            return UnexpectedResponseError(older)
+        error = problem_error(status, answer, headers, server=self._server, timeout_s=self._timeout_s, older=older)
         if isinstance(error, PermissionDeniedError):
             # The key, or the server, is not for links: texts are another matter, and the run goes on with them.
             return RequestRejectedError(*error.args)
@@ -171,14 +171,6 @@ class Reader:
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()
-
-
-def _document(body: bytes) -> Mapping[str, Any]:
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
 
 
 Plain = Article | InfoLensError

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from infolens._calls import check_asked
+from infolens._many.refused import problem_error
 from infolens._many.rows import Asked, read_report
-from infolens._transports.failures import read_seconds
-from infolens._transports.http import refusal
+from infolens._transports.about import read_object
 from infolens.contract import Task
-from infolens.errors import InvalidArticleError, InvalidSettingError, ServerError, UnexpectedResponseError
-from infolens.problems import from_problem
+from infolens.errors import InvalidArticleError, InvalidSettingError, UnexpectedResponseError
 from infolens.types import Article, SummaryOptions
 
 from .values import LinkedArticle, LinkedReport
@@ -24,7 +23,6 @@ NO_HTTP: Final = (
     "send the text of the article"
 )
 """Said of addresses of gRPC, and of transports of one's own."""
-_NO_SUCH_PATH: Final = frozenset({404, 405, 501})
 
 
 class LinkQuestion:
@@ -74,10 +72,8 @@ class LinkQuestion:
             timeout_s=timeout_s,
             server=self._server,
         )
-        # The line of an article, with the link in the place of its text.
-        row: dict[str, Any] = json.loads(asked.line(Article(text=self._url, title=self._title)))
-        row["url"] = row.pop("text")
-        return json.dumps(row, ensure_ascii=False).encode()
+        checked = Article(text=self._url, title=self._title)
+        return json.dumps(asked.document(url=checked.text, title=checked.title), ensure_ascii=False).encode()
 
     def read(self, status: int, body: bytes, headers: Mapping[str, str], timeout_s: float) -> LinkedReport:
         """The answer.
@@ -85,12 +81,12 @@ class LinkQuestion:
         Raises:
             ServerError: There is none, or it is something else.
         """
-        try:
-            document = json.loads(body)
-        except (ValueError, RecursionError):
-            document = None
         if status != 200:
-            raise self._refusal(status, body, document, headers, timeout_s)
+            older = (
+                f"analyze_url needs a server with {PATH}, but {self._server} answers {status} there: update the server"
+            )
+            raise problem_error(status, body, headers, server=self._server, timeout_s=timeout_s, older=older)
+        document = read_object(body)
         try:
             return LinkedReport(
                 report=read_report(document, self._tasks), article=LinkedArticle.of(document["article"])
@@ -100,20 +96,6 @@ class LinkQuestion:
                 f"{self._server} must answer {PATH} with article and answers, but its answer is something else "
                 f"({type(error).__name__}: {error}); is this an Info Lens server of the same version as the client?"
             ) from error
-
-    def _refusal(
-        self, status: int, body: bytes, document: Any, headers: Mapping[str, str], timeout_s: float
-    ) -> ServerError:
-        if isinstance(document, dict) and isinstance(document.get("type"), str):
-            error = from_problem({"status": status, **document}, server=self._server, timeout_s=timeout_s)
-            if error.retry_after_s is None:
-                error.retry_after_s = read_seconds(headers.get("Retry-After"))
-            return error
-        if status in _NO_SUCH_PATH:
-            return UnexpectedResponseError(
-                f"analyze_url needs a server with {PATH}, but {self._server} answers {status} there: update the server"
-            )
-        return refusal(status, body, headers, server=self._server, timeout_s=timeout_s)
 
 
 def no_http() -> InvalidSettingError:

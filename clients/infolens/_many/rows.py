@@ -8,17 +8,16 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from infolens._transports.failures import read_seconds
-from infolens._transports.http import refusal
 from infolens._values.evidence import read_evidence
 from infolens.contract import CONTRACTS, AnswerKind, Task
 from infolens.errors import ServerError, UnexpectedResponseError
 from infolens.problems import from_problem
 from infolens.types import Answer, Article, Quote, Reading, Report, Span, SummaryOptions, Unsupported, answer_type
 
+from .refused import problem_error
+
 CONTENT_TYPE: Final = "application/x-ndjson"
 _LONGEST_DEADLINE_MS: Final = 300_000
-_NO_SUCH_PATH: Final = frozenset({404, 405, 501})
 _HINT: Final = "is this an Info Lens server of the same version as the client?"
 
 
@@ -36,37 +35,29 @@ class Asked:
 
     def line(self, article: Article) -> bytes:
         """The line that asks for an article, line break included."""
+        row = self.document(text=article.text, title=article.title, id=article.id)
+        return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+    def document(self, **article: str | None) -> dict[str, Any]:
+        """What is asked of an article, as ``/v1/analyze`` takes it: the fields that say which, and all others."""
         settings = self.options.given() if self.options is not None and Task.SUMMARY in self.tasks else {}
         row: dict[str, Any] = {
-            "text": article.text,
-            "title": article.title,
-            "id": article.id,
+            **article,
             "tasks": [task.value for task in self.tasks],
             "summary": settings or None,
             "deadline_ms": min(max(1, math.ceil(1000 * self.timeout_s)), _LONGEST_DEADLINE_MS),
             "partial": self.partial or None,
             "evidence": self.evidence or None,
         }
-        given = {name: value for name, value in row.items() if value is not None}
-        return json.dumps(given, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        return {name: value for name, value in row.items() if value is not None}
 
     def refusal(self, status: int, body: bytes, headers: Mapping[str, str]) -> ServerError:
         """The error for an answer to the whole batch whose status is not 200."""
-        try:
-            document = json.loads(body)
-        except (ValueError, RecursionError):
-            document = None
-        if isinstance(document, dict) and isinstance(document.get("type"), str):
-            error = from_problem({"status": status, **document}, server=self.server, timeout_s=self.timeout_s)
-            if error.retry_after_s is None:
-                error.retry_after_s = read_seconds(headers.get("Retry-After"))
-            return error
-        if status in _NO_SUCH_PATH:
-            return UnexpectedResponseError(
-                f"analyze_batch needs a server with /v1/analyze/batch, but {self.server} answers {status} there; "
-                "update the server, or use analyze_many"
-            )
-        return refusal(status, body, headers, server=self.server, timeout_s=self.timeout_s)
+        older = (
+            f"analyze_batch needs a server with /v1/analyze/batch, but {self.server} answers {status} there; "
+            "update the server, or use analyze_many"
+        )
+        return problem_error(status, body, headers, server=self.server, timeout_s=self.timeout_s, older=older)
 
     def read(self, line: bytes) -> tuple[int | None, Report | ServerError]:
         """The number of the row that a line answers, and the answer.

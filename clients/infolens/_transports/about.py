@@ -21,7 +21,7 @@ def with_about(status: ServerStatus, ready: bytes, models: bytes) -> ServerStatu
         ready: The answer to `READY_PATH`, whatever its status.
         models: The answer to `MODELS_PATH`, whatever its status.
     """
-    verdict, listed = _document(ready), _document(models).get("models")
+    verdict, listed = read_object(ready), read_object(models).get("models")
     if isinstance(verdict.get("ready"), bool):
         # Of the models that serve a task: what else the server has does not keep an article from being answered.
         named = _mapping(verdict, "models")
@@ -56,7 +56,8 @@ def _served(task: str, one: Mapping[str, Any]) -> ServedTask:
     )
 
 
-def _document(body: bytes) -> Mapping[str, Any]:
+def read_object(body: bytes) -> Mapping[str, Any]:
+    """The JSON object of a body; empty where it is none."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Callable
 from typing import Final
 
+from infolens._values.marks import marked
 from infolens.errors import InvalidTableError
 
-_MARKS: Final = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is its beginning
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _MOST_DAMAGED: Final = 20
 """A text in UTF-8 has at most so many damaged bytes; with more it is in another encoding."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -33,7 +26,7 @@ def decode(data: bytes, note: Callable[[str], None]) -> str:
     Raises:
         InvalidTableError: It is no text.
     """
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
+    encoding = marked(data)
     try:
         if encoding is not None:
             return data.decode(encoding)

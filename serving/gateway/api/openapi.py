@@ -46,7 +46,7 @@ _SCHEMES: Final = {
     },
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key, in this header."},
 }
-_ASKING: Final = (
+BODY_REFUSALS: Final = (
     Refusal.INVALID,
     Refusal.TOO_SLOW,
     Refusal.TOO_LARGE,
@@ -54,6 +54,7 @@ _ASKING: Final = (
     Refusal.BUSY,
     Refusal.AWAY,
 )
+"""What may come of every request with a body that takes work."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +102,7 @@ OPERATIONS: Final = (
         "for one in time says so at once.",
         takes=AnalyzeRequest,
         gives=answers.AnalyzeAnswer,
-        refusals=(*_ASKING, Refusal.LATE, Refusal.FORBIDDEN),
+        refusals=(*BODY_REFUSALS, Refusal.LATE, Refusal.FORBIDDEN),
         examples=ASKED,
         answered=ANALYZED,
     ),

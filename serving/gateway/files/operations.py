@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from serving.gateway.api.openapi import NDJSON, Operation
+from serving.gateway.api.openapi import BODY_REFUSALS, NDJSON, Operation
 from serving.gateway.refusals import Refusal
 
 from .answers import AnswerLine, ExtractAnswer, LinkRequest, TableAnswer
@@ -17,14 +17,6 @@ FORMATS: Final[Mapping[str, str]] = {
     "json": "application/json",
 }
 """The media type of each format of a table."""
-_FILE: Final = (
-    Refusal.INVALID,
-    Refusal.TOO_SLOW,
-    Refusal.TOO_LARGE,
-    Refusal.ENCODING,
-    Refusal.BUSY,
-    Refusal.AWAY,
-)
 
 
 def _query(name: str, description: str, schema: Mapping[str, Any], *, required: bool = False) -> Mapping[str, Any]:
@@ -43,7 +35,7 @@ FILE_OPERATIONS: Final = (
         takes=LinkRequest,
         takes_bytes=(ANY_FILE,),
         gives=ExtractAnswer,
-        refusals=(*_FILE, Refusal.FORBIDDEN),
+        refusals=(*BODY_REFUSALS, Refusal.FORBIDDEN),
         parameters=(_NAME,),
         examples={"a link": {"url": "https://news.example/harbour-bridge"}},
     ),
@@ -57,7 +49,7 @@ FILE_OPERATIONS: Final = (
         "rows to `/v1/analyze/batch`.",
         takes_bytes=(ANY_FILE,),
         gives=TableAnswer,
-        refusals=_FILE,
+        refusals=BODY_REFUSALS,
         parameters=(_NAME,),
     ),
     Operation(
@@ -72,7 +64,7 @@ FILE_OPERATIONS: Final = (
         gives=None,
         gives_media=FORMATS["csv"],
         gives_bytes=(FORMATS["xlsx"], FORMATS["json"]),
-        refusals=_FILE,
+        refusals=BODY_REFUSALS,
         parameters=(_query("format", "What to write.", {"type": "string", "enum": list(FORMATS)}, required=True),),
     ),
 )

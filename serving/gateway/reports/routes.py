@@ -59,6 +59,7 @@ OPERATIONS: Final = (
         parameters=(_ID,),
     ),
 )
+_NAMES: Final = frozenset(one.name for one in OPERATIONS)
 
 
 class Reports:
@@ -121,7 +122,7 @@ def _may_delete(caller: Caller, report: KeptReport) -> bool:
 
 
 async def _private(request: web.Request, response: web.StreamResponse) -> None:
-    if request.match_info.route.name in {one.name for one in OPERATIONS}:
+    if request.match_info.route.name in _NAMES:
         response.headers.update(_PRIVATE)
 
 

@@ -34,6 +34,7 @@ function opener(kind = "") {
 function table() {
   const { name, columns = {}, rows, notes = [] } = work.table;
   const { text, title, url } = columns;
+  const found = counts();
   const from = text ? t(title ? "many_columns" : "many_columns_text", { text, title }) : url ? t("many_columns_url", { url }) : "";
   return html`
     <div class="row between">
@@ -41,13 +42,14 @@ function table() {
       <span class="row">${opener()}<button type="button" class="plain" @click=${remove}>${t("many_remove")}</button></span>
     </div>
     ${notes.map((note) => html`<p class="hint">${note}</p>`)}
-    ${controls()} ${rowsTable()} ${downloads()}
+    ${controls(found)} ${rowsTable()} ${downloads(found)}
   `;
 }
 
-function controls() {
-  const { total, done, failed, open } = counts();
-  const seconds = work.running ? leftS() : null;
+function controls(found) {
+  const { total, done, failed, open } = found;
+  const seconds = work.running ? leftS(found) : null;
+  const again = work.running || !failed ? 0 : retries();
   const begun = work.answers.size > 0;
   const go = html`<button type="button" class="first" @click=${start}>${t(begun ? "many_go_on" : "many_start")}</button>`;
   const words = [t("many_progress", { done: number(done), total: number(total) })];
@@ -59,8 +61,7 @@ function controls() {
     ${work.running || begun ? nothing : lengthControl()}
     <div class="row progress">
       ${work.running ? html`<button type="button" @click=${cancel}>${t("many_cancel")}</button>` : open ? go : nothing}
-      ${!work.running && failed && hasRetries()
-        ? html`<button type="button" @click=${retryFailed}>${t("many_retry", { count: hasRetries() })}</button>` : nothing}
+      ${again ? html`<button type="button" @click=${retryFailed}>${t("many_retry", { count: again })}</button>` : nothing}
       <progress max=${total} value=${done + failed} aria-label=${words[0]}></progress>
       <span>${words.join(" · ")}</span>
     </div>
@@ -68,10 +69,9 @@ function controls() {
 }
 
 /** Rows that the server refused; what the file itself lacks no second try brings. */
-const hasRetries = () => [...work.answers.values()].filter((one) => one.error).length;
+const retries = () => [...work.answers.values()].filter((one) => one.error).length;
 
-function downloads() {
-  const { done, failed } = counts();
+function downloads({ done, failed }) {
   return html`<div class="row tools"><span>${t("many_download")}</span>
     ${FORMATS.map((format) => html`<button type="button" ?disabled=${!(done + failed) || Boolean(state.busy)} @click=${() => download(format)}>${t(`many_${format}`)}</button>`)}
   </div>`;

@@ -3,7 +3,7 @@ import { html } from "../vendor/lit-html/lit-html.js";
 import { read } from "../api.js";
 import { back } from "../server.js";
 import { change, state } from "../state.js";
-import { has, moment, t } from "../words.js";
+import { moment, t, taskName } from "../words.js";
 import { labelled } from "./labelled.js";
 import { about } from "./reader.js";
 import { summary } from "./summary.js";
@@ -38,12 +38,12 @@ export function view() {
     <h1 dir="auto">${article.title || t("untitled")}</h1>
     ${about(asked)}
     ${tasks.map((task) => html`<section class="card ${task}">
-      <h2>${has(`${task}_title`) ? t(`${task}_title`) : task}</h2>
+      <h2>${taskName(task)}</h2>
       ${task === "summary" ? summary(answer.summary, asked) : labelled(task, { answer: answer[task] }, asked, true)}
     </section>`)}
     <section class="card">
       <h2>${t("report_models")}</h2>
-      <ul>${Object.entries(answer.models ?? {}).map(([task, { model, version, revision }]) => html`<li>${has(`${task}_title`) ? t(`${task}_title`) : task}: ${model} ${version}, <code>${revision}</code></li>`)}</ul>
+      <ul>${Object.entries(answer.models ?? {}).map(([task, { model, version, revision }]) => html`<li>${taskName(task)}: ${model} ${version}, <code>${revision}</code></li>`)}</ul>
       <p class="hint">${t("report_hash")}: <code class="long">${article.text_sha256}</code></p>
     </section>
     ${article.text

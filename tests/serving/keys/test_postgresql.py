@@ -19,23 +19,17 @@ from serving.keys.command import main
 from serving.keys.location import VARIABLE, read_url
 from serving.keys.records import KeyState, Role, digest_of, looks_like_key
 from serving.keys.store import KeyStore
-from tests.serving.keys.postgres import Postgres, postgres
+from tests.serving.keys.postgres import Postgres
 
 pytestmark = pytest.mark.system
 PATIENCE_S = 60.0
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with postgres() as running:
-        yield running
-
-
 @pytest.fixture
-def database(server: Postgres) -> Postgres:
+def database(postgresql: Postgres) -> Postgres:
     """The server without any keys."""
-    server.sql("DROP TABLE IF EXISTS infolens_keys, infolens_keys_about")
-    return server
+    postgresql.sql("DROP TABLE IF EXISTS infolens_keys, infolens_keys_about")
+    return postgresql
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -19,23 +18,17 @@ from serving.reports.options import ReportsOptions
 from serving.reports.rule import check_reports
 from serving.reports.store import ReportStore
 from serving.storage.location import read_url
-from tests.serving.keys.postgres import Postgres, postgres
+from tests.serving.keys.postgres import Postgres
 from tests.serving.reports.kept import DOCUMENT, Clock
 
 pytestmark = pytest.mark.system
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with postgres() as running:
-        yield running
-
-
 @pytest.fixture
-def database(server: Postgres) -> Postgres:
+def database(postgresql: Postgres) -> Postgres:
     """The server without any reports."""
-    server.sql("DROP TABLE IF EXISTS infolens_reports, infolens_reports_about")
-    return server
+    postgresql.sql("DROP TABLE IF EXISTS infolens_reports, infolens_reports_about")
+    return postgresql
 
 
 def test_a_report_lives_as_in_a_file(database: Postgres, tmp_path: Path) -> None:
