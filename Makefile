@@ -65,6 +65,10 @@ test-images: $(DEV) ## Really build the images and run them (root on Debian 12 w
 test-gpu-versions: $(DEV) ## The GPU command with small models, in the versions of requirements/gpu.txt (GPU_PYTHON=python3.12 names its Python).
 	exec $(BIN)/python -m pytest -n 0 -m slow tests/benchmarks/gpu/test_other_versions.py $(ARGS)
 
+.PHONY: test-tensorrt
+test-tensorrt: $(DEV) ## Plans that TensorRT for RTX really builds, without a GPU (.cache/trt, 350 MB; two minutes).
+	exec $(BIN)/python -m pytest -n 0 -m slow tests/engine/trt $(ARGS)
+
 .PHONY: gpu-carry
 gpu-carry: $(DEV) ## A small copy of the checkout for a machine with a GPU that you were lent (scripts/gpu-carry --help).
 	PYTHON=$(BIN)/python exec scripts/gpu-carry $(ARGS)
@@ -100,6 +104,10 @@ tune: $(DEV) ## Find the best settings for this machine, by measurement (15 minu
 .PHONY: peers
 peers: $(DEV) ## Measure Info Lens beside other engines, in turn (20 minutes; ARGS="--size small" tries it out).
 	exec $(BIN)/python -m benchmarks peers $(ARGS)
+
+.PHONY: engine
+engine: $(DEV) ## Measure the engine with slots beside the graph that is a whole search, in turn (5 minutes; ARGS="--size full" for BART large, as long).
+	exec $(BIN)/python -m benchmarks engine $(ARGS)
 
 ##@ Upkeep
 .PHONY: format

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import torch
-import torch.nn.functional as F  # noqa: N812 - as everybody writes it
-
-ACTIVATIONS: Final[Mapping[str, Callable[[torch.Tensor], torch.Tensor]]] = {"gelu": F.gelu, "relu": F.relu}
-"""By the name in a checkpoint's ``activation_function``."""
+ACTIVATIONS: Final = ("gelu", "relu")
+"""The names that a checkpoint's ``activation_function`` may have."""
 EARLY_STOPPING: Final[Mapping[bool | str, int]] = {False: 0, True: 1, "never": 2}
 """When a search ends, as in ``transformers``, and its number in a slot. True: at as many finished beams as run. False:
 when no running beam is likely to become better than a finished one. ``"never"``: when none can become better."""
@@ -31,6 +28,8 @@ class Architecture:
     """The longest text, in tokens, of the encoder and of the decoder."""
     activation: str
     scale_embedding: bool
+    window: int = 0
+    """Tokens that the encoder reads at a time; 0 for a whole article."""
 
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
@@ -38,11 +37,12 @@ class Architecture:
             raise ValueError(f"the activation of a layer is one of {known}, not {self.activation!r}")
 
     @classmethod
-    def of(cls, config: Mapping[str, Any]) -> Architecture:
+    def of(cls, config: Mapping[str, Any], *, window: int = 0) -> Architecture:
         """Read a configuration.
 
         Args:
             config: As ``json.load`` gives it, or ``PretrainedConfig.to_dict``.
+            window: Tokens that the encoder reads at a time; 0 for a whole article.
 
         Raises:
             KeyError: An entry is missing.
@@ -58,6 +58,7 @@ class Architecture:
             positions=config["max_position_embeddings"],
             activation=config["activation_function"],
             scale_embedding=bool(config.get("scale_embedding", False)),
+            window=window,
         )
 
 
@@ -66,22 +67,44 @@ class Rules:
     """What a checkpoint's generation configuration fixes for all of its summaries."""
 
     start_token: int
-    end_token: int
+    end_tokens: tuple[int, ...]
+    """A summary ends at the first of any of these."""
     pad_token: int
     first_token: int | None = None
     """The token that every summary must have after ``start_token``; None for any."""
     last_token: int | None = None
     """The token that every summary of the greatest length must end with; None for any."""
     repetition_penalty: float = 1.0
-    """The log probability of a token that is there already is multiplied by it; 1 for no change."""
+    """The score of a token that is there already is divided by it, or multiplied where it is below 0."""
+    never: tuple[int, ...] = ()
+    """Tokens that no summary has."""
+    never_first: tuple[int, ...] = ()
+    """Tokens that no summary begins with, after ``start_token`` and ``first_token``."""
     longest_ngram: int = 3
     """The greatest ``no_repeat_ngram_size`` that a summary may ask for; each one more costs a comparison a step."""
 
     def __post_init__(self) -> None:
+        if not self.end_tokens:
+            raise ValueError("end_tokens has at least one token: a summary must be able to end")
         if not 0 < self.repetition_penalty < math.inf:
             raise ValueError(f"repetition_penalty is a number greater than 0, not {self.repetition_penalty}")
         if self.longest_ngram < 0:
             raise ValueError(f"longest_ngram is 0 or more, not {self.longest_ngram}")
+
+    @property
+    def before(self) -> int:
+        """How many tokens stand before the text of every summary."""
+        return 1 if self.first_token is None else 2
+
+    @property
+    def unquotable(self) -> tuple[int, ...]:
+        """Tokens that no quoted sentence has."""
+        return tuple(dict.fromkeys((*self.end_tokens, self.pad_token, *self.never)))
+
+    @property
+    def candidates_per_beam(self) -> int:
+        """Candidates of a step for each beam: it may end in as many ways as there are end tokens, and one runs on."""
+        return 1 + len(self.end_tokens)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +139,18 @@ class Bucket:
         """
         return -(-self.beams * self.target_length // 8) * 8
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The sizes by the names that dimensions have in the graphs, see `tensors`."""
+        return {
+            "slots": self.slots,
+            "beams": self.beams,
+            "source": self.source_length,
+            "target": self.target_length,
+            "nodes": self.nodes,
+            "draws": self.target_length + 2,
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -123,6 +158,7 @@ class Settings:
 
     min_length: int = 0
     max_length: int
+    num_beams: int = 1
     length_penalty: float = 1.0
     """A finished beam's log probability is divided by its length to this power."""
     no_repeat_ngram_size: int = 0
@@ -138,6 +174,8 @@ class Settings:
         """
         if not 2 <= self.max_length <= bucket.target_length:
             raise ValueError(f"max_length is 2 to {bucket.target_length} in this bucket, not {self.max_length}")
+        if not 1 <= self.num_beams <= bucket.beams:
+            raise ValueError(f"num_beams is 1 to {bucket.beams} in this bucket, not {self.num_beams}")
         if not 0 <= self.no_repeat_ngram_size <= rules.longest_ngram:
             raise ValueError(
                 f"no_repeat_ngram_size is 0 to {rules.longest_ngram} with these rules, not {self.no_repeat_ngram_size}"

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from infolens.contract import CONTRACTS, AnswerKind, Task, TaskContract
 
+from . import steps
 from .arguments import add_repository, config_name, share
 from .calibration import command as calibration
 from .checkpoint.labels import read_naming
@@ -40,6 +41,8 @@ _EPILOG = """examples:
   python -m export list                 the models of the repository, and which of them serve
   python -m export serve category distilbert
                                         let another model of the repository answer
+  python -m export steps model_repository/bart/1 --out steps
+                                        the summarizer as an encoder and one step, for an engine with slots
   python -m export remove distilbert    delete its newest version: the one before answers again
   python -m export configs              generate every config.pbtxt from the contract
   python -m export configs --check      fail if one is out of step (for CI)
@@ -80,6 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     repository_command.add(commands, add_repository)
     calibration.add_command(commands)
+    steps.add_command(commands)
     return parser
 
 
@@ -115,7 +119,8 @@ def _add_task(commands: Any, task: Task, contract: TaskContract) -> None:
         type=Precision,
         choices=list(Precision),
         default=Precision.INT8,
-        help="number format of the weights: int8 with one scale per column, fp32, or fp16 for GPUs (default: int8)",
+        help="number format of the weights: int8 with one scale per column, fp32, or for GPUs fp16, or bf16 for "
+        "summarizers of --form step (default: int8)",
     )
     command.add_argument("--max-tokens", type=int, metavar="N", help="longest input (default: the checkpoint's limit)")
     _OPTIONS[contract.answers](command)
@@ -259,5 +264,5 @@ def _say_who_serves(options: argparse.Namespace, made: str) -> None:
         )
 
 
-_COMMANDS: Final = {"configs": _configs, "calibrate": _calibrate, **repository_command.COMMANDS}
+_COMMANDS: Final = {"configs": _configs, "calibrate": _calibrate, "steps": steps.run, **repository_command.COMMANDS}
 """The commands that are not the name of a task."""

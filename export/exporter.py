@@ -7,7 +7,7 @@ gives its answers and is released, and only then are the graphs loaded and compa
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
@@ -27,8 +27,9 @@ from .checkpoint.tokenization import Padding, padding_of, serving_tokenizer
 from .errors import CheckpointError, ParityError
 from .graph.initializers import Initializers
 from .graph.model_file import MODEL_FILE, SPLIT_BYTES, model_files, write_model
-from .graph.precision import Precision
-from .parity.check import check_graph, reference_of
+from .graph.precision import Precision, precisions_of
+from .parity.check import check_graph, reference_of, running_graph
+from .parity.engines import running_engine
 from .parity.reference import Reference
 from .parity.report import ParityReport
 from .parity.tolerances import Tolerances
@@ -76,6 +77,8 @@ class ExportOptions:
     """How it comes to quote only: see `Artefact.extraction`."""
     num_beams: int = 2
     """The width of its search where a request does not say it."""
+    form: str = "loop"
+    """How a summarizer is computed: see `Artefact.form`."""
     naming: Naming | None = None
     """Names for the classes of a classifier."""
     replace: bool = False
@@ -89,6 +92,9 @@ class ExportOptions:
             raise CheckpointError(
                 f"a model's name is made of at most {_LONGEST_NAME} letters, digits and underscores, not {self.name!r}"
             )
+        if self.precision not in precisions_of(self.form):
+            known = ", ".join(precisions_of(self.form))
+            raise CheckpointError(f"a model of the form {self.form} has the precision {known}, not {self.precision}")
 
     def model_name(self, model_type: str) -> str:
         """The name that a checkpoint of this architecture gets in the repository."""
@@ -120,23 +126,24 @@ def export(options: ExportOptions) -> ExportResult:
     with workspace(options.repository) as folder:
         # The fp32 graph is always built and held to the strict limits, which shows that the graph is right.
         models = {
-            precision: folder / precision / MODEL_FILE
+            precision: folder / precision / _PLACES[options.form]
             for precision in dict.fromkeys((Precision.FP32, options.precision))
         }
         artefact, tokenizer, reference = _with_checkpoint(options, models)
         report, load_s = ParityReport(), 0.0
         # Only int8 graphs use native operators, so the library is not built for the others.
         native = ensure_operators().path if options.precision is Precision.INT8 else None
+        running = {"loop": running_graph, "step": running_engine(artefact.max_tokens)}[options.form]
+        check = partial(check_graph, report, reference, tolerances=options.tolerances, running=running)
         for precision, path in models.items():
             with step(f"comparing the {precision} graph with transformers"):
-                load_s = check_graph(report, reference, precision, path, tolerances=options.tolerances)
+                load_s = check(precision, path)
             if precision.number_format.integers and native:
                 with step(f"comparing the {precision} graph on native operators with transformers"):
-                    load_s = check_graph(
-                        report, reference, precision, path, tolerances=options.tolerances, operators=native
-                    )
+                    load_s = check(precision, path, operators=native)
             if precision is not options.precision:
-                _delete(model_files(path))
+                for file in model_files(path):
+                    file.unlink()
         if not report.passed:
             raise ParityError(
                 f"the exported {options.task.value} model does not answer as its checkpoint does; the repository is "
@@ -183,12 +190,12 @@ def _with_checkpoint(options: ExportOptions, models: dict[Precision, Path]) -> t
     parameters = checkpoint.model.num_parameters()
     expected = {precision: int(parameters * precision.number_format.weight_bytes) for precision in models}
     require_space(options.repository, sum(expected.values()) + 2 * len(tokenizer.encode()))
-    write = _WRITERS[options.exporter](checkpoint, options, next(iter(models.values())).parents[1])
+    write = _FORMS[options.form](checkpoint, options, next(iter(models.values())).parents[1])
     for precision, path in models.items():
         path.parent.mkdir()
         facts = f"{parameters / 1e6:.1f} M weights, up to {size(expected[precision])}"
         with step(f"writing the {precision} graph: {facts}"):
-            write_model(path, partial(write, precision), split_bytes=options.split_bytes)
+            write(precision, path)
     with step("asking transformers for its answers"):
         reference = reference_of(checkpoint, tokenizer, padding)
     return _artefact(checkpoint, options, padding), tokenizer, reference
@@ -214,17 +221,15 @@ def _artefact(checkpoint: Checkpoint, options: ExportOptions, padding: Padding) 
         style=options.style,
         extraction=options.extraction,
         num_beams=options.num_beams,
+        form=options.form,
         exporter=options.exporter.value,
         packages={package: version(package) for package in _PACKAGES},
     )
 
 
-def _delete(files: Iterable[Path]) -> None:
-    for file in files:
-        file.unlink()
-
-
 GraphWriter = Callable[[Precision, Initializers], onnx.ModelProto]
+FileWriter = Callable[[Precision, Path], None]
+"""Writes a model of a precision to its file or folder."""
 
 
 def build(checkpoint: Checkpoint, precision: Precision, initializers: Initializers) -> onnx.ModelProto:
@@ -263,6 +268,31 @@ def _optimum(checkpoint: Checkpoint, options: ExportOptions, work: Path) -> Grap
     return partial(adapt, graph)
 
 
+def _loop(checkpoint: Checkpoint, options: ExportOptions, work: Path) -> FileWriter:
+    write = _WRITERS[options.exporter](checkpoint, options, work)
+
+    def write_file(precision: Precision, path: Path) -> None:
+        write_model(path, partial(write, precision), split_bytes=options.split_bytes)
+
+    return write_file
+
+
+def _step(checkpoint: Checkpoint, _options: ExportOptions, _work: Path) -> FileWriter:
+    write = checkpoint.architecture.write_steps
+    if write is None:
+        raise CheckpointError(f"a {checkpoint.architecture.model_type} has no form for steps: leave --form out")
+
+    def write_folder(precision: Precision, path: Path) -> None:
+        path.mkdir()
+        write(checkpoint.trained, precision, path)
+
+    return write_folder
+
+
+_FORMS: Final[dict[str, Callable[[Checkpoint, ExportOptions, Path], FileWriter]]] = {"loop": _loop, "step": _step}
+"""Makes what writes the files of a model, by its form."""
+_PLACES: Final = {"loop": MODEL_FILE, "step": "engine"}
+"""The file, or the folder, that is written, by its form."""
 _WRITERS: Final[dict[Exporter, Callable[[Checkpoint, ExportOptions, Path], GraphWriter]]] = {
     Exporter.OWN: _own,
     Exporter.OPTIMUM: _optimum,

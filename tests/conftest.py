@@ -45,6 +45,7 @@ def _stand_in_for_triton() -> None:
         def __init__(self, tensors: tuple[Tensor, ...] = (), error: TritonError | None = None) -> None:
             self.tensors, self.error = list(tensors), error
 
+    vars(module)["TRITONSERVER_RESPONSE_COMPLETE_FINAL"] = 1
     members = {"TritonError": TritonError, "Tensor": Tensor, "InferenceResponse": InferenceResponse}
     vars(module).update(members, get_input_tensor_by_name=lambda request, name: request.inputs.get(name))
     sys.modules.setdefault("triton_python_backend_utils", module)

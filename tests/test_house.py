@@ -30,19 +30,19 @@ MAY_IMPORT = {
     "export": {"infolens", "inspection", "operators", "engine", "reading"},
     "training": {"infolens", "inspection", "reading"},
     "serving": {"infolens", "operators", "engine", "reading"},
-    "serving.backends": {"reading"},
+    "serving.backends": {"reading", "engine"},
     "benchmarks": {"infolens", "operators", "engine"},
     "k8s": {"infolens"},
 }
 """What each room may import of the others; `serving.backends` runs inside Triton, without the rest of its room."""
 FLOORS = {
-    "engine": "settings, search weights, model, torch_executor",
+    "engine": "settings tensors, article, artefact executor rows, pytorch ort trt scheduling, opening",
     "reading": "sentences alignment windows, spread",
     "inspection": "errors, hub weights heads vocabulary, configuration generation",
     "training": "errors, data, recipes, models, metrics, tracking, loop, tasks, runs, commands, cli, __main__",
     "export": "errors progress arguments, graph, architectures, checkpoint repository, "
-    "parity optimum calibration, exporter, cli, __main__",
-    "benchmarks": "common, peers gpu load capacity latency page fixtures, cli, __main__",
+    "parity optimum calibration, exporter steps forms, cli, __main__",
+    "benchmarks": "common, peers load capacity latency page fixtures, engine, gpu, cli, __main__",
     "k8s": "check monitoring, cli, __main__",
 }
 """The folders and files of a room, the lowest first: each imports of the lower ones only, and nothing beside itself."""

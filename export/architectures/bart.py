@@ -39,6 +39,7 @@ from infolens.contract import (
 )
 from inspection.generation import Search, searched
 
+from .bart_steps import write_steps
 from .record import Architecture, Spacing, SpecialToken, Trained, known_values
 
 _POSITION_OFFSET: Final = 2
@@ -287,6 +288,7 @@ ARCHITECTURE: Final = Architecture(
     model_class="BartForConditionalGeneration",
     example="facebook/bart-large-cnn",
     write=write,
+    write_steps=write_steps,
     before=(SpecialToken(roles=("cls_token", "bos_token")),),
     after=(SpecialToken(roles=("sep_token", "eos_token")),),
     positions=lambda config: int(config.max_position_embeddings),

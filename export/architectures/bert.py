@@ -10,13 +10,11 @@ from typing import Any, Final
 
 import onnx
 
-from export.graph.graph import ACTIVATIONS
-from export.graph.initializers import Initializers
-from export.graph.precision import Precision
+from export.graph.graph import ACTIVATIONS, Graph
 from infolens.contract import AnswerKind
 
-from .encoder import Dense, Encoder, LayerNames, write_encoder
-from .record import Architecture, SpecialToken, Trained, known_values
+from .encoder import Dense, Encoder, LayerNames, write_encoder_on
+from .record import Architecture, SpecialToken, Trained, known_values, on_cpu
 
 PARTS: Final = LayerNames(
     query="attention.self.query",
@@ -31,9 +29,9 @@ PARTS: Final = LayerNames(
 """Names of the parts of a layer, in RoBERTa too."""
 
 
-def _write(trained: Trained, precision: Precision, initializers: Initializers) -> onnx.ModelProto:
+def _write(trained: Trained, graph: Graph) -> onnx.ModelProto:
     head = (Dense(name="bert.pooler.dense", activation="Tanh"), Dense(name="classifier"))
-    return write_encoder(bert_like(trained, "bert", head), trained.weights, precision, initializers)
+    return write_encoder_on(graph, bert_like(trained, "bert", head), trained.weights)
 
 
 def bert_like(trained: Trained, name: str, head: tuple[Dense, ...], *, first_position: int = 0) -> Encoder:
@@ -81,7 +79,8 @@ ARCHITECTURE: Final = Architecture(
     answers=AnswerKind.LABELS,
     model_class="BertForSequenceClassification",
     example="bert-base-uncased",
-    write=_write,
+    write=on_cpu(_write),
+    write_on=_write,
     before=(SpecialToken(roles=("cls_token",)),),
     after=(SpecialToken(roles=("sep_token",)),),
     positions=lambda config: int(config.max_position_embeddings),

@@ -6,13 +6,11 @@ from typing import Any, Final
 
 import onnx
 
-from export.graph.graph import ACTIVATIONS
-from export.graph.initializers import Initializers
-from export.graph.precision import Precision
+from export.graph.graph import ACTIVATIONS, Graph
 from infolens.contract import AnswerKind
 
-from .encoder import Dense, Encoder, LayerNames, write_encoder
-from .record import Architecture, SpecialToken, Trained, known_values
+from .encoder import Dense, Encoder, LayerNames, write_encoder_on
+from .record import Architecture, SpecialToken, Trained, known_values, on_cpu
 
 _EMBEDDINGS: Final = "distilbert.embeddings"
 _PARTS: Final = LayerNames(
@@ -27,7 +25,7 @@ _PARTS: Final = LayerNames(
 )
 
 
-def _write(trained: Trained, precision: Precision, initializers: Initializers) -> onnx.ModelProto:
+def _write(trained: Trained, graph: Graph) -> onnx.ModelProto:
     config, weights = trained.config, trained.weights
     encoder = Encoder(
         name="distilbert",
@@ -42,7 +40,7 @@ def _write(trained: Trained, precision: Precision, initializers: Initializers) -
         head=(Dense(name="pre_classifier", activation="Relu"), Dense(name="classifier")),
         window=trained.window,
     )
-    return write_encoder(encoder, weights, precision, initializers)
+    return write_encoder_on(graph, encoder, weights)
 
 
 def _unsupported(config: Any) -> list[str]:
@@ -54,7 +52,8 @@ ARCHITECTURE: Final = Architecture(
     answers=AnswerKind.LABELS,
     model_class="DistilBertForSequenceClassification",
     example="distilbert-base-uncased",
-    write=_write,
+    write=on_cpu(_write),
+    write_on=_write,
     before=(SpecialToken(roles=("cls_token",)),),
     after=(SpecialToken(roles=("sep_token",)),),
     positions=lambda config: int(config.max_position_embeddings),

@@ -86,19 +86,26 @@ def write_encoder(
         initializers: Where the weights are stored; empty at first.
 
     Returns:
+        A model, see `write_encoder_on`.
+    """
+    return write_encoder_on(Graph(initializers, prefix="", precision=precision), encoder, weights)
+
+
+def write_encoder_on(graph: Graph, encoder: Encoder, weights: CheckpointWeights) -> onnx.ModelProto:
+    """Write it with a graph, empty at first, which chooses the operators and the number format.
+
+    Returns:
         A model: ``input_ids``, ``attention_mask`` INT32 (batch, length), padded on the right -> ``probabilities``
         FLOAT (batch, classes). With windows a length above one is a multiple of it, each window is padded on the
         right, and one without a token counts for nothing.
     """
-    return _Writer(encoder, weights, precision, initializers).write()
+    return _Writer(graph, encoder, weights).write()
 
 
 class _Writer:
-    def __init__(
-        self, encoder: Encoder, weights: CheckpointWeights, precision: Precision, initializers: Initializers
-    ) -> None:
-        self.encoder, self.weights, self.initializers = encoder, weights, initializers
-        self.graph = Graph(initializers, prefix="", precision=precision)
+    def __init__(self, graph: Graph, encoder: Encoder, weights: CheckpointWeights) -> None:
+        self.graph, self.encoder, self.weights = graph, encoder, weights
+        self.initializers = graph.initializers
 
     def write(self) -> onnx.ModelProto:
         graph, weights, encoder = self.graph, self.weights, self.encoder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import onnx
 
 from export.graph.checkpoint_weights import CheckpointWeights
+from export.graph.graph import Graph
 from export.graph.initializers import Initializers
 from export.graph.precision import Precision
 from infolens.contract import AnswerKind
@@ -44,6 +46,19 @@ class Trained:
 
 Writer = Callable[[Trained, Precision, Initializers], onnx.ModelProto]
 """Writes a graph, and stores its weights in the `Initializers`."""
+StepsWriter = Callable[[Trained, Precision, Path], None]
+"""Writes the files of an engine into a folder."""
+WriterOn = Callable[[Trained, Graph], onnx.ModelProto]
+"""Writes a graph with an empty `Graph`, whose operators the runtime that is meant has."""
+
+
+def on_cpu(write: WriterOn) -> Writer:
+    """The writer of a graph for ONNX Runtime on CPUs: in its own operators, and ours."""
+
+    def written(trained: Trained, precision: Precision, initializers: Initializers) -> onnx.ModelProto:
+        return write(trained, Graph(initializers, prefix="", precision=precision))
+
+    return written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +85,8 @@ class Architecture:
     """A public checkpoint, for the messages."""
     write: Writer | None
     """Our own graph writer; None where the graph comes from optimum."""
+    write_on: WriterOn | None = None
+    """The same with a `Graph` of the caller, such as `export.graph.standard`; None where it has `Graph`'s own alone."""
     before: tuple[SpecialToken, ...]
     """The special tokens before a text..."""
     after: tuple[SpecialToken, ...]
@@ -81,6 +98,8 @@ class Architecture:
     """Whether the graph has the input ``token_type_ids``. Without it every token is of type 0."""
     pad_type_id: int = 0
     """Token type of padding."""
+    write_steps: StepsWriter | None = None
+    """Writes a summarizer for an engine, which runs it step by step; None where there is no such form."""
     windows: bool = False
     """Whether its graph can read a longer input in windows."""
     unsupported: Callable[[Any], list[str]] = lambda _: []

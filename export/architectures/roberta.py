@@ -6,13 +6,12 @@ from typing import Any, Final
 
 import onnx
 
-from export.graph.initializers import Initializers
-from export.graph.precision import Precision
+from export.graph.graph import Graph
 from infolens.contract import AnswerKind
 
 from .bert import bert_like, unsupported
-from .encoder import Dense, write_encoder
-from .record import Architecture, SpecialToken, Trained
+from .encoder import Dense, write_encoder_on
+from .record import Architecture, SpecialToken, Trained, on_cpu
 
 
 def _first_position(config: Any) -> int:
@@ -20,10 +19,10 @@ def _first_position(config: Any) -> int:
     return int(config.pad_token_id) + 1
 
 
-def _write(trained: Trained, precision: Precision, initializers: Initializers) -> onnx.ModelProto:
+def _write(trained: Trained, graph: Graph) -> onnx.ModelProto:
     head = (Dense(name="classifier.dense", activation="Tanh"), Dense(name="classifier.out_proj"))
     encoder = bert_like(trained, "roberta", head, first_position=_first_position(trained.config))
-    return write_encoder(encoder, trained.weights, precision, initializers)
+    return write_encoder_on(graph, encoder, trained.weights)
 
 
 ARCHITECTURE: Final = Architecture(
@@ -31,7 +30,8 @@ ARCHITECTURE: Final = Architecture(
     answers=AnswerKind.LABELS,
     model_class="RobertaForSequenceClassification",
     example="roberta-base",
-    write=_write,
+    write=on_cpu(_write),
+    write_on=_write,
     before=(SpecialToken(roles=("cls_token", "bos_token")),),
     after=(SpecialToken(roles=("sep_token", "eos_token")),),
     positions=lambda config: int(config.max_position_embeddings) - _first_position(config),

@@ -4,8 +4,9 @@ An attention score of XLNet is the sum of three: content, relative position and 
 a tensor (batch, heads, length, length). Here the content and the segment are ONE product: the segment score of a
 query i and a key j is ``e0(i)`` where the two share a token type and ``e1(i)`` where they do not; ``e1(i)`` is the
 same for all keys, so it cancels out in softmax, and what is left, ``(e0 - e1)(i) * [type(i) = type(j)]``, is a dot
-product of one-hot types that is appended to the heads of queries and keys. The relative position is the bias of the
-fused attention. Only the last token (``<cls>``) reaches the head, so the last layer asks for that token alone.
+product of one-hot types that is appended to the heads of queries and keys. Where keys must be as wide as values, the
+segment is a part of the bias instead. The relative position is the bias of the fused attention. Only the last token
+(``<cls>``) reaches the head, so the last layer asks for that token alone.
 """
 
 from __future__ import annotations
@@ -18,35 +19,32 @@ import onnx
 
 from export.graph.functions import function
 from export.graph.graph import ACTIVATIONS, Graph, Layout, model_of, value
-from export.graph.initializers import Initializers
-from export.graph.precision import Precision
 from infolens.contract import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, AnswerKind
 
-from .record import Architecture, SpecialToken, Trained, known_values
+from .record import Architecture, SpecialToken, Trained, known_values, on_cpu
 
 TOKEN_TYPES: Final = 4
 """Token types of XLNet: first and second text, ``<cls>``, padding."""
 _PAD_TYPE: Final = 3
 
 
-def write(trained: Trained, precision: Precision, initializers: Initializers) -> onnx.ModelProto:
+def write(trained: Trained, graph: Graph) -> onnx.ModelProto:
     """Write the graph.
 
     Args:
         trained: The configuration and the weights of ``XLNetForSequenceClassification``; ``max_tokens`` bounds the
             relative positions that are prepared at load.
-        precision: Number format of the weights.
-        initializers: Where the weights are stored; empty at first.
+        graph: Empty at first; it chooses the operators and the number format.
 
     Returns:
         A model: ``input_ids``, ``attention_mask``, ``token_type_ids`` INT32 (batch, length), padded on the left ->
         ``probabilities`` FLOAT (batch, classes).
     """
-    return _XLNet(trained, precision, initializers).build()
+    return _XLNet(trained, graph).build()
 
 
 class _XLNet:
-    def __init__(self, trained: Trained, precision: Precision, initializers: Initializers) -> None:
+    def __init__(self, trained: Trained, graph: Graph) -> None:
         self.config = config = trained.config
         self.weights = trained.weights
         self.max_tokens = trained.max_tokens
@@ -54,8 +52,7 @@ class _XLNet:
         self.head_size: int = config.d_head
         self.inner = self.heads * self.head_size
         self.scale = self.head_size**-0.5
-        self.initializers = initializers
-        self.graph = Graph(self.initializers, prefix="", precision=precision)
+        self.graph, self.initializers = graph, graph.initializers
 
     def positions(self) -> str:
         """Sinusoids of all distances from ``max_tokens`` down to ``1 - max_tokens``: (2 * max_tokens, width).
@@ -110,12 +107,18 @@ class _XLNet:
         same_bias = np.einsum("nh,nh->n", self.weights[f"{layer}.r_s_bias"], segments).astype(np.float32)
         same = graph.one("Unsqueeze", graph.bias(same, f"{layer}.same", same_bias), graph.ints([-1]))
         same = graph.one("Mul", same, graph.one("Unsqueeze", types, graph.ints([2])))
-        content = graph.one("Concat", self.vector(query, layer, "r_w_bias"), same, axis=-1)
-        content = graph.reshape(content, [0, 0, -1])
-        key = graph.one("Concat", graph.reshape(key, [0, 0, self.heads, self.head_size]), self.key_types, axis=-1)
-        key = graph.reshape(key, [0, 0, -1])
+        content = self.vector(query, layer, "r_w_bias")
+        if graph.equal_widths:
+            content = graph.reshape(content, [0, 0, -1])
+        else:
+            content = graph.reshape(graph.one("Concat", content, same, axis=-1), [0, 0, -1])
+            key = graph.one("Concat", graph.reshape(key, [0, 0, self.heads, self.head_size]), self.key_types, axis=-1)
+            key = graph.reshape(key, [0, 0, -1])
         by_position = graph.one("Transpose", self.vector(query, layer, "r_r_bias"), perm=[0, 2, 1, 3])
         bias = self.position_scores(by_position, layer, last=last)
+        if graph.equal_widths:
+            by_segment = graph.one("Transpose", same, perm=[0, 2, 1, 3])  # (batch, heads, queries, types)
+            bias = graph.one("Add", bias, graph.product(by_segment, self.types_of_keys))
         inputs = [content, key, values, "", ATTENTION_MASK.name, bias]
         context = graph.attention(inputs, self.heads, scale=1.0)[0]
         mixed = graph.linear(context, f"{layer}.o", self.projection(f"{layer}.o").T, layout=layout)
@@ -163,6 +166,10 @@ class _XLNet:
         known = self.initializers.constant(np.arange(TOKEN_TYPES), np.int32)
         types = graph.one("Unsqueeze", TOKEN_TYPE_IDS.name, graph.ints([-1]))
         self.types = graph.one("Cast", graph.one("Equal", types, known), to=onnx.TensorProto.FLOAT)
+        if graph.equal_widths:  # (batch, 1, types, length)
+            by_type = graph.one("Transpose", self.types, perm=[0, 2, 1])
+            self.types_of_keys = graph.one("Unsqueeze", by_type, graph.ints([1]))
+            return
         ones = self.initializers.constant(np.ones((self.heads, 1)), np.float32)
         self.key_types = graph.one("Mul", graph.one("Unsqueeze", self.types, graph.ints([2])), ones)
 
@@ -208,7 +215,8 @@ ARCHITECTURE: Final = Architecture(
     answers=AnswerKind.LABELS,
     model_class="XLNetForSequenceClassification",
     example="xlnet-base-cased",
-    write=write,
+    write=on_cpu(write),
+    write_on=write,
     before=(),
     after=(SpecialToken(roles=("sep_token",)), SpecialToken(roles=("cls_token",), type_id=2)),
     positions=lambda _: None,

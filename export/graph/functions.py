@@ -42,9 +42,10 @@ class _Constants:
 Body = Callable[[Graph], None]
 
 
-def _function(
+def onnx_function(
     name: str, inputs: Sequence[str], outputs: Sequence[str], body: Body, attributes: Sequence[str] = ()
 ) -> onnx.FunctionProto:
+    """A function of `DOMAIN`, whose nodes ``body`` writes into a graph that has the inputs under their names."""
     constants = _Constants()
     graph = Graph(constants, prefix="", precision=Precision.INT8)  # type: ignore[arg-type]
     body(graph)
@@ -78,7 +79,7 @@ def int8_linear(name: str) -> onnx.FunctionProto:
         else:
             graph.one("Add", product, "bias", output="y")
 
-    return _function(name, ["x", "weight", "scales", "bias"], ["y"], body)
+    return onnx_function(name, ["x", "weight", "scales", "bias"], ["y"], body)
 
 
 def add_norm(name: str) -> onnx.FunctionProto:
@@ -94,7 +95,7 @@ def add_norm(name: str) -> onnx.FunctionProto:
         epsilon = onnx.AttributeProto(name="epsilon", ref_attr_name="epsilon", type=onnx.AttributeProto.FLOAT)
         graph.nodes[-1].attribute.append(epsilon)
 
-    return _function(name, ["x", "skip", "gamma", "beta"], ["y"], body, ["epsilon"])
+    return onnx_function(name, ["x", "skip", "gamma", "beta"], ["y"], body, ["epsilon"])
 
 
 def int8_self_attention(name: str, *, heads: int) -> onnx.FunctionProto:
@@ -110,7 +111,7 @@ def int8_self_attention(name: str, *, heads: int) -> onnx.FunctionProto:
         parts = graph.add("Split", ["parts"], outputs=3, axis=-1)
         graph.attention([*parts, "", "mask"], heads, outputs=["context"])
 
-    return _function(name, ["parts", "mask"], ["context"], body, ["num_heads"])
+    return onnx_function(name, ["parts", "mask"], ["context"], body, ["num_heads"])
 
 
 def int8_cross_store(name: str, *, heads: int) -> onnx.FunctionProto:
@@ -124,7 +125,7 @@ def int8_cross_store(name: str, *, heads: int) -> onnx.FunctionProto:
     def body(graph: Graph) -> None:
         int8_attention.store(graph, graph.reshape("both", [0, 0, 2, heads, -1]), stored)
 
-    return _function(name, ["both"], stored, body, ["num_heads"])
+    return onnx_function(name, ["both"], stored, body, ["num_heads"])
 
 
 def int8_cross_attention(name: str, *, heads: int, head_size: int) -> onnx.FunctionProto:
@@ -142,7 +143,7 @@ def int8_cross_attention(name: str, *, heads: int, head_size: int) -> onnx.Funct
         context = graph.one("Transpose", int8_attention.attend(graph, query, inputs[1:]), perm=[0, 2, 1, 3])
         graph.one("Reshape", context, graph.ints([-1, heads * head_size]), output="context")
 
-    return _function(name, inputs, ["context"], body, ["num_heads"])
+    return onnx_function(name, inputs, ["context"], body, ["num_heads"])
 
 
 def beam_cache(name: str) -> onnx.FunctionProto:
@@ -156,7 +157,7 @@ def beam_cache(name: str) -> onnx.FunctionProto:
         nothing = numpy_helper.from_array(np.array([0], np.float32))
         graph.one("ConstantOfShape", graph.ints([0]), value=nothing, output="cache")
 
-    return _function(name, ["batch", "beams", "tokens"], ["cache"], body, ["layers", "num_heads", "head_size"])
+    return onnx_function(name, ["batch", "beams", "tokens"], ["cache"], body, ["layers", "num_heads", "head_size"])
 
 
 def beam_attention(name: str, *, heads: int, head_size: int) -> onnx.FunctionProto:
@@ -181,20 +182,20 @@ def beam_attention(name: str, *, heads: int, head_size: int) -> onnx.FunctionPro
         graph.attention([*parts, "", "", every, "past_key", "past_value"], heads, outputs=names)
         graph.one("Reshape", names[0], graph.ints([-1, heads * head_size]), output="context")
 
-    return _function(name, inputs, outputs, body, ["num_heads", "layer"])
+    return onnx_function(name, inputs, outputs, body, ["num_heads", "layer"])
 
 
 def words_after(name: str, *, rules: Rules) -> onnx.FunctionProto:
     """``NextWords``: the best words of every beam, see `next_words.next_words`."""
     lists = [name for name in next_words.LISTS if getattr(rules, name)]
     body = partial(next_words.next_words, first=rules.before, ngram=rules.no_repeat_ngram_size, lists=lists)
-    return _function(name, next_words.INPUTS, next_words.OUTPUTS, body, next_words.ATTRIBUTES)
+    return onnx_function(name, next_words.INPUTS, next_words.OUTPUTS, body, next_words.ATTRIBUTES)
 
 
 def beams_kept(name: str, *, rules: Rules) -> onnx.FunctionProto:
     """``KeepBeams``: which beams run on and which end, see `keep_beams.keep_beams`."""
     body = partial(keep_beams.keep_beams, rules=rules)
-    return _function(name, keep_beams.INPUTS, keep_beams.OUTPUTS, body, keep_beams.ATTRIBUTES)
+    return onnx_function(name, keep_beams.INPUTS, keep_beams.OUTPUTS, body, keep_beams.ATTRIBUTES)
 
 
 def function(

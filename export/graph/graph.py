@@ -22,12 +22,14 @@ DOMAIN: Final = "infolens"
 Layout = Literal["batch", "token", "rows"]
 """Shapes of hidden states: (batch, length, width), (batch, 1, width) and (rows, width)."""
 _IR_VERSION: Final = 8
+_AXES_AS_INPUT: Final = 18
+"""From this operator set on a reduction's axes are an input."""
 UINT8_MIDDLE: Final = 128
 """The zero point of unsigned activations."""
 _MASKED: Final = {True: -6.0e4, False: -3.0e38}
 """The score of a masked position, in fp16 and otherwise."""
 _MASK_INPUT: Final = 4
-_HALF_LIMIT: Final = 6.0e4
+HALF_LIMIT: Final = 6.0e4
 """Products in fp16 are clipped to this: below the maximum of fp16, 65504, so that a bias can still be added."""
 ACTIVATIONS: Final = ("gelu", "relu")
 """The activation functions that the graphs can express."""
@@ -55,8 +57,12 @@ class Embedding:
 class Graph:
     """Nodes of one graph in the making; node outputs get names with the graph's prefix."""
 
-    def __init__(self, initializers: Initializers, *, prefix: str, precision: Precision) -> None:
+    equal_widths = False
+    """Whether the keys and the values of an attention must be equally wide."""
+
+    def __init__(self, initializers: Initializers, *, prefix: str, precision: Precision, opset: int = OPSET) -> None:
         self.initializers = initializers
+        self.opset = opset
         self.numbers = precision.number_format
         self._precision = precision
         self.nodes: list[onnx.NodeProto] = []
@@ -85,7 +91,7 @@ class Graph:
 
     def inner(self, prefix: str) -> Graph:
         """A graph inside this one, such as a branch, with the same constants; its names get ``prefix``."""
-        return Graph(self.initializers, prefix=prefix, precision=self._precision)
+        return Graph(self.initializers, prefix=prefix, precision=self._precision, opset=self.opset)
 
     def ints(self, values: Sequence[int]) -> str:
         """The name of a constant INT64 vector."""
@@ -98,6 +104,12 @@ class Graph:
     def dimension(self, tensor: str, axis: int) -> str:
         """The size of one axis of ``tensor``, INT64 of shape (1,)."""
         return self.one("Shape", tensor, start=axis, end=axis + 1)
+
+    def reduce(self, op: str, tensor: str, axis: int, *, keep: bool = True) -> str:
+        """``ReduceMax`` or another of its kind over one axis, in the form of this operator set."""
+        if self.opset < _AXES_AS_INPUT and op != "ReduceSum":
+            return self.one(op, tensor, axes=[axis], keepdims=int(keep))
+        return self.one(op, tensor, self.ints([axis]), keepdims=int(keep))
 
     def reshape(self, tensor: str, shape: Sequence[int]) -> str:
         """``tensor`` in a new constant shape; 0 keeps a dimension and -1 infers one."""
@@ -155,13 +167,9 @@ class Graph:
         stored_bias = self.initializers.add(f"{name}.bias", vector)
         flat = x if layout == "rows" else self.reshape(x, [-1, rows])
         product = self.fused(f"Int8Linear{activation.capitalize()}", flat, weight, scales, stored_bias)
-        if layout == "rows":
-            return product
-        return (
-            self.reshape(product, [-1, 1, columns])
-            if layout == "token"
-            else self.one("Reshape", product, self.batch_shape)
-        )
+        if layout == "token":
+            return self.reshape(product, [-1, 1, columns])
+        return product if layout == "rows" else self.one("Reshape", product, self.batch_shape)
 
     def fused(self, op: str, *inputs: str, outputs: int | Sequence[str] = 1, **attributes: Any) -> str:
         """Add a fused operator of `functions`; returns its first output."""
@@ -177,7 +185,7 @@ class Graph:
         if not self.numbers.half:
             return self.one("MatMul", x, y)
         product = self.one("MatMul", self.half(x), self.half(y))
-        bounds = [self.initializers.constant(bound, np.float16) for bound in (-_HALF_LIMIT, _HALF_LIMIT)]
+        bounds = [self.initializers.constant(bound, np.float16) for bound in (-HALF_LIMIT, HALF_LIMIT)]
         return self.one("Cast", self.one("Clip", product, *bounds), to=TensorProto.FLOAT)
 
     def half(self, x: str) -> str:
@@ -187,7 +195,7 @@ class Graph:
     def _stored(self, weight: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | npt.NDArray[np.float16]:
         if not self.numbers.half:
             return weight
-        return np.clip(weight, -_HALF_LIMIT, _HALF_LIMIT).astype(np.float16)
+        return np.clip(weight, -HALF_LIMIT, HALF_LIMIT).astype(np.float16)
 
     def dense(self, x: str, name: str, weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]) -> str:
         """A dense layer that stays in fp32 at every precision: for the small heads after the encoders."""
@@ -265,16 +273,11 @@ def model_of(
 ) -> onnx.ModelProto:
     """Wrap a finished graph and its weights as a model with the operator sets and functions that it needs.
 
-    Args:
-        name: Name of the graph.
-        graph: The graph.
-        inputs: Its inputs.
-        outputs: Its outputs.
-        function: Makes the ONNX function of an operator of `DOMAIN`.
+    ``function`` makes the ONNX function of an operator of `DOMAIN`.
     """
     initializers = list(graph.initializers.tensors.values())
     proto = helper.make_graph(graph.nodes, name, list(inputs), list(outputs), initializer=initializers)
-    opsets = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(domain, 1) for domain in (MICROSOFT, DOMAIN))]
+    opsets = [helper.make_opsetid("", graph.opset), *(helper.make_opsetid(domain, 1) for domain in (MICROSOFT, DOMAIN))]
     needed = [function(name) for name in sorted(operators_of(proto))]
     model = helper.make_model(proto, producer_name="infolens", opset_imports=opsets, functions=needed)
     model.ir_version = _IR_VERSION

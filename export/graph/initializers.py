@@ -70,7 +70,7 @@ class Initializers:
         tensor = onnx.TensorProto(name=name, data_type=kind, dims=array.shape, raw_data=b"")
         set_external_data(tensor, self._location, offset=stream.tell(), length=array.nbytes)
         tensor.ClearField("raw_data")
-        stream.write(array.data)
+        stream.write(array.view(np.uint8).data)  # numbers of 8 exponent bits have no buffer of their own
         return tensor
 
     def constant(self, value: Any, dtype: npt.DTypeLike) -> str:

@@ -57,5 +57,11 @@ def data_file(path: Path) -> Path:
 
 
 def model_files(path: Path) -> list[Path]:
-    """The files of a model: the graph, and its weights if they have a file of their own."""
+    """The files of a model: the graph, and its weights if they have a file of their own; or all of an engine's folder.
+
+    Args:
+        path: The file of the graph, or the folder.
+    """
+    if path.is_dir():
+        return sorted(file for file in path.iterdir() if file.is_file())
     return [file for file in (data_file(path), path) if file.is_file()]

@@ -31,6 +31,8 @@ class NumberFormat:
     """Minimum share of summaries that equal the checkpoint's token for token."""
     same_alone: float = 1.0
     """Minimum share of summaries that are the same alone and in a batch."""
+    forms: tuple[str, ...] = ("loop", "step")
+    """The forms of a model that have it; a classifier is of the first one."""
 
 
 class Precision(StrEnum):
@@ -38,6 +40,7 @@ class Precision(StrEnum):
 
     FP32 = "fp32"
     FP16 = "fp16"
+    BF16 = "bf16"
     INT8 = "int8"
 
     @property
@@ -58,8 +61,23 @@ FORMATS: Final = {
     Precision.FP16: NumberFormat(
         integers=False, half=True, weight_bytes=2.2, probability=5e-3, alone=5e-3, same_alone=0.0
     ),
+    # Seldom the same word for word: eight bits of a number are left.
+    Precision.BF16: NumberFormat(
+        integers=False,
+        half=True,
+        weight_bytes=2.2,
+        probability=5e-2,
+        alone=5e-2,
+        same_alone=0.0,
+        forms=("step",),
+    ),
     Precision.INT8: NumberFormat(
         integers=True, half=False, weight_bytes=1.25, probability=0.1, alone=1e-4, mean_probability=0.02, agreement=0.9
     ),
 }
 """The record of every precision. A new one is a member of `Precision` and its record here."""
+
+
+def precisions_of(form: str) -> list[Precision]:
+    """The precisions that a form of a model has."""
+    return [precision for precision in Precision if form in precision.number_format.forms]

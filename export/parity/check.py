@@ -8,7 +8,8 @@ articles of unequal lengths. The fp32 graph is always held to the strict limits 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,11 +26,13 @@ from inspection.errors import first_line
 
 from .articles import ARTICLES
 from .classifiers import ClassifierReference
-from .reference import Encode, Feeds, Reference, reference_inputs
+from .reference import Encode, Feeds, Reference, Run, reference_inputs
 from .report import ParityReport
 from .summaries import SummaryReference
 from .tolerances import Tolerances
 
+Running = Callable[[Path, Path | None], AbstractContextManager[Run]]
+"""Loads the model in a file or folder, with the library of native operators if there is one, for a ``with`` block."""
 _REFERENCES: Final[dict[AnswerKind, Callable[[Checkpoint, Encode, Sequence[str]], Reference]]] = {
     AnswerKind.TEXT: SummaryReference.of,
     AnswerKind.LABELS: ClassifierReference.of,
@@ -66,6 +69,25 @@ def reference_of(
         ) from error
 
 
+@contextmanager
+def running_graph(model: Path, operators: Path | None) -> Iterator[Run]:
+    """A graph in a session of its own; see `check_graph`."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    # An arena keeps the memory of its largest batch; the few batches here gain nothing from it.
+    options.enable_cpu_mem_arena = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if operators is not None:
+        options.register_custom_ops_library(str(operators))
+    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+    def run(feeds: Feeds) -> npt.NDArray[Any]:
+        output: npt.NDArray[Any] = session.run(None, feeds)[0]
+        return output
+
+    yield run
+
+
 def check_graph(
     report: ParityReport,
     reference: Reference,
@@ -74,6 +96,7 @@ def check_graph(
     *,
     tolerances: Tolerances | None = None,
     operators: Path | None = None,
+    running: Running = running_graph,
 ) -> float:
     """Compare a graph with the answers of its checkpoint, fed as the server feeds it.
 
@@ -81,30 +104,19 @@ def check_graph(
         report: Gets the measured values.
         reference: The answers.
         precision: The graph's precision, which has limits of its own.
-        model: The graph's file.
+        model: The graph's file, or the folder of an engine.
         tolerances: The limits; the project's by default.
         operators: The library of native operators; without it ONNX Runtime runs the graph's functions.
+        running: Loads the model.
 
     Returns:
         The time to load the graph, in seconds.
     """
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    # An arena keeps the memory of its largest batch; the few batches here gain nothing from it.
-    options.enable_cpu_mem_arena = False
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if operators is not None:
-        options.register_custom_ops_library(str(operators))
     start = time.perf_counter()
-    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    load_s = time.perf_counter() - start
-
-    def run(feeds: Feeds) -> npt.NDArray[Any]:
-        output: npt.NDArray[Any] = session.run(None, feeds)[0]
-        return output
-
-    name = f"{precision}_native" if operators else str(precision)
-    reference.compare(report, precision, name, run, tolerances or Tolerances())
+    with running(model, operators) as run:
+        load_s = time.perf_counter() - start
+        name = f"{precision}_native" if operators else str(precision)
+        reference.compare(report, precision, name, run, tolerances or Tolerances())
     return load_s
 
 

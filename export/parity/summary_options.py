@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from export.repository.artefact import BEAMS, EXTRACTIONS, STYLES
+from export.repository.artefact import BEAMS, EXTRACTIONS, FORMS, STYLES
 
 from .tolerances import Tolerances
 
 
 def add_summary_options(command: argparse.ArgumentParser) -> None:
-    """Add ``--style`` and ``--window``, and defaults for what only classifiers have."""
+    """Add ``--style``, ``--form`` and ``--window``, and defaults for what only classifiers have."""
     command.add_argument(
         "--style",
         choices=STYLES,
@@ -37,6 +37,14 @@ def add_summary_options(command: argparse.ArgumentParser) -> None:
         f"{BEAMS.maximum:g} (default: {BEAMS.default:g})",
     )
     command.add_argument(
+        "--form",
+        choices=FORMS,
+        default=FORMS[0],
+        help="how the search is computed. loop: one graph with the whole search in it, which any ONNX Runtime runs; "
+        "step: an encoder and one step as graphs, for the server's own engine, in which requests of all settings and "
+        f"ages share the steps; also for GPUs (default: {FORMS[0]})",
+    )
+    command.add_argument(
         "--window",
         type=int,
         default=0,
@@ -54,5 +62,6 @@ def summary_options(options: argparse.Namespace) -> dict[str, Any]:
         "style": getattr(options, "style", STYLES[0]),
         "extraction": getattr(options, "extraction", EXTRACTIONS[0]),
         "num_beams": getattr(options, "num_beams", int(BEAMS.default)),
+        "form": getattr(options, "form", FORMS[0]),
         "window": options.window,
     }

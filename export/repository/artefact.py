@@ -14,6 +14,7 @@ from infolens.contract import CONTRACTS, SUMMARY_SETTINGS, Task
 FILE_NAME: Final = "artefact.json"
 BEAMS: Final = next(setting for setting in SUMMARY_SETTINGS if setting.name == "num_beams")
 EXTRACTIONS: Final = ("search", "nearest")
+FORMS: Final = ("loop", "step")
 STYLES: Final = next(setting.choices for setting in SUMMARY_SETTINGS if setting.name == "style")
 _WAY_OUT: Final = "export the model again, or delete its folders"
 
@@ -58,6 +59,10 @@ class Artefact:
     article's sentences that are nearest to it are taken (``nearest``)."""
     num_beams: int = 2
     """The width of the search where a request does not say it."""
+    form: str = "loop"
+    """How a text's task is computed: by one graph with the search in it (``loop``), or by an engine that runs a graph
+    for each step of the search (``step``), with slots for articles that come and go. Labels have no search, and are of
+    the first form."""
     window: int = 0
     """Longer inputs are laid out in windows of so many tokens, which the graph encodes one by one; 0 for none."""
     exporter: str = "own"
@@ -103,6 +108,8 @@ def _check_reading(artefact: Artefact) -> None:
         raise ValueError(f"num_beams is {BEAMS.rule}, not {artefact.num_beams!r}")
     if artefact.extraction not in EXTRACTIONS:
         raise ValueError(f"extraction is {' or '.join(EXTRACTIONS)}, not {artefact.extraction!r}")
+    if artefact.form not in FORMS:
+        raise ValueError(f"form is {' or '.join(FORMS)}, not {artefact.form!r}")
     if type(artefact.window) is not int or artefact.window < 0 or artefact.max_tokens % (artefact.window or 1):
         raise ValueError(f"window divides max_tokens ({artefact.max_tokens}) or is 0, not {artefact.window!r}")
 

@@ -60,7 +60,9 @@ def _list(options: argparse.Namespace) -> int:
         for name, artefact in artefacts.items():
             if artefact.task == task:
                 version = newest_version(options.repository / name)
-                facts = f"version {version}, {artefact.model_type}, {artefact.precision}, {artefact.max_tokens} tokens"
+                form = f", {artefact.form}" if artefact.quotes else ""
+                facts = f"version {version}, {artefact.model_type}, {artefact.precision}{form}, "
+                facts += f"{artefact.max_tokens} tokens"
                 labels = f"; {' | '.join(artefact.labels)}" if artefact.labels else ""
                 print(f"{task:<10} {'serves' if served[task] == name else '':<7} {name:<22} {facts}{labels}")
     return 0

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from engine.artefact import MANIFEST
 from export.errors import RepositoryError
 from export.graph.model_file import MODEL_FILE
 from infolens.contract import CONTRACTS, Task
@@ -15,6 +16,8 @@ from .artefact import FILE_NAME, Artefact, read_artefact
 from .deployment import DEPLOYMENT, Deployment
 
 LABELS_FILE: Final = "labels.txt"
+_MODEL_FILES: Final = {"loop": MODEL_FILE, "step": MANIFEST}
+"""The file by which a version of a model is known, by its form."""
 _FIRST: Final = "python -m export summary --checkpoint DIR"
 
 
@@ -43,10 +46,17 @@ def read_artefacts(repository: Path, *, without: str = "") -> dict[str, Artefact
             version, as after an export that was killed.
     """
     artefacts = {}
-    for model in sorted({path.parents[1] for path in repository.glob(f"*/*/{MODEL_FILE}")} - {repository / without}):
+    models = {path.parents[1] for file in _MODEL_FILES.values() for path in repository.glob(f"*/*/{file}")}
+    for model in sorted(models - {repository / without}):
         version = newest_version(model)
-        if (model / str(version) / MODEL_FILE).is_file():
-            artefacts[model.name] = artefact = read_artefact(model / str(version) / FILE_NAME)
+        folder = model / str(version)
+        if any((folder / file).is_file() for file in _MODEL_FILES.values()):
+            artefacts[model.name] = artefact = read_artefact(folder / FILE_NAME)
+            if not (folder / _MODEL_FILES[artefact.form]).is_file():
+                raise RepositoryError(
+                    f"{folder / FILE_NAME} says that the model is of the form {artefact.form}, but there is no "
+                    f"{_MODEL_FILES[artefact.form]} beside it: export the model again"
+                )
             _require_whole(repository, model.name, version, artefact)
     return artefacts
 

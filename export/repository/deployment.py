@@ -17,6 +17,10 @@ from typing import Any, Final, TypeVar
 from export.errors import DeploymentError
 from infolens.contract import CONTRACTS, LENGTH_BUCKETS, AnswerKind, Task
 
+DEVICES: Final = ("auto", "cpu", "cuda", "tensorrt", "torch")
+"""What a summarizer in steps may compute on."""
+_OF_ENGINES: Final = ("workers", "slots", "max_waiting", "joins_per_step")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelDeployment:
@@ -30,6 +34,20 @@ class ModelDeployment:
     """Copies of the model that run side by side."""
     threads: int = 1
     """Threads of one execution."""
+    device: str = "auto"
+    """Where a summarizer in steps computes, one of `DEVICES`; ``auto`` leaves it to the engine."""
+    workers: int = 1
+    """Threads of a summarizer in steps, each with slots of its own; on CPUs one for each core."""
+    slots: int = 4
+    """Articles that such a thread works on at a time, for each number of beams."""
+    max_waiting: int = 256
+    """Articles that wait for a slot; any more are refused."""
+    joins_per_step: int = 1
+    """Articles that may join between two steps of a thread: its others wait while they are read."""
+    memory_bytes: int = 0
+    """What ONNX Runtime takes at most of a GPU's memory for each session of a summarizer in steps; 0 for no limit."""
+    plans: str = ""
+    """The folder in which TensorRT keeps what it has built; empty for the model's own."""
     other_scripts: bool = False
     """Whether articles are read most of whose letters are not of the Latin alphabet, as a model of another language
     wants it; others are refused."""
@@ -69,9 +87,13 @@ class Deployment:
                 raise DeploymentError(f"{name} is at least {bound}, not {getattr(self, name)}")
         for task in CONTRACTS:
             model = self.model(task)
-            for name in ("max_batch_size", "instances", "threads"):
+            for name in ("max_batch_size", "instances", "threads", *_OF_ENGINES):
                 if getattr(model, name) < 1:
                     raise DeploymentError(f"{name} of {task} is at least 1, not {getattr(model, name)}")
+            if model.memory_bytes < 0:
+                raise DeploymentError(f"memory_bytes of {task} is at least 0, not {model.memory_bytes}")
+            if model.device not in DEVICES:
+                raise DeploymentError(f"device of {task} is one of {', '.join(DEVICES)}, not {model.device!r}")
             if model.max_batch_size < self.request_batch_size:
                 raise DeploymentError(
                     f"max_batch_size of {task} is at least request_batch_size ({self.request_batch_size}), not "
@@ -93,7 +115,7 @@ class Deployment:
 MODELS: Final = {
     # As many instances as cores: more would evict each other from the caches. A core computes two summaries no faster
     # together than one after the other, and then answers the first one sooner.
-    AnswerKind.TEXT: ModelDeployment(max_batch_size=4, batch_together=1, instances=2),
+    AnswerKind.TEXT: ModelDeployment(max_batch_size=4, batch_together=1, instances=2, workers=2),
     # Four rows are the quickest, row by row: more leave the caches, and the memory for the largest batch is kept.
     AnswerKind.LABELS: ModelDeployment(max_batch_size=16, batch_together=4),
 }
@@ -235,7 +257,7 @@ def without_serving(text: str) -> str:
 
 def _changed(settings: _Settings, table: Any, where: str) -> _Settings:
     known = {one.name: type(getattr(settings, one.name)) for one in fields(settings)}
-    known = {name: kind for name, kind in known.items() if kind in (int, bool)}
+    known = {name: kind for name, kind in known.items() if kind in (int, bool, str)}
     if not isinstance(table, dict):
         raise DeploymentError(f"{where} is a table, not {table!r}")
     for name, value in table.items():

@@ -50,6 +50,29 @@ def tokenizer_parameters(contract: TaskContract, artefact: Artefact, deployment:
     return parameters | {f"setting.{one.name}": _setting(one, artefact) for one in contract.settings}
 
 
+def engine_parameters(contract: TaskContract, artefact: Artefact, deployment: Deployment) -> dict[str, str]:
+    """The parameters of a summarizer in steps, by name."""
+    model, lengths = deployment.model(contract.task), buckets(artefact, deployment)
+    settings = {one.name: one for one in contract.settings if one.by_length}
+    beams = [1]
+    while beams[-1] < settings[BEAMS.name].maximum:
+        beams.append(min(2 * beams[-1], int(settings[BEAMS.name].maximum)))
+    return {
+        "device": model.device,
+        "workers": str(model.workers),
+        "slots": str(model.slots),
+        "max_waiting": str(model.max_waiting),
+        "joins_per_step": str(model.joins_per_step),
+        "memory_bytes": str(model.memory_bytes),
+        **({"plans": model.plans} if model.plans else {}),
+        "beams": ",".join(map(str, beams)),
+        "source_length": str(lengths[-1]),
+        "target_length": str(int(settings["max_length"].maximum)),
+        "lengths": ",".join(map(str, lengths)),
+        **{f"setting.{one.name}": _setting(one, artefact) for one in settings.values()},
+    }
+
+
 def _quotes_by_search(artefact: Artefact) -> bool:
     """Whether the graph is told of sentences by a request that says nothing of it."""
     return artefact.style == "extractive" and artefact.extraction == "search"

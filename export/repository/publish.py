@@ -28,7 +28,8 @@ class ExportedModel:
     """The model's name in the repository."""
     artefact: Artefact
     model: Path
-    """The file of the ONNX graph, with its weights beside it if they are large; both are moved away."""
+    """The file of the ONNX graph, with its weights beside it if they are large, or the folder of an engine's files; all
+    of them are moved away."""
     tokenizer: str
     """The text of ``tokenizer.json``."""
 

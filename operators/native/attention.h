@@ -62,12 +62,18 @@ class CrossStore {
 
   // Keys beside values FLOAT (batch, length, 2 * width) -> keys INT8, their scales FLOAT, values INT8, and logarithms
   // and inverses of their scales FLOAT.
-  void compute(const ort::Context& context) {
+  void compute(const ort::Context& context) { store(context, context.input(0).dims[1]); }
+
+ protected:
+  // Leaves room for `room` positions. What is behind the article's own ones is not written: nobody may look there. Of a
+  // longer one, the padding of its tokens included, the first ones are kept.
+  void store(const ort::Context& context, int64_t room) const {
     const ort::Tensor both = context.input(0);
     const int64_t batch = both.dims[0], length = both.dims[1], width = both.dims[2] / 2, size = width / heads_;
-    ort::require(both.rank == 3 && size * heads_ * 2 == both.dims[2],
-                 "stored attention takes (batch, length, 2 * width)");
-    const int64_t padded = simd::padded(length), stride = simd::padded(size);
+    ort::require(both.rank == 3 && size * heads_ * 2 == both.dims[2] && room > 0,
+                 "stored attention takes (batch, length, 2 * width), and room for a position or more");
+    const int64_t kept = std::min(length, room);
+    const int64_t padded = simd::padded(room), stride = simd::padded(size);
     int8_t* keys = context.output<int8_t>(0, {batch, heads_, padded, stride});
     float* key_scales = context.output<float>(1, {batch, heads_, 1, padded});
     int8_t* values = context.output<int8_t>(2, {batch, heads_, padded, stride});
@@ -75,13 +81,23 @@ class CrossStore {
     context.parallel(static_cast<size_t>(batch * heads_), [&](size_t task) {
       const int64_t index = static_cast<int64_t>(task);
       const float* key = both.as<float>() + index / heads_ * length * 2 * width + index % heads_ * size;
-      const StoredHead head = stored_head(keys, key_scales, values, value_scales, index, padded, stride);
-      head.fill(key, key + width, 2 * width, length, size);
+      StoredHead head = stored_head(keys, key_scales, values, value_scales, index, padded, stride);
+      head.padded = simd::padded(kept);
+      head.fill(key, key + width, 2 * width, kept, size);
     });
   }
 
  private:
   const int64_t heads_;
+};
+
+// The same for a slot, which has room for longer articles.
+class SlotStore : public CrossStore {
+ public:
+  using CrossStore::CrossStore;
+
+  // As above, and room INT64 (1): positions of the result.
+  void compute(const ort::Context& context) { store(context, *context.input(1).as<int64_t>()); }
 };
 
 class CrossAttention {

@@ -131,8 +131,7 @@ class HeadAttention {
 
   // Positions behind the last one that may be looked at cost nothing.
   static int64_t seen(const float* bias, int64_t length) {
-    int64_t last = length;
-    while (last > 0 && bias[last - 1] <= kHidden) --last;
+    const int64_t last = simd::last_above(bias, length, kHidden);
     return last > 0 ? last : length;
   }
 

@@ -1,12 +1,10 @@
 // Which beams of a search run on, and which end: the bookkeeping of one step.
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <initializer_list>
-#include <vector>
 
-#include "ort.h"
+#include "best.h"
 
 namespace infolens {
 
@@ -59,7 +57,7 @@ class KeepBeams {
       // Those that run on: one that has just finished does not.
       merged = candidates;
       for (Candidate& one : merged) one.score += times_never(one.ends);
-      best(merged, step.beams);
+      keep_best(merged, static_cast<size_t>(step.beams));
       for (int64_t beam = 0; beam < step.beams; ++beam) {
         const Candidate& one = merged[static_cast<size_t>(beam)];
         const int64_t row = first + beam;
@@ -89,7 +87,7 @@ class KeepBeams {
         one.place = step.beams + i;
         merged.push_back(one);
       }
-      best(merged, step.beams);
+      keep_best(merged, static_cast<size_t>(step.beams));
       float least = 0;
       bool all = true;
       for (int64_t beam = 0; beam < step.beams; ++beam) {
@@ -109,9 +107,10 @@ class KeepBeams {
         }
       }
       // A place that is not filled yet is as bad as can be.
-      const int64_t length = early_ == kNever && step.penalty > 0 ? step.max_length - 1 : step.count;
+      const int64_t length = early_ == kPossible && step.penalty > 0 ? step.max_length - 1 : step.count;
       const float possible = running_after[first] / std::pow(static_cast<float>(length), step.penalty);
-      const float lowest = all ? least : std::min(std::any_of(merged.begin(), merged.end(), ended) ? least : kNo, kNo);
+      const bool any = std::any_of(merged.begin(), merged.end(), ended);
+      const float lowest = all ? least : std::min(any ? least : kNever, kNever);
       improvable_after[article] = improves && possible > lowest;
       going = going || (improvable_after[article] && !(early_ == kEarly && all));
     }
@@ -119,33 +118,16 @@ class KeepBeams {
   }
 
  private:
-  static constexpr int64_t kEarly = 1, kNever = 2;
-  static constexpr float kNo = -1e9f;
+  static constexpr int64_t kEarly = 1, kPossible = 2;
 
   struct Step {
     int64_t max_length, beams, candidates, count, nodes, length;
     float penalty;
   };
 
-  struct Candidate {
-    float score;
-    int32_t token;
-    int64_t row, place;
-    bool ends;
-  };
-
   static bool identity(bool flag) { return flag; }
   static bool ended(const Candidate& one) { return one.ends; }
-  static float times_never(bool flag) { return flag ? kNo : 0.0f; }
-
-  // The first of two equal ones is the one that stood first.
-  static void best(std::vector<Candidate>& some, int64_t count) {
-    const auto end = some.begin() + static_cast<std::ptrdiff_t>(count);
-    std::partial_sort(some.begin(), end, some.end(), [](const Candidate& one, const Candidate& other) {
-      return one.score > other.score || (one.score == other.score && one.place < other.place);
-    });
-    some.resize(static_cast<size_t>(count));
-  }
+  static float times_never(bool flag) { return flag ? kNever : 0.0f; }
 
   // The best continuations of an article, whose first row is `first`.
   static void choose(const Step& step, const float* values, const int32_t* tokens, const float* running, int64_t first,
@@ -155,8 +137,7 @@ class KeepBeams {
       const int64_t beam = i / step.candidates;
       found.push_back({values[i] + running[beam], tokens[i], first + beam, i, false});
     }
-    best(found, step.candidates);
-    for (size_t i = 0; i < found.size(); ++i) found[i].place = static_cast<int64_t>(i);
+    infolens::choose(found, static_cast<size_t>(step.candidates));
   }
 
   const int64_t early_;

@@ -16,24 +16,28 @@ namespace infolens {
 
 enum class Activation { kNone, kRelu, kGelu };
 
-// Weights in panels of 16 columns: for every 4 rows, 16 columns of 4 bytes, which is one register. They are shifted
-// by 128, because the instruction multiplies unsigned by signed bytes and the input, which is broadcast from memory,
-// has to be the signed one. The shift is taken off again with the sum of the input's row.
+// Weights in panels of 16 columns: for every 4 rows, 16 columns of 4 bytes, which is one register. Four panels lie side
+// by side, so that a tile reads one stream. Bytes are shifted by 128, because the instruction multiplies unsigned by
+// signed bytes and the input, which is broadcast from memory, has to be the signed one. The shift is taken off again
+// with the sum of the input's row.
 class Panels {
  public:
+  static constexpr int kBeside = 4;               // Panels side by side.
+  static constexpr int64_t kStep = kBeside * 64;  // Bytes from four rows to the next.
+
   Panels(const int8_t* weight, int64_t rows, int64_t columns)
       : source(weight), groups((rows + 3) / 4), count((columns + simd::kLanes - 1) / simd::kLanes) {
     constexpr size_t kPage = size_t{1} << 21;
-    const size_t bytes = static_cast<size_t>(count * groups) * 64;
+    const size_t bytes = static_cast<size_t>((count + kBeside - 1) / kBeside * groups * kStep);
     const size_t alignment = bytes >= kPage ? kPage : 64;
     data_ = static_cast<uint8_t*>(std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment));
     if (data_ == nullptr) throw std::bad_alloc();
     if (alignment == kPage) madvise(data_, bytes, MADV_HUGEPAGE);
-    for (int64_t panel = 0; panel < count; ++panel) {
+    for (int64_t index = 0; index < count; ++index) {
       for (int64_t k = 0; k < groups * 4; ++k) {
-        uint8_t* to = data_ + (panel * groups + k / 4) * 64 + k % 4;
+        uint8_t* to = data_ + place(index) + k / 4 * kStep + k % 4;
         for (int64_t j = 0; j < simd::kLanes; ++j) {
-          const int64_t column = panel * simd::kLanes + j;
+          const int64_t column = index * simd::kLanes + j;
           const bool inside = k < rows && column < columns;
           to[j * 4] = static_cast<uint8_t>((inside ? weight[k * columns + column] : 0) + 128);
         }
@@ -44,7 +48,7 @@ class Panels {
   Panels(const Panels&) = delete;
   Panels& operator=(const Panels&) = delete;
 
-  const uint8_t* panel(int64_t index) const { return data_ + index * bytes(); }
+  const uint8_t* panel(int64_t index) const { return data_ + place(index); }
   int64_t bytes() const { return groups * 64; }
 
   const int8_t* const source;
@@ -52,8 +56,12 @@ class Panels {
   const int64_t count;
 
  private:
+  int64_t place(int64_t index) const { return index / kBeside * groups * kStep + index % kBeside * 64; }
+
   uint8_t* data_;
 };
+
+constexpr int64_t kAheadBytes = 4096;
 
 // Everything that a tile needs besides its place.
 struct Layer {
@@ -78,10 +86,9 @@ __m512 activate(__m512 x) {
 // at compile time, or the compiler keeps the sums in memory.
 template <int kRows, int kPanels, int... kSum>
 [[gnu::always_inline]] inline void accumulate(__m512i (&sums)[kRows * kPanels], const int8_t* x, int64_t stride,
-                                              const uint8_t* w, int64_t panel_bytes,
-                                              std::integer_sequence<int, kSum...>) {
+                                              const uint8_t* w, std::integer_sequence<int, kSum...>) {
   __m512i columns[kPanels];
-  for (int j = 0; j < kPanels; ++j) columns[j] = simd::kept(_mm512_load_si512(w + j * panel_bytes));
+  for (int j = 0; j < kPanels; ++j) columns[j] = simd::kept(_mm512_load_si512(w + j * 64));
   (simd::dot(sums[kSum], columns[kSum % kPanels], _mm512_set1_epi32(simd::four_bytes(x + kSum / kPanels * stride))),
    ...);
 }
@@ -98,43 +105,44 @@ template <Activation kActivation>
 }
 
 template <int kRows, int kPanels, Activation kActivation, int... kSum>
-[[gnu::always_inline]] inline void tile(const Layer& layer, int64_t row, int64_t panel, const uint8_t* ahead,
+[[gnu::always_inline]] inline void tile(const Layer& layer, int64_t row, int64_t panel,
                                         std::integer_sequence<int, kSum...> all) {
-  const int64_t groups = layer.panels->groups, stride = groups * 4, panel_bytes = layer.panels->bytes();
+  const int64_t groups = layer.panels->groups, stride = groups * 4;
   const int8_t* x = layer.x + row * stride;
   const uint8_t* w = layer.panels->panel(panel);
   __m512i sums[kRows * kPanels] = {(static_cast<void>(kSum), _mm512_setzero_si512())...};
   for (int64_t k = 0; k < groups; ++k) {
-    _mm_prefetch(ahead + k * 64, _MM_HINT_T1);
-    accumulate<kRows, kPanels>(sums, x + k * 4, stride, w + k * 64, panel_bytes, all);
+    // The processor foresees the stream, but not beyond its page.
+    for (int p = 0; p < kPanels; ++p) _mm_prefetch(w + k * Panels::kStep + kAheadBytes + p * 64, _MM_HINT_T0);
+    accumulate<kRows, kPanels>(sums, x + k * 4, stride, w + k * Panels::kStep, all);
   }
   (write<kActivation>(layer, row + kSum / kPanels, (panel + kSum % kPanels) * simd::kLanes, sums[kSum]), ...);
 }
 
 // Rows `row` to `row + kRows` and the panels `panel` to `panel + kPanels`.
 template <int kRows, int kPanels, Activation kActivation>
-void tile(const Layer& layer, int64_t row, int64_t panel, const uint8_t* ahead) {
-  tile<kRows, kPanels, kActivation>(layer, row, panel, ahead, std::make_integer_sequence<int, kRows * kPanels>());
+void tile(const Layer& layer, int64_t row, int64_t panel) {
+  tile<kRows, kPanels, kActivation>(layer, row, panel, std::make_integer_sequence<int, kRows * kPanels>());
 }
 
 // Six rows by four panels are 24 sums: as many as the registers hold beside the panels.
-constexpr int kMostRows = 6, kMostPanels = 4;
+constexpr int kMostRows = 6, kMostPanels = Panels::kBeside;
 
 template <int kPanels, Activation kActivation>
-void tile(const Layer& layer, int64_t row, int64_t panel, const uint8_t* ahead, int rows) {
+void tile(const Layer& layer, int64_t row, int64_t panel, int rows) {
   switch (rows) {
     case 1:
-      return tile<1, kPanels, kActivation>(layer, row, panel, ahead);
+      return tile<1, kPanels, kActivation>(layer, row, panel);
     case 2:
-      return tile<2, kPanels, kActivation>(layer, row, panel, ahead);
+      return tile<2, kPanels, kActivation>(layer, row, panel);
     case 3:
-      return tile<3, kPanels, kActivation>(layer, row, panel, ahead);
+      return tile<3, kPanels, kActivation>(layer, row, panel);
     case 4:
-      return tile<4, kPanels, kActivation>(layer, row, panel, ahead);
+      return tile<4, kPanels, kActivation>(layer, row, panel);
     case 5:
-      return tile<5, kPanels, kActivation>(layer, row, panel, ahead);
+      return tile<5, kPanels, kActivation>(layer, row, panel);
     default:
-      return tile<6, kPanels, kActivation>(layer, row, panel, ahead);
+      return tile<6, kPanels, kActivation>(layer, row, panel);
   }
 }
 
@@ -212,10 +220,9 @@ class Linear {
       for (int64_t i = 0, from = row; i < blocks; ++i) {
         const int64_t to = row + (last_row - row) * (i + 1) / blocks;
         const int rows = static_cast<int>(to - from);
-        const uint8_t* ahead = layer.panels->panel(panel + step + i % step);
-        if (step == kMostPanels) tile<kMostPanels, kActivation>(layer, from, panel, ahead, rows);
-        if (step == 2) tile<2, kActivation>(layer, from, panel, ahead, rows);
-        if (step == 1) tile<1, kActivation>(layer, from, panel, ahead, rows);
+        if (step == kMostPanels) tile<kMostPanels, kActivation>(layer, from, panel, rows);
+        if (step == 2) tile<2, kActivation>(layer, from, panel, rows);
+        if (step == 1) tile<1, kActivation>(layer, from, panel, rows);
         from = to;
       }
       panel += step;

@@ -8,41 +8,56 @@
 
 namespace infolens {
 
+// `Source` says `end(place)`, the place of the last token of a place's sentence, or -1, and `token(place, begins,
+// at_start)`, what the place brings to a summary: whether it begins its sentence, and that the summary's text.
+template <class Source>
 class Quotes {
  public:
-  // Finds the sentences of an article: its tokens, and the place of the last token of the sentence of each, or -1.
-  void read(const int32_t* source, const int32_t* ends, int64_t length) {
+  // Finds the sentences of an article of `length` places.
+  void read(const Source& source, int64_t length) {
     source_ = source;
     sentences_.clear();
-    for (int64_t i = 0; i < length; ++i) {
-      if (ends[i] == -1) continue;
-      if (i == 0 || ends[i] != ends[i - 1]) sentences_.push_back({i, i, ends[i] - i + 1});
-      sentences_.back().last = i;
+    for (int64_t i = 0, before = -1; i < length; ++i) {
+      const int64_t end = source.end(i);
+      if (end != -1 && end != before) sentences_.push_back({i, i, end - i + 1});
+      if (end != -1) sentences_.back().last = i;
+      before = end;
     }
   }
 
   // Follows the tokens of a summary of `count` tokens; `first` of them stand before its text.
-  void follow(const int32_t* history, int64_t count, int64_t first, int64_t min_length, int64_t max_length,
-              const int32_t* spaced, const int32_t* unspaced) {
+  template <class Token>
+  void follow(const Token* history, int64_t count, int64_t first, int64_t min_length, int64_t max_length) {
     used_.assign(sentences_.size(), 0);
     open_.clear();
     may_end_ = false;
     places_.clear();
     for (int64_t i = first; i <= count; ++i) {
       choose(i, first, min_length, max_length);
-      forms_ = i == first ? unspaced : spaced;
-      if (i < count) take(history[i]);
+      at_start_ = i == first;
+      if (i < count) take(static_cast<int32_t>(history[i]));
     }
   }
 
   // The tokens that may come next, each once, in their order; those that end a summary if it may end.
-  const std::vector<int32_t>& tokens(const int32_t* end_tokens, int64_t ends) {
+  template <class Token>
+  const std::vector<int32_t>& tokens(const Token* end_tokens, int64_t ends) {
     tokens_.clear();
     for (const Place& place : places_) tokens_.push_back(token(place));
-    if (may_end_) tokens_.insert(tokens_.end(), end_tokens, end_tokens + ends);
+    for (int64_t i = 0; may_end_ && i < ends; ++i) tokens_.push_back(static_cast<int32_t>(end_tokens[i]));
     std::sort(tokens_.begin(), tokens_.end());
     tokens_.erase(std::unique(tokens_.begin(), tokens_.end()), tokens_.end());
     return tokens_;
+  }
+
+  // Calls `next(place)` for each place whose token may come next, and `used(place)` for the last one of each sentence
+  // that is written already.
+  template <class Next, class Used>
+  void state(Next&& next, Used&& used) const {
+    for (size_t i = 0; i < sentences_.size(); ++i) {
+      if (used_[i]) used(sentences_[i].last);
+    }
+    for (const Place& place : places_) next(place.position);
   }
 
  private:
@@ -56,10 +71,7 @@ class Quotes {
 
   bool begins(const Place& place) const { return place.position == sentences_[place.sentence].start; }
 
-  int32_t token(const Place& place) const {
-    const int32_t own = source_[place.position];
-    return begins(place) ? forms_[own] : own;
-  }
+  int32_t token(const Place& place) const { return source_.token(place.position, begins(place), at_start_); }
 
   // The places that may come after `count` tokens.
   void choose(int64_t count, int64_t first, int64_t min_length, int64_t max_length) {
@@ -90,8 +102,8 @@ class Quotes {
     }
   }
 
-  const int32_t *source_ = nullptr, *forms_ = nullptr;
-  bool may_end_ = false;
+  Source source_{};
+  bool at_start_ = false, may_end_ = false;
   std::vector<Sentence> sentences_;
   std::vector<char> used_;
   std::vector<Place> open_, places_;

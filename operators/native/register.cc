@@ -1,6 +1,7 @@
 // The entry point that ONNX Runtime calls when a session registers this library.
 #include <cpuid.h>
 
+#include "advance_slots.h"
 #include "attention.h"
 #include "beam_attention.h"
 #include "keep_beams.h"
@@ -40,6 +41,14 @@ ort::Handle* make_domain() {
   using ort::kInt64;
   using ort::kInt8;
   const std::vector<ort::Type> linear = {kFloat, kInt8, kFloat, kFloat}, stored = {kInt8, kFloat, kInt8, kFloat};
+  // The state of the slots in engine/tensors.py, and all that a step of them reads: logits, wishes, choices, state and
+  // lists of tokens.
+  const std::vector<ort::Type> slots = {kInt64, kInt64, kInt64, kFloat, kBool, kInt64,
+                                        kFloat, kBool,  kBool,  kBool,  kInt64};
+  std::vector<ort::Type> step = {kFloat, kInt64, kInt64, kInt64, kInt64, kInt64, kInt64,
+                                 kFloat, kBool,  kInt64, kInt64, kBool,  kBool,  kFloat};
+  step.insert(step.end(), slots.begin(), slots.end());
+  step.insert(step.end(), 3, kInt64);
   ort::Operator* const operators[] = {
       ort::make_operator<Linear<Activation::kNone>>("Int8Linear", linear, {kFloat}),
       ort::make_operator<Linear<Activation::kRelu>>("Int8LinearRelu", linear, {kFloat}),
@@ -60,6 +69,10 @@ ort::Handle* make_domain() {
                                     {kFloat, kInt32, kInt32, kFloat, kFloat, kInt32, kFloat, kBool, kBool, kInt64,
                                      kFloat, kInt32, kInt64, kInt64, kInt64, kInt64, kInt64, kBool},
                                     {kInt32, kFloat, kFloat, kInt32, kFloat, kBool, kBool, kInt64, kBool}),
+      ort::make_operator<SlotAttention>("SlotAttention", {kFloat, kFloat, kFloat, kInt64, kBool},
+                                        {kFloat, kFloat, kFloat}),
+      ort::make_operator<SlotStore>("Int8SlotStore", {kFloat, kInt64}, stored),
+      ort::make_operator<AdvanceSlots>("AdvanceSlots", step, slots),
   };
   ort::Handle* domain = nullptr;
   ort::check(ort::call<ort::Status*>(ort::kCreateCustomOpDomain, static_cast<const char*>("infolens"), &domain));

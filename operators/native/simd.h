@@ -81,6 +81,18 @@ inline float greatest_magnitude(const float* x, int64_t count) {
   return _mm512_reduce_max_ps(peak);
 }
 
+// How many elements there are up to the last one above `least`.
+inline int64_t last_above(const float* x, int64_t count, float least) {
+  for (int64_t first = 0; count > 0; count = first) {
+    first = count < kLanes ? 0 : count - kLanes;
+    const __mmask16 mask = tail_mask(count - first);
+    const uint32_t above =
+        _mm512_mask_cmp_ps_mask(mask, _mm512_maskz_loadu_ps(mask, x + first), _mm512_set1_ps(least), _CMP_NLE_UQ);
+    if (above != 0) return first + 32 - __builtin_clz(above);
+  }
+  return 0;
+}
+
 // A row of int8 and its scale: x is about scale * q. Writes up to `padded` (a multiple of 4), zeros behind `count`.
 // Returns the sum of the integers.
 inline int32_t quantize_row(const float* x, int64_t count, int64_t padded, int8_t* q, float* scale) {
@@ -116,6 +128,28 @@ template <class Join>
 
 inline __m512 sums(const __m512 (&rows)[kLanes]) {
   return join_lanes(rows, [](__m512 x, __m512 y) { return _mm512_add_ps(x, y); });
+}
+
+// As `sums`, in the order of `_mm512_reduce_add_ps`, so that a row has the same sum by itself.
+inline __m512 totals(const __m512 (&rows)[kLanes]) {
+  const auto join = [](__m512d low, __m512d high) {
+    return _mm512_add_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high));
+  };
+  __m512 four[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {  // Rows i, i + 4, i + 8 and i + 12: four lanes each.
+    const auto halve = [&](__m512 x, __m512 y) {
+      return _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x44), _mm512_shuffle_f32x4(x, y, 0xee));
+    };
+    const __m512 low = halve(rows[i], rows[i + 4]), high = halve(rows[i + 8], rows[i + 12]);
+    four[i] = _mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x88), _mm512_shuffle_f32x4(low, high, 0xdd));
+  }
+  __m512 two[2];
+  for (int i = 0; i < 2; ++i) {
+    const __m512d x = _mm512_castps_pd(four[2 * i]), y = _mm512_castps_pd(four[2 * i + 1]);
+    two[i] = join(_mm512_unpacklo_pd(x, y), _mm512_unpackhi_pd(x, y));
+  }
+  return _mm512_add_ps(_mm512_shuffle_ps(two[0], two[1], 0x88), _mm512_shuffle_ps(two[0], two[1], 0xdd));
 }
 
 inline __m512 peaks(const __m512 (&rows)[kLanes]) {

@@ -143,19 +143,21 @@ _MAKERS: dict[str, tuple[Callable[[], Any], Callable[[int, tuple[str, ...]], Any
 """By the architecture of a task's starter."""
 
 
+def write_checkpoint(task: Task, folder: Path) -> Path:
+    """Write a checkpoint for a task into a folder, which is returned."""
+    contract = CONTRACTS[task]
+    make_tokenizer, make_model = _MAKERS[contract.architecture]
+    torch.manual_seed(0)
+    tokenizer = make_tokenizer()
+    make_model(len(tokenizer), contract.default_labels).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[Task, Path]:
     """A folder with a checkpoint for each task."""
-    folders = {}
-    for task, contract in CONTRACTS.items():
-        make_tokenizer, make_model = _MAKERS[contract.architecture]
-        torch.manual_seed(0)
-        tokenizer = make_tokenizer()
-        folder = tmp_path_factory.mktemp(task.value) / "checkpoint"
-        make_model(len(tokenizer), contract.default_labels).save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        folders[task] = folder
-    return folders
+    return {task: write_checkpoint(task, tmp_path_factory.mktemp(task.value) / "checkpoint") for task in CONTRACTS}
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from export.architectures.bart import write
 from export.graph.initializers import Initializers
-from export.graph.precision import Precision
+from export.graph.precision import Precision, precisions_of
 from export.parity.summaries import token_f1, with_settings
 from export.parity.windows import in_windows
 from infolens.contract import ATTENTION_MASK, INPUT_IDS, SENTENCE_ENDS
@@ -49,7 +49,7 @@ def cut(inputs: Arrays) -> Arrays:
     return in_windows(inputs, WINDOW, frame=(1, 1), pad=PAD, most=4)
 
 
-@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize("precision", precisions_of("loop"))
 def test_the_decoder_looks_at_every_window(precision: Precision) -> None:
     model = tiny_bart()
     model.generation_config.update(

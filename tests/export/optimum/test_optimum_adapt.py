@@ -14,7 +14,7 @@ from export.errors import CheckpointError
 from export.graph.graph import OPSET
 from export.graph.initializers import Initializers
 from export.graph.model_file import data_file
-from export.graph.precision import Precision
+from export.graph.precision import Precision, precisions_of
 from export.optimum.adapt import adapt
 from export.optimum.source import names_read
 from infolens.contract import INPUT_IDS
@@ -108,7 +108,7 @@ def expected_of(source: Path, article: list[int]) -> Array:
     return torch.from_numpy(logits).softmax(-1).numpy()[0]
 
 
-@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize("precision", precisions_of("loop"))
 def test_the_adapted_graph_answers_as_its_source(tmp_path: Path, precision: Precision) -> None:
     source = foreign(tmp_path)
     path = written(source, precision, tmp_path / "model.onnx")
@@ -142,7 +142,7 @@ def test_int8_holds_every_dense_layer_and_the_words_once(tmp_path: Path) -> None
     assert sum(node.op_type == "Int8Linear" for node in model.graph.node) == 4
 
 
-@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize("precision", precisions_of("loop"))
 def test_nothing_is_stored_or_computed_that_nothing_reads(tmp_path: Path, precision: Precision) -> None:
     graph = onnx.load(str(written(foreign(tmp_path), precision, tmp_path / "model.onnx"))).graph
     read = {name for node in graph.node for name in names_read(node)} | {"probabilities"}
@@ -159,7 +159,7 @@ def test_layers_that_share_a_weight_or_a_bias_keep_the_other_to_themselves(tmp_p
     assert np.abs(ask(articles, 9)[0] - expected_of(source, articles[0])).max() < 1e-5
 
 
-@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize("precision", precisions_of("loop"))
 def test_weights_stream_from_one_file_to_another(tmp_path: Path, precision: Precision) -> None:
     (tmp_path / "a").mkdir()
     articles = articles_of((9, 5), WORDS)

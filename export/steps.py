@@ -1,0 +1,67 @@
+"""``python -m export steps``: the form of an engine with slots, from a summarizer that was exported as one graph."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from .errors import RepositoryError
+from .graph.model_file import MODEL_FILE
+from .graph.precision import Precision
+from .progress import step
+from .repository.artefact import FILE_NAME, read_artefact
+
+_DESCRIPTION: Final = f"""\
+Write encoder.onnx, step.onnx and what belongs to them from the {MODEL_FILE} of a summarizer in int8: with the same
+integers and scales, so that both forms write the same summaries. It needs no checkpoint, and compares nothing.
+"""
+
+
+def add_command(commands: Any) -> None:
+    """Add the command ``steps``."""
+    steps = commands.add_parser(
+        "steps",
+        help="write a summarizer that was exported as one graph in the form of an engine with slots",
+        description=_DESCRIPTION,
+    )
+    steps.add_argument(
+        "version",
+        type=Path,
+        metavar="VERSION",
+        help=f"folder with {MODEL_FILE} and {FILE_NAME}, such as model_repository/bart/1",
+    )
+    steps.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder that is not there yet")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; returns the exit code.
+
+    Raises:
+        ExportError: The model is none that can be read back, or the folder cannot be written.
+    """
+    # Imported here, so that other commands need neither torch nor transformers.
+    from .architectures.bart_steps import write_steps
+    from .checkpoint.read_back import read_back
+
+    version, out = options.version, options.out
+    if out.exists():
+        raise RepositoryError(f"{out} is there already: name a folder with --out that is not")
+    artefact = read_artefact(version / FILE_NAME)
+    trained = read_back(version / MODEL_FILE, max_tokens=artefact.max_tokens, window=artefact.window)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", suffix=".partial", dir=out.parent))
+        try:
+            written = work / out.name
+            written.mkdir()
+            with step(f"writing {out}"):
+                write_steps(trained, Precision.INT8, written)
+            written.rename(out)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    except OSError as error:
+        raise RepositoryError(f"{out} cannot be written ({error}): make room, or name another folder") from error
+    return 0
