@@ -21,6 +21,11 @@ imports from beside it. Triton puts that folder on the path of the backend's pro
 folders are for all backends, and each gets a copy."""
 READING: Final = ROOT / "reading"
 """The room of how articles are read; its modules are for all backends too."""
+ENGINE: Final = ROOT / "engine"
+"""The room of the summarizer's engine, a package; the backends of `ON_ENGINE` get a copy of it as a folder."""
+ON_ENGINE: Final = ("summarizer",)
+ON_OPERATORS: Final = ("onnxruntime", "summarizer")
+"""The backends that run graphs, beside which the native operators lie."""
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +55,7 @@ def assemble(runtime: Runtime, cache: Path, operators: Path | None = None, *, sc
     Args:
         runtime: The environment that Triton runs in.
         cache: Holds the folder.
-        operators: The library of native operators, which goes beside the ``onnxruntime`` backend.
+        operators: The library of native operators, which goes beside the backends of `ON_OPERATORS`.
         scratch: As in `prepare`.
 
     Raises:
@@ -62,7 +67,9 @@ def assemble(runtime: Runtime, cache: Path, operators: Path | None = None, *, sc
         raise RuntimeSetupError(f"Triton's wheel has no stub for Python {runtime.python_version}: use 3.11 or 3.12")
     ours = sorted(BACKENDS.glob("*/*.py"))
     shared = [path for room in (BACKENDS, READING) for path in sorted(room.glob("*.py")) if path.stem != "__init__"]
+    engine = sorted(ENGINE.rglob("*.py"))
     content = b"".join(f"{path.parent.name}/{path.name}".encode() + path.read_bytes() for path in (*shared, *ours))
+    content += b"".join(str(path.relative_to(ROOT)).encode() + path.read_bytes() for path in engine)
     if operators is not None:
         content += operators.read_bytes()
     stamp = (runtime.folder / "stamp").read_bytes()
@@ -86,8 +93,13 @@ def assemble(runtime: Runtime, cache: Path, operators: Path | None = None, *, sc
     for path, name in itertools.product(shared, {path.parent.name for path in ours}):
         with (partial / name / path.name).open("xb") as copy:
             copy.write(path.read_bytes())
+    for path, name in itertools.product(engine, ON_ENGINE):
+        target = partial / name / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
     if operators is not None:
-        shutil.copyfile(operators, partial / "onnxruntime" / "operators.so")
+        for name in ON_OPERATORS:
+            shutil.copyfile(operators, partial / name / "operators.so")
     try:
         partial.rename(folder)
     except OSError:  # another process was first; its folder holds the same

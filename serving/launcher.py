@@ -38,6 +38,8 @@ _EXEC: Final = (
 )
 BOARD_VARIABLE: Final = "INFOLENS_BOARD"
 """Tells the backends where the board is (``backends/wanted.py``)."""
+COUNTS_VARIABLE: Final = "INFOLENS_COUNTS"
+"""Tells summarizers where to write what they count (``backends/summarizer/counts.py``): a folder beside the board."""
 _POLL_S: Final = 0.1
 _ANSWER_S: Final = 5.0
 
@@ -154,10 +156,14 @@ class TritonServer:
         environment["PATH"] = f"{runtime.folder / 'bin'}{os.pathsep}{environment.get('PATH', os.defpath)}"
         # The backends' processes import nothing of the user's.
         environment["PYTHONNOUSERSITE"] = "1"
-        environment.pop(BOARD_VARIABLE, None)
+        for variable in (BOARD_VARIABLE, COUNTS_VARIABLE):
+            environment.pop(variable, None)
         if (board := self.options.board) is not None:
             board.touch(mode=0o600)  # the door writes into it later, and the models open it as they are loaded
             environment[BOARD_VARIABLE] = str(board)
+            counts = board.with_name("counts")
+            counts.mkdir(mode=0o700, exist_ok=True)
+            environment[COUNTS_VARIABLE] = str(counts)
         log.info("starting Triton with %d models of %s", len(self.models), self.options.repository)
         with self.log_file.open("ab") as output:
             self._log_from_bytes = output.tell()

@@ -84,12 +84,15 @@ def _check_model(model: Path, config: str) -> None:
     versions = sorted((path for path in model.iterdir() if path.is_dir() and path.name.isdecimal()), key=_number)
     if not versions:
         raise RepositoryError(f"model {model.name} has no version: {model}/1 is missing")
-    if _text_field(config, "backend") == "onnxruntime":
-        file = _text_field(config, "default_model_filename") or "model.onnx"
-        if not any((version / file).exists() for version in versions):
-            raise RepositoryError(
-                f"model {model.name} has no {file} in {versions[-1]}: export it, see `python -m export --help`"
-            )
+    backend = _text_field(config, "backend") or ""
+    needed = {
+        "onnxruntime": _text_field(config, "default_model_filename") or "model.onnx",
+        "summarizer": "engine.json",
+    }
+    if backend in needed and not any((version / needed[backend]).exists() for version in versions):
+        raise RepositoryError(
+            f"model {model.name} has no {needed[backend]} in {versions[-1]}: export it, see `python -m export --help`"
+        )
 
 
 def _check_steps(ensemble: Path, config: str) -> None:

@@ -125,6 +125,11 @@ class GatewayOptions:
         """Where the models read who has left; the supervisor tells them of it."""
         return self.state_file.parent / "board"
 
+    @property
+    def counts_folder(self) -> Path:
+        """Where summarizers write what they count; the launcher tells them of it."""
+        return self.state_file.parent / "counts"
+
 
 # What JSON has for each type of a field; a boolean is no number here.
 _KINDS: Final[Mapping[Any, tuple[type, ...]]] = {

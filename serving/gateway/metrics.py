@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any, Final
 
 from prometheus_client import (
@@ -25,6 +26,7 @@ from serving.keys.records import OTHER
 
 from .access.doorkeeper import Doorkeeper
 from .admission import WaitingRoom
+from .calls import Slots
 from .edge.tracing import trace_id
 from .refusals import Refusal, RefusedError
 from .verdict import VerdictFile
@@ -172,8 +174,15 @@ class GatewayMetrics:
         finally:
             gauge.dec()
 
-    def watch(self, room: WaitingRoom, verdicts: VerdictFile, doorkeeper: Doorkeeper) -> None:
-        """Show the waiting room, the supervisor's verdict and the store of the keys too."""
+    def watch(self, room: WaitingRoom, verdicts: VerdictFile, doorkeeper: Doorkeeper, counts: Path) -> None:
+        """Show the waiting room, the supervisor's verdict, the store of the keys and the slots of summarizers too.
+
+        Args:
+            room: The waiting room.
+            verdicts: What the supervisor says.
+            doorkeeper: Whoever knows the keys.
+            counts: The folder in which summarizers write what they count.
+        """
         away = Gauge("infolens_keys_away", "Whether keys are wanted and cannot be read.", registry=self.registry)
         away.set_function(lambda: doorkeeper.away)
         places = Gauge(
@@ -191,6 +200,7 @@ class GatewayMetrics:
         )
         kept.set_function(lambda: room.kept)
         self.registry.register(_Supervised(verdicts))
+        self.registry.register(Slots(counts))
 
     def _name(self, key: str) -> str:
         """What a key is counted as: series cost memory, here and wherever they are collected."""

@@ -122,7 +122,7 @@ async def open_parts(options: GatewayOptions, log: Any) -> AsyncIterator[Parts]:
             open_reports(options.reports, log) as reports,
             open_intake(options, doorkeeper) as intake,
         ):
-            metrics.watch(room, verdicts, doorkeeper)
+            metrics.watch(room, verdicts, doorkeeper, options.counts_folder)
             yield Parts(
                 options=options,
                 verdicts=verdicts,

@@ -91,7 +91,7 @@ def test_a_process_that_ends_early_loses_nothing(tmp_path: Path, by: signal.Sign
             _, err = process.communicate(timeout=60)
         finally:
             release.set()
-        assert process.returncode == code
+        assert process.returncode == code, err
         told = f"kept in {partial}: go on with the same command and --resume"
         assert (told in err) is (by is signal.SIGINT)
         kept = len(partial.read_text("utf-8").splitlines()) - 1

@@ -10,9 +10,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from operators.library import ensure_operators
-from serving.assembly import BACKENDS, READING, assemble, prepare
+from serving import assembly
+from serving.assembly import BACKENDS, ENGINE, READING, assemble, prepare
 from serving.backends.onnxruntime import model as backend
-from serving.runtime import ensure_runtime
+from serving.runtime import ROOT, ensure_runtime
 
 
 def test_the_library_lies_beside_the_backend(tmp_path: Path) -> None:
@@ -21,8 +22,9 @@ def test_the_library_lies_beside_the_backend(tmp_path: Path) -> None:
     library.write_bytes(b"library")
     without, with_it = assemble(runtime, tmp_path), assemble(runtime, tmp_path, library)
     assert without != with_it
-    assert not (without / "onnxruntime" / "operators.so").exists()
-    assert (with_it / "onnxruntime" / "operators.so").read_bytes() == b"library"
+    for backend_name in ("onnxruntime", "summarizer"):
+        assert not (without / backend_name / "operators.so").exists()
+        assert (with_it / backend_name / "operators.so").read_bytes() == b"library"
     assert assemble(runtime, tmp_path, library) == with_it
 
 
@@ -34,6 +36,24 @@ def test_a_backend_comes_with_the_modules_beside_it(tmp_path: Path) -> None:
     for model in BACKENDS.glob("*/model.py"):
         for shared in (BACKENDS / "wanted.py", READING / "sentences.py", READING / "windows.py"):
             assert (folder / model.parent.name / shared.name).read_bytes() == shared.read_bytes()
+
+
+def test_the_summarizer_comes_with_the_engine_as_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = assemble(ensure_runtime(), tmp_path / "cache")
+    copied = {
+        path.relative_to(folder / "summarizer"): path.read_bytes() for path in folder.glob("summarizer/engine/**/*.py")
+    }
+    assert copied == {path.relative_to(ROOT): path.read_bytes() for path in ENGINE.rglob("*.py")}
+    assert not (folder / "onnxruntime" / "engine").exists()
+    # Another engine is another folder, as a change of a backend is.
+    changed = tmp_path / "room" / "engine"
+    (changed / "part").mkdir(parents=True)
+    (changed / "part" / "new.py").write_text("")
+    monkeypatch.setattr(assembly, "ROOT", changed.parent)
+    monkeypatch.setattr(assembly, "ENGINE", changed)
+    other = assemble(ensure_runtime(), tmp_path / "cache")
+    assert other != folder
+    assert (other / "summarizer" / "engine" / "part" / "new.py").is_file()
 
 
 def test_the_operators_can_be_switched_off(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -258,6 +258,12 @@ def test_incomplete_repositories_are_told(tmp_path: Path) -> None:
     (version / "model.onnx").unlink()
     with pytest.raises(RepositoryError, match=r"model vote has no model\.onnx in .*: export it"):
         check_repository(tmp_path)
+    config = version.parent / "config.pbtxt"
+    config.write_text(config.read_text().replace('"onnxruntime"', '"summarizer"'))
+    with pytest.raises(RepositoryError, match=r"model vote has no engine\.json in .*: export it"):
+        check_repository(tmp_path)
+    (version / "engine.json").touch()
+    assert check_repository(tmp_path) == ["vote"]
     shutil.rmtree(version)
     with pytest.raises(RepositoryError, match="model vote has no version"):
         check_repository(tmp_path)

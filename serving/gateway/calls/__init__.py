@@ -1,9 +1,10 @@
 """Inferences under way: both doors ask through `Inferences`, which ends those that Triton would never answer.
 
-It tells the models on a `Board` whose callers have left.
+It tells the models on a `Board` whose callers have left, and learns from them how full their `Slots` are.
 """
 
 from .board import Board
 from .inferences import Inferences
+from .slots import Slots
 
-__all__ = ["Board", "Inferences"]
+__all__ = ["Board", "Inferences", "Slots"]
