@@ -76,6 +76,9 @@ COMMANDS: Final = {
         module="peers.command",
         help="the same work through transformers, optimum, CTranslate2, OpenVINO and Info Lens, in turn",
     ),
+    "engine": Command(
+        module="engine.command", help="the engine with slots beside the one graph, on the processor, in turn"
+    ),
     "gpu": Command(
         module="gpu.command", help="what a GPU does with the full-size models: as much as some minutes allow"
     ),

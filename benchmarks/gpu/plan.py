@@ -32,10 +32,12 @@ PARTS: Final = (
     Part(name="preflight", title="The card and its ceilings", share_s=25),
     Part(name="correctness", title="The beam step against transformers", share_s=65),
     Part(name="pieces", title="The pieces of a step", share_s=25),
-    Part(name="summaries", title="Summaries: encoder, step, whole", share_s=150),
-    Part(name="classifiers", title="Category and veracity", share_s=70),
-    Part(name="peers", title="Beside other engines", share_s=85),
-    Part(name="training", title="Training steps", share_s=65),
+    Part(name="summaries", title="Summaries: encoder, step, whole", share_s=120),
+    Part(name="executors", title="The engine's executors", share_s=75),
+    Part(name="arrivals", title="Slots under load", share_s=60),
+    Part(name="classifiers", title="Category and veracity", share_s=60),
+    Part(name="peers", title="Beside other engines", share_s=65),
+    Part(name="training", title="Training steps", share_s=50),
     Part(name="operators", title="The native operators on this processor", share_s=30),
 )
 

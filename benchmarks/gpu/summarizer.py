@@ -9,9 +9,10 @@ from typing import Any, Final
 import torch
 
 from benchmarks.common.shapes import Shape, shape_of
+from engine.pytorch.batch import BatchExecutor
+from engine.pytorch.model.weights import Weights, load_weights
+from engine.pytorch.options import Options
 from engine.settings import Architecture, Bucket, Rules, Settings
-from engine.torch_executor import Options, TorchExecutor
-from engine.weights import Weights, load_weights
 
 from .context import Context
 from .models import random_ids
@@ -43,7 +44,10 @@ class Size:
 
 def exactly(size: Size) -> Settings:
     """A summary of just so many tokens, searched as the published model does."""
-    return Settings(min_length=size.tokens_out, max_length=size.tokens_out, length_penalty=2.0, no_repeat_ngram_size=3)
+    return Settings(
+        num_beams=size.beams, min_length=size.tokens_out, max_length=size.tokens_out, length_penalty=2.0,
+        no_repeat_ngram_size=3,
+    )  # fmt: skip
 
 
 def rules_of(model: Any) -> Rules:
@@ -51,7 +55,7 @@ def rules_of(model: Any) -> Rules:
     generation = model.generation_config
     return Rules(
         start_token=model.config.decoder_start_token_id,
-        end_token=model.config.eos_token_id,
+        end_tokens=(model.config.eos_token_id,),
         pad_token=model.config.pad_token_id,
         first_token=generation.forced_bos_token_id,
         last_token=generation.forced_eos_token_id,
@@ -75,14 +79,14 @@ class Summarizer:
         self.rules = rules_of(model)
         self.weights: Weights = load_weights(model.state_dict(), self.architecture, dtype, context.device)
 
-    def executor(self, size: Size, options: Options) -> TorchExecutor:
+    def executor(self, size: Size, options: Options) -> BatchExecutor:
         """An executor for the work of one call, and its graphs where there are any."""
         if options.compiler:
             torch.compiler.reset()  # Code that was compiled for other sizes counts towards a limit.
         bucket = Bucket(slots=size.batch, beams=size.beams, source_length=size.tokens_in, target_length=size.tokens_out)
-        return TorchExecutor(self.weights, self.architecture, self.rules, bucket, options)
+        return BatchExecutor(self.weights, self.architecture, self.rules, bucket, options)
 
-    def call(self, executor: TorchExecutor, size: Size) -> Callable[[], torch.Tensor]:
+    def call(self, executor: BatchExecutor, size: Size) -> Callable[[], torch.Tensor]:
         """Whole summaries of a batch without padding: INT64 (batch, tokens_out)."""
         inputs = inputs_of(MODEL_TYPE, random_ids(self.context, MODEL_TYPE, size.batch, size.tokens_in), padded=False)
         settings = [exactly(size)] * size.batch
@@ -100,10 +104,10 @@ def louder(model: Any) -> None:
             table.weight.mul_(_LOUDER)
 
 
-def poison(executor: TorchExecutor) -> None:
+def poison(executor: BatchExecutor) -> None:
     """Fill the buffers with numbers that nothing may read: large ones in the caches, nonsense in the slots."""
     caches = executor.caches
     for cache in (*caches.keys, *caches.values, *caches.cross_keys, *caches.cross_values):
         cache.normal_(0, 1e4)
-    for tensor in executor.slots:
+    for tensor in (*executor.slots, *executor.choices):
         tensor.fill_(tensor.dtype == torch.bool or 3)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from engine.torch_executor import capture
+from engine.pytorch.capture import capture
 
 
 @dataclass(frozen=True, kw_only=True)

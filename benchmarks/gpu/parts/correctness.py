@@ -12,9 +12,10 @@ from benchmarks.gpu.context import Context
 from benchmarks.gpu.models import make_model, random_ids
 from benchmarks.gpu.summarizer import MODEL_TYPE, Size, Summarizer, exactly, louder, poison
 from benchmarks.gpu.trial import inputs_of
+from engine.pytorch.batch import BatchExecutor
+from engine.pytorch.model.weights import load_weights
+from engine.pytorch.options import Options
 from engine.settings import Architecture, Bucket, Rules, Settings
-from engine.torch_executor import Options, TorchExecutor
-from engine.weights import load_weights
 
 _TABLE: Final = "check"
 _LONGEST: Final = 20
@@ -111,20 +112,21 @@ def _forms(checks: _Checks) -> None:
     inputs = inputs_of(MODEL_TYPE, random_ids(replace(context, toy=True), MODEL_TYPE, len(_MIXED), 24), padded=True)
     for beams in (4, 1, 2, 3):
         found, wanted = [], []
+        # One of them with fewer beams than its neighbours.
+        mixed = [replace(settings, num_beams=beams) for settings in _MIXED]
+        mixed[-2] = replace(mixed[-2], num_beams=(beams + 1) // 2)
         for first, last, repetition in _FORCED:
             rules = Rules(
-                start_token=2, end_token=2, pad_token=1, first_token=first, last_token=last,
+                start_token=2, end_tokens=(2,), pad_token=1, first_token=first, last_token=last,
                 repetition_penalty=repetition,
             )  # fmt: skip
             bucket = Bucket(slots=len(_MIXED) + 1, beams=beams, source_length=24, target_length=_LONGEST)
-            executor = TorchExecutor(small.weights, small.architecture, rules, bucket)
+            executor = BatchExecutor(small.weights, small.architecture, rules, bucket)
             poison(executor)
-            found.append(executor.summarize(inputs["input_ids"], inputs["attention_mask"], _MIXED))
+            found.append(executor.summarize(inputs["input_ids"], inputs["attention_mask"], mixed))
             wanted += [
-                _generate(
-                    model, {name: tensor[row : row + 1] for name, tensor in inputs.items()}, rules, beams, settings
-                )
-                for row, settings in enumerate(_MIXED)
+                _generate(model, {name: tensor[row : row + 1] for name, tensor in inputs.items()}, rules, settings)
+                for row, settings in enumerate(mixed)
             ]
         checks.row(
             f"mixed settings in one batch, small model, beams {beams}", "fp32", torch.cat(found), torch.cat(wanted)
@@ -136,32 +138,30 @@ def _forms(checks: _Checks) -> None:
 
 def _compiled(checks: _Checks, small: Summarizer, inputs: dict[str, torch.Tensor]) -> None:
     """The forms of the search in compiled code, against the same that are not compiled."""
-    rules = Rules(start_token=2, end_token=2, pad_token=1, first_token=0, last_token=2)
+    rules = Rules(start_token=2, end_tokens=(2,), pad_token=1, first_token=0, last_token=2)
     bucket = Bucket(slots=len(_MIXED), beams=4, source_length=24, target_length=_LONGEST)
-    found = []
+    found, mixed = [], [replace(settings, num_beams=4) for settings in _MIXED]
     for options in (Options(compiler="inductor"), Options()):
-        executor = TorchExecutor(small.weights, small.architecture, rules, bucket, options)
-        found.append(executor.summarize(inputs["input_ids"], inputs["attention_mask"], _MIXED))
+        executor = BatchExecutor(small.weights, small.architecture, rules, bucket, options)
+        found.append(executor.summarize(inputs["input_ids"], inputs["attention_mask"], mixed))
     checks.row("mixed settings in one batch, small model, beams 4, compiled", "fp32", found[0], found[1])
 
 
-def _generate(
-    model: Any, inputs: dict[str, torch.Tensor], rules: Rules, beams: int, settings: Settings
-) -> torch.Tensor:
+def _generate(model: Any, inputs: dict[str, torch.Tensor], rules: Rules, settings: Settings) -> torch.Tensor:
     """What ``transformers`` writes, padded: INT64 (articles, longest)."""
     searching = {"length_penalty": settings.length_penalty, "early_stopping": settings.early_stopping}
     with torch.no_grad():
         found = model.generate(
             **inputs,
             do_sample=False,
-            num_beams=beams,
+            num_beams=settings.num_beams,
             min_length=settings.min_length,
             max_length=settings.max_length,
             no_repeat_ngram_size=settings.no_repeat_ngram_size,
             forced_bos_token_id=rules.first_token,
             forced_eos_token_id=rules.last_token,
             repetition_penalty=rules.repetition_penalty,
-            **(searching if beams > 1 else dict.fromkeys(searching)),
+            **(searching if settings.num_beams > 1 else dict.fromkeys(searching)),
         )
     return torch.nn.functional.pad(found, (0, _LONGEST - found.shape[1]), value=rules.pad_token)
 
@@ -217,13 +217,14 @@ def _rehearse(context: Context) -> None:
         tensors = {name: torch.empty(shape, device=device) for name, shape in shapes.items()}
         architecture = Architecture.of(model.config.to_dict())
         weights = load_weights(tensors, architecture, torch.bfloat16, device)
-        rules = Rules(start_token=2, end_token=2, pad_token=1, first_token=0, last_token=2, repetition_penalty=1.2)
+        rules = Rules(start_token=2, end_tokens=(2,), pad_token=1, first_token=0, last_token=2, repetition_penalty=1.2)
         bucket = Bucket(slots=2, beams=4, source_length=24, target_length=_LONGEST)
         for attention in ("efficient", "products"):
             options = Options(graphs=False, attention=attention)
-            executor = TorchExecutor(weights, architecture, rules, bucket, options)
-            executor.encode()
-            executor.step()
+            executor = BatchExecutor(weights, architecture, rules, bucket, options)
+            executor.read_all()
+            for plain in (True, False):
+                executor.continue_searches(plain=plain)
     context.row(
         _TABLE, check=f"a step on tensors without values ({device})", precision="bf16", summaries=0, equal=0,
         equal_tokens=None, passed=True,

@@ -19,9 +19,9 @@ from benchmarks.gpu.context import Context
 from benchmarks.gpu.roofline import BYTES, Work, times_floor
 from benchmarks.gpu.summarizer import MODEL_TYPE
 from benchmarks.gpu.timing import graphed, time_call
-from engine.model import ATTENTION, attention
-from engine.search import top_words
-from engine.weights import VOCABULARY_MULTIPLE
+from engine.pytorch.model.layers import ATTENTION, attention
+from engine.pytorch.model.weights import VOCABULARY_MULTIPLE
+from engine.pytorch.search.words import top_words
 
 PRECISION: Final = "bf16"
 _BEAMS: Final = 4

@@ -16,7 +16,8 @@ from benchmarks.gpu.models import make_model
 from benchmarks.gpu.roofline import times_floor
 from benchmarks.gpu.summarizer import MODEL_TYPE, Size, Summarizer, louder
 from benchmarks.gpu.timing import time_call
-from engine.torch_executor import Options, TorchExecutor
+from engine.pytorch.batch import BatchExecutor
+from engine.pytorch.options import Options
 
 PRECISION: Final = "bf16"
 SETTING: Final = "summarizer"
@@ -194,7 +195,7 @@ class _Bench:
         cells = {**size.cells, "way": times.way, "step_ms": times.step_ms, "floor_ms": floor_ms}
         self.context.row("step", **cells, times_floor=times_floor(times.step_ms, floor_ms))
 
-    def step_ms(self, executor: TorchExecutor) -> float:
+    def step_ms(self, executor: BatchExecutor) -> float:
         """A step among others, milliseconds: its shapes are the same whatever its slots hold."""
 
         def steps() -> None:
@@ -219,7 +220,7 @@ class _Bench:
             self.context.rates,
         )  # fmt: skip
 
-    def encoder(self, executor: TorchExecutor, size: Size, way: str) -> None:
+    def encoder(self, executor: BatchExecutor, size: Size, way: str) -> None:
         """The encoder and the keys and values of the cross attentions."""
         sizes = (self.summarizer.shape, self.sizes, size.batch, size.tokens_in, PRECISION)
         layers, store = (
@@ -233,7 +234,7 @@ class _Bench:
             floor_ms=floor_ms, times_floor=times_floor(timing.median_ms, floor_ms),
         )  # fmt: skip
 
-    def profile(self, executor: TorchExecutor, size: Size, way: str) -> None:
+    def profile(self, executor: BatchExecutor, size: Size, way: str) -> None:
         """Where the time of a step goes, by kernel."""
         for kernel in kernels_of(executor.step, self.context.device):
             self.context.row("kernels", batch=size.batch, beams=size.beams, way=way, **asdict(kernel))

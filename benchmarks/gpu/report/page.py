@@ -41,6 +41,12 @@ ABOUT: Final = {
     "sweep": "The same for one length and number of beams, by batch.",
     "step": "One step among others, in bf16; the floor is the mean over the steps of a summary.",
     "encoder": "The encoder in bf16, with the keys and values of the cross attention.",
+    "executor_check": "Tokens of each executor of `engine` against those of `generate`, for a small model and articles "
+    "with settings of their own that share a step. Rows that neither pass nor fail say how far 16 bits go.",
+    "executors": "Whole summaries and a step among others, by what runs the same graphs; articles are read one by one, "
+    "as they come in service.",
+    "arrivals": "BART large in an engine: articles and summaries of many lengths, so many always in flight, or at "
+    "random moments. A latency counts from when an article was due; `busy slots` is the mean over all steps.",
     "kernels": "One step, by kernel, in bf16.",
     "classifiers": "`difference` is the largest one of a probability from fp32, `agreement` the share of articles with "
     "the same label, `prepare s` what it takes before the first answer.",

@@ -39,6 +39,11 @@ def checkout(tmp_path: Path) -> Path:
         "engine/__init__.py": "",
         "engine/search.py": "",
         "engine/old.pt": "weights",
+        "export/__init__.py": "",
+        "export/cli.py": "import infolens\n",
+        "export/graph/__init__.py": "",
+        "export/graph/step/__init__.py": "",
+        "export/graph/step/__main__.py": "import engine.search\n",
         "model_repository/bart/1/model.onnx": "weights",
         ".gitignore": "*.pt\n.cache/\n",
     }
@@ -63,6 +68,10 @@ WHOLE = {
     "benchmarks/gpu/parts/one.py",
     "engine/__init__.py",
     "engine/search.py",
+    "export/__init__.py",
+    "export/graph/__init__.py",
+    "export/graph/step/__init__.py",
+    "export/graph/step/__main__.py",
 }
 
 
@@ -74,7 +83,7 @@ def test_the_copy_is_small_and_runs_where_the_client_is_not_installed(tmp_path: 
     bytes_ = sum((copy / name).stat().st_size for name in found)
     assert f"{len(found)} files, {bytes_ >> 10} KiB" in done.stdout
     assert bytes_ < 4 << 20
-    rooms = {".gpu-carry", "LICENSE", "benchmarks", "engine", "operators", "pyproject.toml", "requirements"}
+    rooms = {".gpu-carry", "LICENSE", "benchmarks", "engine", "export", "operators", "pyproject.toml", "requirements"}
     assert {name.partition("/")[0] for name in found} == rooms
     assert not (copy / "benchmarks" / "results").exists()
     assert (copy / ".gpu-carry").read_text("utf-8").startswith("made by scripts/gpu-carry from ")
@@ -112,6 +121,8 @@ def test_an_earlier_copy_is_replaced(checkout: Path, tmp_path: Path) -> None:
         ("benchmarks/gpu/parts/one.py", "import training\n", "the copy is not whole"),
         ("benchmarks/gpu/plan.py", "import types\nPARTS = [types.SimpleNamespace(name='two')]\n", "gpu.parts.two"),
         ("benchmarks/__main__.py", "raise SystemExit('no help')\n", "no help"),
+        ("export/graph/step/__main__.py", "import infolens\n", "it cannot write graphs"),
+        ("export/graph/step/__main__.py", "import export.cli\n", "it cannot write graphs"),
     ],
 )
 def test_a_copy_that_is_not_whole_is_not_left(checkout: Path, tmp_path: Path, file: str, text: str, words: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.gpu.parts import summaries
 from benchmarks.gpu.plan import PARTS
-from engine.torch_executor import Options
+from engine.pytorch.options import Options
 from tests.benchmarks.gpu.conftest import DryRun
 
 
@@ -28,7 +28,9 @@ def test_the_step_writes_the_tokens_of_generate(dry_run: DryRun) -> None:
     assert not dry_run.skipped("correctness")
 
 
-@pytest.mark.parametrize("table", ["ways", "whole", "sweep", "step", "encoder", "pieces", "classifiers", "training"])
+@pytest.mark.parametrize(
+    "table", ["ways", "whole", "sweep", "step", "encoder", "pieces", "executors", "classifiers", "training"]
+)
 def test_figures_stand_beside_their_floors(dry_run: DryRun, table: str) -> None:
     rows = dry_run.rows(table)
     assert rows

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-import engine.torch_executor
+import engine.pytorch.batch
 from benchmarks.gpu.kernels import kernels_of
 from benchmarks.gpu.parts import correctness, summaries
 from benchmarks.gpu.summarizer import Size, Summarizer
-from engine.torch_executor import Options, TorchExecutor
+from engine.pytorch.batch import BatchExecutor
+from engine.pytorch.options import Options
 from tests.benchmarks.gpu.sent import Sent
 
 
 def test_an_engine_that_writes_other_tokens_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """A search that ignores which words must not be repeated."""
-    real = engine.torch_executor.begin
+    real = engine.pytorch.batch.wishes_of
 
-    def forgetful(slots: Any, rules: Any, settings: Any) -> None:
-        real(slots, rules, settings)
-        slots.no_repeat_ngram_size.fill_(0)
+    def forgetful(settings: Any, bucket: Any) -> Any:
+        return {**real(settings, bucket), "no_repeat_ngram_size": np.asarray(0)}
 
-    monkeypatch.setattr(engine.torch_executor, "begin", forgetful)
+    monkeypatch.setattr(engine.pytorch.batch, "wishes_of", forgetful)
     sent = Sent()
     with pytest.raises(correctness.DifferentTokensError, match="mixed settings in one batch, small model, beams 4"):
         sent.by(correctness.run)
@@ -34,7 +35,7 @@ def test_a_check_that_breaks_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> N
     def broken(*_: Any) -> None:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    monkeypatch.setattr(TorchExecutor, "encode", broken, raising=False)
+    monkeypatch.setattr(BatchExecutor, "encode", broken)
     monkeypatch.setattr(correctness, "_full", broken)
     sent = Sent()
     with pytest.raises(correctness.DifferentTokensError, match="full size"):
@@ -45,7 +46,7 @@ def test_a_check_that_breaks_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> N
 def test_what_does_not_fit_leaves_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     real = Summarizer.executor
 
-    def small_card(self: Summarizer, size: Size, options: Options) -> TorchExecutor:
+    def small_card(self: Summarizer, size: Size, options: Options) -> BatchExecutor:
         if size.batch > 1 or options.attention == "products":
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB.")
         return real(self, size, options)
