@@ -108,6 +108,14 @@ def test_overload(serve: Serve) -> None:
         client.analyze("A text.")
 
 
+def test_a_call_that_begins_as_its_client_is_closed_fails_as_one_that_is_under_way() -> None:
+    with grpc_server(FakeTransport()) as url:
+        client = Client(url, retries=RetryPolicy(attempts=1))
+        client._transport.close()
+        with pytest.raises(InfoLensError, match="closed"):
+            client.analyze("A text.", timeout_s=30)
+
+
 @SERVERS
 def test_closing_wakes_who_waits(serve: Serve) -> None:
     entered, hold = threading.Event(), threading.Event()

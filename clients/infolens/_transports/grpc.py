@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import tritonclient.grpc
@@ -25,6 +25,9 @@ from .base import ConnectionSettings, InferRequest, timeout_us
 from .failures import read_seconds, to_error
 from .traces import TRACE_HEADER, Outputs, read_trace_id, trace_headers
 from .url import ServerURL
+
+_CLOSED: Final = "on closed channel"
+"""Words of gRPC for a call that begins after its channel was closed."""
 
 
 def _client_arguments(url: ServerURL, settings: ConnectionSettings) -> dict[str, Any]:
@@ -164,6 +167,11 @@ class GRPCTransport(_Common):
             result = self._client.infer(**_infer_arguments(request, timeout_s), headers=self._headers_of_call())
         except InferenceServerException as error:
             raise self._error(error, timeout_s) from error
+        except ValueError as error:
+            if _CLOSED not in str(error):
+                raise
+            # Another thread has closed the client just before the call began.
+            raise to_error(code="CANCELLED", message=str(error), server=str(self._url), timeout_s=timeout_s) from error
         return _arrays(result, request)
 
     def probe(self, models: Collection[str], *, timeout_s: float) -> ServerStatus:
