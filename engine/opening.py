@@ -84,7 +84,7 @@ def open_engine(folder: Path, options: EngineOptions | None = None) -> Engine:
     for device in _GPUS if artefact.precision in FLOATS and has_gpu() else ():
         try:
             return _open(device, artefact, options)
-        except (UnavailableError, ValueError) as error:
+        except Exception as error:  # Whatever a library, or a driver without memory, may raise.
             _LOG.warning("the engine does not use %s: %s", device, error)
     return _open("cpu", artefact, options)
 

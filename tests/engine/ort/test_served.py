@@ -123,11 +123,12 @@ def test_a_step_that_fails_costs_its_articles_alone(small: Small, monkeypatch: p
     engine.close()
 
 
+@pytest.mark.parametrize("kind", [UnavailableError, RuntimeError], ids=["missing", "driver"])
 def test_auto_takes_the_cpu_where_no_gpu_can_be_used(
-    small: Small, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    small: Small, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: type[Exception]
 ) -> None:
     def refuse(*_: object) -> None:
-        raise UnavailableError("install the wheel")
+        raise kind("install the wheel")
 
     monkeypatch.setattr(opening, "has_gpu", lambda: True)
     monkeypatch.setattr(opening, "DEVICES", {**opening.DEVICES, **dict.fromkeys(("tensorrt", "cuda", "torch"), refuse)})
