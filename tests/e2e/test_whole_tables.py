@@ -84,7 +84,9 @@ def test_a_process_that_ends_early_loses_nothing(tmp_path: Path, by: signal.Sign
 
     with grpc_server(FakeTransport(answer)) as url:
         arguments = ("--in", str(tmp_path / "in.csv"), "--out", str(out), "--server", url, "--in-flight", "1")
-        process = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        # Whoever starts the tests in the background of a shell has it ignored, and so has what they start.
+        heard = ["env", "--default-signal=INT", *command(*arguments)]
+        process = subprocess.Popen(heard, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
         assert reached.wait(60)
         process.send_signal(by)
         try:
