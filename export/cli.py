@@ -239,12 +239,23 @@ def _export(options: argparse.Namespace) -> int:
             f"it takes the place of version {outcome.version - 1} at the server's next start; --name NAME puts a model "
             "beside the others"
         )
+    if outcome.artefact.precision == Precision.BF16:
+        print("bf16 runs on GPUs alone: a server on CPUs cannot load it, and answers without summaries")
     _say_who_serves(options, outcome.name)
     if options.calibrate:
         return calibration.run(options, Task(options.command), outcome.name)
     if outcome.artefact.labels:
         print(f"it is always sure of its answers until: python -m export calibrate {options.command} FILE...")
     return 0
+
+
+def _steps(options: argparse.Namespace) -> int:
+    code = steps.run(options)
+    print(
+        f"{options.out}: {options.version} in steps. Put it in that version's place in a copy of its repository, run\n"
+        "`python -m export configs --repository COPY`, and the server answers with it (engine/README.md)"
+    )
+    return code
 
 
 def _calibrate(options: argparse.Namespace) -> int:
@@ -264,5 +275,5 @@ def _say_who_serves(options: argparse.Namespace, made: str) -> None:
         )
 
 
-_COMMANDS: Final = {"configs": _configs, "calibrate": _calibrate, "steps": steps.run, **repository_command.COMMANDS}
+_COMMANDS: Final = {"configs": _configs, "calibrate": _calibrate, "steps": _steps, **repository_command.COMMANDS}
 """The commands that are not the name of a task."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,9 @@ from .repository.artefact import FILE_NAME, read_artefact
 
 _DESCRIPTION: Final = f"""\
 Write encoder.onnx, step.onnx and what belongs to them from the {MODEL_FILE} of a summarizer in int8: with the same
-integers and scales, so that both forms write the same summaries. It needs no checkpoint, and compares nothing.
+integers and scales, so that both forms write the same summaries. It needs no checkpoint, and compares nothing. The
+folder is a version of the model, for a copy of its repository; int8 is for CPUs, so a GPU needs an export of the
+checkpoint with --form step and --precision bf16 or fp16.
 """
 
 
@@ -59,6 +62,8 @@ def run(options: argparse.Namespace) -> int:
             written.mkdir()
             with step(f"writing {out}"):
                 write_steps(trained, Precision.INT8, written)
+                stepwise = replace(artefact, form="step", parity={})
+                (written / FILE_NAME).write_text(stepwise.to_json(), encoding="utf-8")
             written.rename(out)
         finally:
             shutil.rmtree(work, ignore_errors=True)

@@ -41,8 +41,8 @@ def add_summary_options(command: argparse.ArgumentParser) -> None:
         choices=FORMS,
         default=FORMS[0],
         help="how the search is computed. loop: one graph with the whole search in it, which any ONNX Runtime runs; "
-        "step: an encoder and one step as graphs, for the server's own engine, in which requests of all settings and "
-        f"ages share the steps; also for GPUs (default: {FORMS[0]})",
+        "step: an encoder and one step as graphs, for the server's own engine, in which requests of all lengths, "
+        f"ages and most settings share the steps: for large models, and for GPUs (default: {FORMS[0]})",
     )
     command.add_argument(
         "--window",

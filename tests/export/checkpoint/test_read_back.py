@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,24 @@ def test_the_steps_of_the_committed_summarizer_have_its_weights(tmp_path: Path) 
     assert after[f"{name}.weight_int8"] == before[f"{name}.weight_int8"]
     assert after[f"{name}.scale"] == before[f"{name}.scale"]
     assert [path.name for path in tmp_path.iterdir()] == ["steps"]
+
+
+def test_the_starter_is_served_in_steps_and_goes_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As engine/README.md says it."""
+    repository = tmp_path / "copy"
+    shutil.copytree(VERSION.parents[1], repository)
+    version = repository / "bart" / "1"
+    shutil.rmtree(version)
+    assert main(["steps", str(VERSION), "--out", str(version)]) == 0
+    assert "export configs --repository" in capsys.readouterr().out
+    assert main(["configs", "--check", "--repository", str(repository)]) == 1
+    assert main(["configs", "--repository", str(repository)]) == 0
+    assert 'backend: "summarizer"' in (repository / "bart" / "config.pbtxt").read_text()
+    shutil.rmtree(version)
+    shutil.copytree(VERSION, version)
+    assert main(["configs", "--repository", str(repository)]) == 0
+    config = (repository / "bart" / "config.pbtxt").read_text()
+    assert config == (VERSION.parent / "config.pbtxt").read_text()
 
 
 def test_an_earlier_folder_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
