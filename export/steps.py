@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +12,7 @@ from .graph.model_file import MODEL_FILE
 from .graph.precision import Precision
 from .progress import step
 from .repository.artefact import FILE_NAME, read_artefact
+from .repository.workspace import workspace
 
 _DESCRIPTION: Final = f"""\
 Write encoder.onnx, step.onnx and what belongs to them from the {MODEL_FILE} of a summarizer in int8: with the same
@@ -54,19 +53,12 @@ def run(options: argparse.Namespace) -> int:
         raise RepositoryError(f"{out} is there already: name a folder with --out that is not")
     artefact = read_artefact(version / FILE_NAME)
     trained = read_back(version / MODEL_FILE, max_tokens=artefact.max_tokens, window=artefact.window)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", suffix=".partial", dir=out.parent))
-        try:
-            written = work / out.name
-            written.mkdir()
-            with step(f"writing {out}"):
-                write_steps(trained, Precision.INT8, written)
-                stepwise = replace(artefact, form="step", parity={})
-                (written / FILE_NAME).write_text(stepwise.to_json(), encoding="utf-8")
-            written.rename(out)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-    except OSError as error:
-        raise RepositoryError(f"{out} cannot be written ({error}): make room, or name another folder") from error
+    with workspace(out) as work:
+        written = work / out.name
+        written.mkdir()
+        with step(f"writing {out}"):
+            write_steps(trained, Precision.INT8, written)
+            stepwise = replace(artefact, form="step", parity={})
+            (written / FILE_NAME).write_text(stepwise.to_json(), encoding="utf-8")
+        written.rename(out)
     return 0

@@ -42,7 +42,6 @@ class FloatLayers:
         self.graph, self.logic, self.weights, self.rules = graph, Logic(graph), weights, rules
         self.architecture, self.precision = weights.architecture, precision
         self.heads = self.architecture.decoder_heads
-        self.size = self.architecture.width // self.heads
 
     def _store(self, name: str, value: npt.NDArray[np.float32], precision: str = "") -> str:
         precision = precision or self.precision

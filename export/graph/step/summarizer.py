@@ -10,7 +10,7 @@ import onnx
 from onnx import helper
 
 from engine.settings import Architecture, Rules
-from engine.tensors import CHOICES, NEXT, QUOTED, STATE, WISHES, StepTensor
+from engine.tensors import CHOICES, NEVER, NEXT, QUOTED, STATE, WISHES, StepTensor
 from export.graph.checkpoint_weights import CheckpointWeights
 from export.graph.functions import function
 from export.graph.graph import DOMAIN, MICROSOFT, Graph, operators_of, value
@@ -147,7 +147,7 @@ class Summarizer:
         graph = Graph(self.weights.initializers, prefix="", precision=Precision.FP32, opset=_OPSET)
         logic, rules = Logic(graph), self.rules
         first_beam = logic.one("Equal", logic.range(logic.size("running", 1)), logic.number(0))
-        zero, never = (logic.number(score, "float32") for score in (0.0, _NEVER))
+        zero, never = (logic.number(score, "float32") for score in (0.0, NEVER))
         at_start = logic.one("Equal", logic.range(logic.size("tokens", 2)), logic.number(0))
         text = logic.where(at_start, logic.number(rules.start_token), logic.number(rules.pad_token))
         no, yes = (logic.number(flag, "bool") for flag in (False, True))
@@ -243,7 +243,6 @@ class Summarizer:
 
 _STORED_AS: Final = ("INT8", "FLOAT", "INT8", "FLOAT")
 _TEXT: Final = ("input_ids", "attention_mask")
-_NEVER: Final = -1e9
 
 
 def _value(tensor: StepTensor) -> onnx.ValueInfoProto:
