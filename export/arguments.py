@@ -33,12 +33,19 @@ def share(text: str) -> float:
     return number
 
 
+def own_repository() -> Path:
+    """The model repository beside this room, in a path from the current folder where it lies there."""
+    repository = Path(__file__).resolve().parents[1] / "model_repository"
+    here = Path.cwd()
+    return repository.relative_to(here) if repository.is_relative_to(here) else repository
+
+
 def add_repository(parser: argparse.ArgumentParser) -> None:
     """Add ``--repository``."""
     parser.add_argument(
         "--repository",
         type=Path,
-        default=Path("model_repository"),
+        default=own_repository(),
         metavar="DIR",
-        help="model repository (default: model_repository)",
+        help="model repository (default: %(default)s)",
     )

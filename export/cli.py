@@ -23,7 +23,7 @@ from .progress import size
 from .repository import command as repository_command
 from .repository.contents import require_artefacts, serving
 from .repository.deployment import deployment_text, keeping_serving, read_deployment, stored_deployment, stored_texts
-from .repository.generated_files import check_generated, write_generated
+from .repository.model_card import CARD, came_from
 
 _WINDOW = "judge a longer article by windows of W tokens, spread over it, up to --max-tokens in all (default: none)"
 _AS_COMMITTED = "# As the committed numbers; say here what differs.\n"
@@ -174,6 +174,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _configs(options: argparse.Namespace) -> int:
+    from .repository.generated_files import check_generated, write_generated
+
     stored = stored_texts(options.repository)
     changed: dict[str | None, str] = {}
     if options.deployment:
@@ -204,7 +206,8 @@ def _export(options: argparse.Namespace) -> int:
     # Imported here, so that `configs` and `--help` need neither torch nor transformers.
     from transformers.utils.logging import disable_progress_bar
 
-    from .exporter import Exporter, ExportOptions, export
+    from .exporter import export
+    from .options import Exporter, ExportOptions
 
     disable_progress_bar()  # The log has a line for each step instead.
     if options.calibrate:
@@ -232,6 +235,8 @@ def _export(options: argparse.Namespace) -> int:
         f"{options.repository / outcome.name}: version {outcome.version}, {outcome.artefact.precision}, "
         f"reads {outcome.artefact.max_tokens} tokens, loads in {outcome.load_s:.2f} s; {files}"
     )
+    if outcome.artefact.lineage:
+        print(f"from: {came_from(outcome.artefact.lineage)}; its card: {options.repository / outcome.name / CARD}")
     if outcome.artefact.labels:
         print(f"labels: {' | '.join(outcome.artefact.labels)}")
     if outcome.version > 1 and not options.replace:

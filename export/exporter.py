@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -17,88 +16,28 @@ from typing import Final
 
 import onnx
 
-from infolens.contract import CONTRACTS, AnswerKind, Task
+from infolens.contract import AnswerKind
 from operators.library import ensure_operators
 
 from .checkpoint.checkpoint import Checkpoint, load_checkpoint
-from .checkpoint.labels import Naming
-from .checkpoint.registry import checkpoint_folder
+from .checkpoint.registry import checkpoint_found, with_hub
 from .checkpoint.tokenization import Padding, padding_of, serving_tokenizer
 from .errors import CheckpointError, ParityError
 from .graph.initializers import Initializers
-from .graph.model_file import MODEL_FILE, SPLIT_BYTES, model_files, write_model
-from .graph.precision import Precision, precisions_of
+from .graph.model_file import MODEL_FILE, model_files, write_model
+from .graph.precision import Precision
+from .lineage import Lineage
+from .options import Exporter, ExportOptions
 from .parity.check import check_graph, reference_of, running_graph
 from .parity.engines import running_engine
 from .parity.reference import Reference
 from .parity.report import ParityReport
-from .parity.tolerances import Tolerances
 from .progress import size, step
 from .repository.artefact import Artefact
 from .repository.publish import ExportedModel, publish, require_place
 from .repository.workspace import require_space, workspace
 
-_LONGEST_NAME: Final = 100
 _PACKAGES: Final = ("onnx", "onnxruntime", "tokenizers", "torch", "transformers")
-
-
-class Exporter(StrEnum):
-    """The tool that writes the graph."""
-
-    OWN = "own"
-    """Our writer of the architecture, in `architectures`."""
-    OPTIMUM = "optimum"
-    """optimum, in an environment of its own; see `optimum`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExportOptions:
-    """What to export, and how."""
-
-    task: Task
-    checkpoint: str
-    """A folder written by ``save_pretrained``, a hub id, or a registered model: ``models:/category@champion``."""
-    tracking_uri: str = ""
-    """The MLflow server or database of a registered model; empty for the default of `checkpoint_folder`."""
-    repository: Path = Path("model_repository")
-    name: str = ""
-    """The model's name in the repository; by default the one that the contract has for its architecture."""
-    serve: bool = True
-    """Whether the model answers its task from now on."""
-    precision: Precision = Precision.INT8
-    exporter: Exporter = Exporter.OWN
-    max_tokens: int | None = None
-    """Longest input to serve; by default the checkpoint's own limit."""
-    window: int = 0
-    """Tokens that the encoder reads at once, where a longer input consists of such windows; 0 for no windows."""
-    style: str = "free"
-    """How a summarizer writes where a request does not say it: ``free`` or ``extractive``."""
-    extraction: str = "search"
-    """How it comes to quote only: see `Artefact.extraction`."""
-    num_beams: int = 2
-    """The width of its search where a request does not say it."""
-    form: str = "loop"
-    """How a summarizer is computed: see `Artefact.form`."""
-    naming: Naming | None = None
-    """Names for the classes of a classifier."""
-    replace: bool = False
-    """Overwrite the newest version instead of adding one."""
-    tolerances: Tolerances = field(default_factory=Tolerances)
-    split_bytes: int = SPLIT_BYTES
-    """Weights of this size and more stand in a file beside the graph."""
-
-    def __post_init__(self) -> None:
-        if self.name and not (self.name.isidentifier() and self.name.isascii() and len(self.name) <= _LONGEST_NAME):
-            raise CheckpointError(
-                f"a model's name is made of at most {_LONGEST_NAME} letters, digits and underscores, not {self.name!r}"
-            )
-        if self.precision not in precisions_of(self.form):
-            known = ", ".join(precisions_of(self.form))
-            raise CheckpointError(f"a model of the form {self.form} has the precision {known}, not {self.precision}")
-
-    def model_name(self, model_type: str) -> str:
-        """The name that a checkpoint of this architecture gets in the repository."""
-        return self.name or CONTRACTS[self.task].model_name(model_type)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,18 +110,19 @@ def _with_checkpoint(options: ExportOptions, models: dict[Precision, Path]) -> t
     Writes the graphs. Returns the facts about the checkpoint, the text of its served tokenizer, and its answers.
     """
     with (
-        checkpoint_folder(options.checkpoint, tracking_uri=options.tracking_uri) as folder,
+        checkpoint_found(options.checkpoint, tracking_uri=options.tracking_uri) as found,
         step(f"reading {options.checkpoint}"),
     ):
         checkpoint = load_checkpoint(
             options.task,
-            folder,
+            found.source,
             max_tokens=options.max_tokens,
             window=options.window,
             naming=options.naming,
             own_graph=options.exporter is Exporter.OWN,
         )
-    if folder != options.checkpoint:
+    lineage = with_hub(found.lineage)
+    if found.source != options.checkpoint:
         # Name the registered model, because the folder to which it was downloaded is deleted by now.
         checkpoint = replace(checkpoint, source=options.checkpoint)
     require_place(options.repository, options.task, options.model_name(checkpoint.architecture.model_type))
@@ -198,10 +138,10 @@ def _with_checkpoint(options: ExportOptions, models: dict[Precision, Path]) -> t
             write(precision, path)
     with step("asking transformers for its answers"):
         reference = reference_of(checkpoint, tokenizer, padding)
-    return _artefact(checkpoint, options, padding), tokenizer, reference
+    return _artefact(checkpoint, options, padding, lineage), tokenizer, reference
 
 
-def _artefact(checkpoint: Checkpoint, options: ExportOptions, padding: Padding) -> Artefact:
+def _artefact(checkpoint: Checkpoint, options: ExportOptions, padding: Padding, lineage: Lineage) -> Artefact:
     return Artefact(
         task=checkpoint.task.value,
         architecture=checkpoint.architecture.model_class,
@@ -223,6 +163,7 @@ def _artefact(checkpoint: Checkpoint, options: ExportOptions, padding: Padding) 
         num_beams=options.num_beams,
         form=options.form,
         exporter=options.exporter.value,
+        lineage=lineage,
         packages={package: version(package) for package in _PACKAGES},
     )
 

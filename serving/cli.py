@@ -9,7 +9,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from .arguments import ServerOptions
 from .assembly import prepare
@@ -27,8 +27,10 @@ from .commands.running import interrupt_by_signals, serve
 from .edge.command import add_edge, read_edge, words_about_tls
 from .errors import ServingError
 from .reports.command import add_reports, read_reports, words_about_reports
-from .supervisor.assembling import Plan, assemble_supervisor, has_door
-from .supervisor.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from .supervisor.assembling import Plan
+    from .supervisor.supervisor import Supervisor
 
 COMMANDS: Final = {
     "keys": "serving.keys.command",
@@ -80,6 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             runtime, _ = prepare(args.cache, operators=not args.no_operators)
             print(f"Triton's runtime environment is {runtime.folder}", file=sys.stderr)
             return 0
+        from .supervisor.assembling import assemble_supervisor  # help and refusals wait for no gRPC
+
         supervisor = assemble_supervisor(_plan(args))
         return serve(supervisor, lambda: print(_welcome(supervisor), file=sys.stderr, flush=True))
     except (ServingError, OSError) as error:
@@ -90,6 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _plan(args: argparse.Namespace) -> Plan:
+    from .supervisor.assembling import Plan, has_door
+
     server = ServerOptions(
         host=args.host,
         http_port=args.http_port,

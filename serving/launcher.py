@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -11,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -27,7 +26,7 @@ from .runtime import Runtime
 from .triton_grpc import TritonClient, read_index
 from .triton_log import failure_reason, loaded_models, model_failures, short_reason
 
-__all__ = ["ADMIN_HEADER", "ServerOptions", "TritonServer", "arguments", "pick_ports", "write_private"]
+__all__ = ["ADMIN_HEADER", "ServerOptions", "TritonServer", "arguments", "pick_ports"]
 
 # Becomes the server, to which the kernel sends a signal when the launcher goes (PR_SET_PDEATHSIG is 1), however that
 # comes about.
@@ -282,14 +281,6 @@ def failed_models(index: Any, log_text: str) -> dict[str, str]:
     told = model_failures(log_text)
     reasons = {entry.model: short_reason(entry.reason) for entry in entries if entry.model not in ready}
     return {model: reason or told.get(model, "it is not loaded") for model, reason in reasons.items()}
-
-
-def write_private(path: Path, document: Mapping[str, object]) -> None:
-    """Write a JSON document, readable for this user alone, beside its place and renamed into it."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.touch(mode=0o600)
-    partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    partial.rename(path)
 
 
 def _is_live(client: TritonClient) -> bool:

@@ -9,14 +9,9 @@ Sports
 
 from __future__ import annotations
 
-from importlib import metadata
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
-from ._links.values import LinkedArticle, LinkedReport
-from ._transports.retry import RetryPolicy
-from ._transports.traces import continuing_trace
-from ._transports.url import DEFAULT_URL
-from .aio import AsyncClient
-from .client import Client
 from .contract import CATEGORIES, VERACITIES, Task
 from .errors import (
     AuthenticationError,
@@ -44,6 +39,7 @@ from .types import (
     Category,
     Evidence,
     Labelled,
+    Lineage,
     Quote,
     Reading,
     Report,
@@ -56,10 +52,27 @@ from .types import (
     Veracity,
 )
 
-try:
-    __version__ = metadata.version("infolens")
-except metadata.PackageNotFoundError:  # run from a checkout that is not installed
-    __version__ = "0+unknown"
+if TYPE_CHECKING:
+    from ._links.values import LinkedArticle, LinkedReport
+    from ._transports.retry import RetryPolicy
+    from ._transports.traces import continuing_trace
+    from ._transports.url import DEFAULT_URL
+    from .aio import AsyncClient
+    from .client import Client
+
+    __version__: str
+
+_LATER: Final = {
+    "AsyncClient": ".aio",
+    "Client": ".client",
+    "DEFAULT_URL": "._transports.url",
+    "LinkedArticle": "._links.values",
+    "LinkedReport": "._links.values",
+    "RetryPolicy": "._transports.retry",
+    "continuing_trace": "._transports.traces",
+}
+"""Name -> module of what is imported when it is first asked for: whoever needs the contract alone, as every command
+line does for its help, waits for no transport."""
 
 __all__ = [
     "CATEGORIES",
@@ -80,6 +93,7 @@ __all__ = [
     "InvalidSettingError",
     "InvalidTableError",
     "Labelled",
+    "Lineage",
     "LinkedArticle",
     "LinkedReport",
     "ModelUnavailableError",
@@ -107,3 +121,28 @@ __all__ = [
     "__version__",
     "continuing_trace",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What `_LATER` names, and the version."""
+    if name == "__version__":
+        value: Any = _version()
+    elif name in _LATER:
+        value = getattr(import_module(_LATER[name], __name__), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("infolens")
+    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        return "0+unknown"

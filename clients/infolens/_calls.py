@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from ._transports.about import read_object, read_served
 from ._transports.base import ConnectionSettings, InferRequest
 from ._transports.failures import is_busy
 from ._transports.keys import find_key, warn_if_readable, with_key
@@ -15,7 +16,7 @@ from ._transports.retry import check_timeout
 from ._transports.url import ServerURL
 from ._transports.wire import for_older, pack, parse_tasks
 from ._values.evidence import check_evidence
-from .contract import CONTRACTS, INFO_LENS, LABELS_PARAMETER, Task
+from .contract import CONTRACTS, INFO_LENS, LABELS_PARAMETER, SERVED_PARAMETER, Task
 from .errors import (
     InvalidArticleError,
     InvalidSettingError,
@@ -23,12 +24,10 @@ from .errors import (
     ServerOverloadedError,
     UnexpectedResponseError,
 )
-from .types import Article, Report, SummaryOptions
+from .types import Article, Report, ServedTask, ServerStatus, SummaryOptions
 
 Answer = TypeVar("Answer")
 
-DEFAULT_TIMEOUT_S: Final = 30.0
-DEFAULT_IN_FLIGHT: Final = 16
 DEFAULT_BATCH_IN_FLIGHT: Final = 64
 
 
@@ -114,6 +113,12 @@ class Serving:
     """Every model that a task needs, in the order in which an article passes through them."""
     labels: dict[str, tuple[str, ...]]
     """The labels of each task that has labels, by task."""
+    tasks: dict[str, ServedTask]
+    """What answers each task, by task, where the server's door says it there."""
+
+    def added_to(self, status: ServerStatus) -> ServerStatus:
+        """A server's state with what its configurations say; what it says of its tasks elsewhere counts first."""
+        return replace(status, labels={**status.labels, **self.labels}, tasks={**self.tasks, **status.tasks})
 
 
 def entries() -> tuple[str, ...]:
@@ -128,6 +133,7 @@ def serving(configurations: Mapping[str, Mapping[str, Any]]) -> Serving:
     """
     models: list[str] = []
     labels: dict[str, tuple[str, ...]] = {}
+    tasks: dict[str, ServedTask] = {}
     for task, contract in CONTRACTS.items():
         config = configurations[contract.ensemble]
         if not config and not contract.by_default:
@@ -135,10 +141,12 @@ def serving(configurations: Mapping[str, Mapping[str, Any]]) -> Serving:
         steps = config.get("ensemble_scheduling", {}).get("step", ())
         models += [str(step["model_name"]) for step in steps] or contract.served().chain
         models.append(contract.ensemble)
-        named = config.get("parameters", {}).get(LABELS_PARAMETER, {}).get("string_value")
-        if named:
+        parameters = config.get("parameters", {})
+        if named := parameters.get(LABELS_PARAMETER, {}).get("string_value"):
             labels[task.value] = tuple(json.loads(named))
-    return Serving(models=(*models, INFO_LENS), labels=labels)
+        if told := read_object(parameters.get(SERVED_PARAMETER, {}).get("string_value", "").encode()):
+            tasks[task.value] = read_served(task.value, told)
+    return Serving(models=(*models, INFO_LENS), labels=labels, tasks=tasks)
 
 
 def check_in_flight(in_flight: int) -> int:

@@ -12,14 +12,11 @@ import asyncio
 import functools
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Collection, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ._calls import (
-    DEFAULT_IN_FLIGHT,
-    DEFAULT_TIMEOUT_S,
     asked_again,
     check_asked,
     check_in_flight,
@@ -35,7 +32,7 @@ from ._links import AsyncLinks
 from ._many import StreamMaker
 from ._many.in_order import Item, anumbered, as_async
 from ._transports import AsyncTransport, InferRequest, make_async_transport
-from ._transports.retry import Deadline, RetryPolicy, check_timeout
+from ._transports.retry import DEFAULT_IN_FLIGHT, DEFAULT_TIMEOUT_S, Deadline, RetryPolicy, check_timeout
 from ._transports.url import parse_url
 from ._transports.wire import unpack
 from .contract import Task
@@ -196,7 +193,7 @@ class AsyncClient(AsyncLinks):
         }
         found = serving(configurations)
         status = await self._transport.aprobe(found.models, timeout_s=deadline.remaining_s())
-        return replace(status, labels={**status.labels, **found.labels})
+        return found.added_to(status)
 
     async def is_ready(self, *, timeout_s: float | None = None) -> bool:
         """As `Client.is_ready`."""

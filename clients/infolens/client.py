@@ -11,14 +11,11 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Collection, Generator, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ._calls import (
-    DEFAULT_IN_FLIGHT,
-    DEFAULT_TIMEOUT_S,
     asked_again,
     check_asked,
     check_in_flight,
@@ -35,7 +32,7 @@ from ._many import StreamMaker
 from ._many.blocking import in_thread
 from ._many.in_order import map_in_order, numbered
 from ._transports import InferRequest, Transport, make_transport
-from ._transports.retry import Deadline, RetryPolicy, check_timeout
+from ._transports.retry import DEFAULT_IN_FLIGHT, DEFAULT_TIMEOUT_S, Deadline, RetryPolicy, check_timeout
 from ._transports.url import parse_url
 from ._transports.wire import unpack
 from .contract import Task
@@ -243,7 +240,7 @@ class Client(Links):
         }
         found = serving(configurations)
         status = self._transport.probe(found.models, timeout_s=deadline.remaining_s())
-        return replace(status, labels={**status.labels, **found.labels})
+        return found.added_to(status)
 
     def is_ready(self, *, timeout_s: float | None = None) -> bool:
         """Whether every task can be answered now; False also when the server cannot be reached."""

@@ -63,6 +63,7 @@ __all__ = [
     "SAMPLING",
     "SENTENCE_ENDS",
     "SEQUENCES",
+    "SERVED_PARAMETER",
     "SETTING_INPUTS",
     "SOURCE",
     "SUMMARY_SETTINGS",
@@ -122,6 +123,10 @@ names no outputs must not cost several times as much."""
 
 LABELS_PARAMETER: Final = "labels"
 """The parameter of a task's ensemble that lists its labels, in JSON: `/v2/models/<ensemble>/config` shows it."""
+
+SERVED_PARAMETER: Final = "served"
+"""The parameter that a server's door adds to the configuration of a task's ensemble, in JSON: which model answers it,
+in which version and revision, and where that comes from, as an entry of `/v1/models` says it."""
 
 
 Task.SUMMARY = register(

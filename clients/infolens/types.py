@@ -16,7 +16,7 @@ from ._values.evidence import Evidence
 from ._values.labelled import Category, Labelled, Reading, Veracity
 from ._values.options import SummaryOptions
 from ._values.spans import Quote, Span, Unsupported
-from ._values.status import ServedTask, ServerStatus
+from ._values.status import Lineage, ServedTask, ServerStatus
 from .contract import EVIDENCE, Task
 from .errors import InfoLensError
 
@@ -28,6 +28,7 @@ __all__ = [
     "Category",
     "Evidence",
     "Labelled",
+    "Lineage",
     "Quote",
     "Reading",
     "Report",

@@ -18,6 +18,7 @@ from export.repository.artefact import FILE_NAME, Artefact
 from export.repository.contents import newest_version, require_artefacts, serving
 from export.repository.deployment import stored_deployment, stored_texts
 from export.repository.generated_files import generated_files
+from export.repository.model_card import CARD, PICTURE, with_section
 from export.repository.transaction import move_in, write_files
 from export.repository.workspace import workspace
 from infolens.contract import CONTRACTS, AnswerKind, Task
@@ -210,13 +211,13 @@ def _with(artefact: Artefact, judged: Judged, fitted: Counter[str], refused: int
 def _write(repository: Path, name: str, artefact: Artefact, picture: bytes) -> tuple[str, ...]:
     """Write all files of a calibration, or none; returns those that are not as they were."""
     contract = CONTRACTS[Task(artefact.task)]
-    path = repository / name / "README.md"
+    path = repository / name / CARD
     before = path.read_text(encoding="utf-8") if path.is_file() else f"# {name}\n"
     text = card.section(artefact.calibration, artefact.temperature, artefact.threshold, doubt_word=contract.doubt_word)
     files = {
         f"{name}/{newest_version(repository / name)}/{FILE_NAME}": artefact.to_json().encode(),
-        f"{name}/README.md": card.with_section(before, text).encode(),
-        f"{name}/{card.PICTURE}": picture,
+        f"{name}/{CARD}": with_section(before, text).encode(),
+        f"{name}/{PICTURE}": picture,
         **generated_files({**require_artefacts(repository), name: artefact}, stored_texts(repository)),
     }
     stale = [one for one, content in files.items() if not _is(repository / one, content)]

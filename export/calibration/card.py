@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from export.errors import RepositoryError
+from export.repository.model_card import BEGIN, END, HEADING, PICTURE
 
-BEGIN: Final = "<!-- calibration: begin -->"
-END: Final = "<!-- calibration: end -->"
-PICTURE: Final = "calibration.png"
-_HEADING: Final = "## When it is sure"
 _COLUMNS: Final[Mapping[str, str]] = {
     "clear": "enough to judge by",
     "coverage": "answered",
@@ -43,7 +39,7 @@ def section(calibration: Mapping[str, Any], temperature: float, threshold: float
     lines = [
         BEGIN,
         "",
-        _HEADING,
+        HEADING,
         "",
         f"The signal is the label, or `{doubt_word}`: where the text is too short, too little of it was read, "
         "or too much of it is unknown to the model, and where the largest probability, calibrated with temperature "
@@ -63,21 +59,6 @@ def section(calibration: Mapping[str, Any], temperature: float, threshold: float
         END,
     ]
     return "\n".join(line.rstrip() for line in lines) + "\n"
-
-
-def with_section(card: str, text: str) -> str:
-    """A card with the section: in place of the one that it has, or before its limits, or at its end.
-
-    Raises:
-        RepositoryError: The card has one mark without the other.
-    """
-    if (BEGIN in card) != (END in card):
-        raise RepositoryError(f"the model's README.md has only one of {BEGIN} and {END}: delete it, or add the other")
-    if BEGIN in card:
-        before, _, rest = card.partition(BEGIN)
-        return before + text.rstrip("\n") + rest.partition(END)[2]
-    before, limits, after = card.partition("\n## Limits\n")
-    return f"{before.rstrip()}\n\n{text}{limits}{after}"
 
 
 def _in_domain(calibration: Mapping[str, Any]) -> list[str]:

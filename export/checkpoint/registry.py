@@ -1,23 +1,38 @@
-"""Checkpoints from an MLflow model registry: ``models:/category@champion`` and ``models:/category/3``."""
+"""Where a checkpoint lies, and where it comes from: a folder, the hub, or an MLflow model registry.
+
+A registered model is ``models:/category@champion`` or ``models:/category/3``.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 from export.errors import CheckpointError
+from export.lineage import METRICS_FILE, RECIPE_FILE, Lineage, Source, is_of_training, of_folder, of_tags, of_training
 
 SCHEME: Final = "models:/"
 _DEFAULT_STORE: Final = Path("mlruns/mlflow.db")
 """Where ``python -m training fit`` records runs unless it is told otherwise."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A checkpoint that `load_checkpoint` can read."""
+
+    source: str
+    """A folder, or a hub id."""
+    lineage: Lineage
+
+
 @contextmanager
-def checkpoint_folder(source: str, *, tracking_uri: str = "") -> Iterator[str]:
-    """A source that `load_checkpoint` can read: the folder of a downloaded registered model, or ``source`` itself.
+def checkpoint_found(source: str, *, tracking_uri: str = "") -> Iterator[Found]:
+    """Where a checkpoint can be read, and where it comes from; what was downloaded is deleted at the end.
 
     Args:
         source: A checkpoint folder, a hub id, or a registered model.
@@ -26,18 +41,58 @@ def checkpoint_folder(source: str, *, tracking_uri: str = "") -> Iterator[str]:
     Raises:
         CheckpointError: The registry does not answer, or has no such model.
     """
-    if not source.startswith(SCHEME):
-        yield source
-        return
-    with TemporaryDirectory() as place:
-        yield str(_fetch(source, tracking_uri, Path(place)))
+    if source.startswith(SCHEME):
+        with TemporaryDirectory() as place:
+            yield _fetch(source, tracking_uri, Path(place))
+    elif Path(source).is_dir():
+        lineage = of_folder(Path(source))
+        licence = "" if lineage.test else _licence(Path(source) / "README.md")
+        yield Found(source=source, lineage=replace(lineage, licence=licence))
+    else:
+        yield Found(source=source, lineage=Lineage(source=Source.HUB, base=source))
 
 
-def _fetch(source: str, tracking_uri: str, place: Path) -> Path:
+def with_hub(lineage: Lineage) -> Lineage:
+    """The lineage of a checkpoint of the hub with its commit and licence, as far as the hub gave them.
+
+    Args:
+        lineage: Of any checkpoint that was loaded; one of elsewhere stays as it is.
+    """
+    if lineage.source is not Source.HUB:
+        return lineage
+    from transformers.utils import cached_file
+    from transformers.utils.hub import extract_commit_hash
+
+    leniently = {
+        "_raise_exceptions_for_missing_entries": False,
+        "_raise_exceptions_for_connection_errors": False,
+    }
+    try:
+        loaded = cached_file(lineage.base, "config.json", local_files_only=True)
+        revision = extract_commit_hash(loaded, None) or ""
+        card = cached_file(lineage.base, "README.md", revision=revision or None, **leniently)
+    except OSError:  # Both are good to know, and no reason to fail.
+        return lineage
+    return replace(lineage, base_revision=revision, licence=_licence(Path(card)) if card else "")
+
+
+def _licence(card: Path) -> str:
+    """The licence in the head of a card of the hub; empty where it names none."""
+    from huggingface_hub import metadata_load
+
+    try:
+        found = (metadata_load(card) or {}).get("license", "") if card.is_file() else ""
+    except Exception:  # It is YAML of any shape, by anybody.
+        return ""
+    return found if isinstance(found, str) else ""
+
+
+def _fetch(source: str, tracking_uri: str, place: Path) -> Found:
     import logging
     import os
 
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for each of three downloads
     try:
         import mlflow
     except ImportError as error:
@@ -53,7 +108,10 @@ def _fetch(source: str, tracking_uri: str, place: Path) -> Path:
         store = f"sqlite:///{_DEFAULT_STORE.resolve()}"
     mlflow.set_tracking_uri(store)
     try:
-        found = Path(mlflow.artifacts.download_artifacts(source, dst_path=str(place), tracking_uri=store))
+        client = mlflow.MlflowClient(tracking_uri=store)
+        which, known, tags = _version(client, source)
+        lineage = _lineage(client, known, tags, place / "run")
+        found = Path(mlflow.artifacts.download_artifacts(which, dst_path=str(place), tracking_uri=store))
     except Exception as error:  # MLflow passes on whatever its transports and stores raise.
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
@@ -66,4 +124,42 @@ def _fetch(source: str, tracking_uri: str, place: Path) -> Path:
     tokenizer = found / "components" / "tokenizer"
     for file in tokenizer.iterdir() if tokenizer.is_dir() else ():
         file.replace(model / file.name)  # MLflow stores the tokenizer apart; a checkpoint has both in one folder.
-    return model
+    return Found(source=str(model), lineage=lineage)
+
+
+def _version(client: Any, source: str) -> tuple[str, dict[str, str], dict[str, str]]:
+    """The model that a source names now: its address without an alias, which may move, what is known, and its tags."""
+    from mlflow.store.artifact.utils.models import get_model_name_and_version
+
+    named = get_model_name_and_version(client, source)
+    if len(named) == 1:  # ``models:/m-1f0c...``: a logged model, which need not be registered
+        logged = client.get_logged_model(named[0])
+        return source, {"run_id": str(logged.source_run_id or "")}, dict(logged.tags or {})
+    name, number = named
+    found = client.get_model_version(name, str(number))
+    known = {"registered_model": name, "registered_version": str(number), "run_id": str(found.run_id or "")}
+    return f"{SCHEME}{name}/{number}", known, dict(found.tags or {})
+
+
+def _lineage(client: Any, known: dict[str, str], tags: dict[str, str], place: Path) -> Lineage:
+    """The lineage by the files of the run, and by the tags of the version where the run has none or is deleted."""
+    from mlflow.exceptions import MlflowException
+
+    run_id, files = known["run_id"], set()
+    try:
+        files = {item.path for item in client.list_artifacts(run_id)} if run_id else set()
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+    place.mkdir()
+    here = {
+        name: Path(client.download_artifacts(run_id, name, str(place)))
+        for name in (METRICS_FILE, RECIPE_FILE)
+        if name in files
+    }
+    if METRICS_FILE in here:
+        metrics = json.loads(here[METRICS_FILE].read_text(encoding="utf-8"))
+        if is_of_training(metrics):
+            recipe = here[RECIPE_FILE].read_bytes() if RECIPE_FILE in here else None
+            return of_training(metrics, recipe, Source.REGISTRY, **known)
+    return of_tags(tags, **known)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from export.errors import RepositoryError
+from export.lineage import Lineage
 from infolens.contract import CONTRACTS, SUMMARY_SETTINGS, Task
 
 FILE_NAME: Final = "artefact.json"
@@ -71,6 +72,8 @@ class Artefact:
     """The measured values of the parity check at the export."""
     packages: dict[str, str] = field(default_factory=dict)
     """Versions of the packages with which it was exported."""
+    lineage: Lineage | None = None
+    """Where its checkpoint comes from; None in artefacts of before, which do not say."""
 
     def with_parity(self, figures: dict[str, float]) -> Artefact:
         """The same facts with the measured values of a parity check."""
@@ -123,7 +126,9 @@ def read_artefact(path: Path) -> Artefact:
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         artefact = Artefact(**_with_defaults(document))
-        artefact = replace(artefact, labels=tuple(artefact.labels))
+        origin = document.get("lineage")
+        lineage = None if origin is None else Lineage.of_document(origin)
+        artefact = replace(artefact, labels=tuple(artefact.labels), lineage=lineage)
         if not all(isinstance(label, str) for label in artefact.labels) or isinstance(document.get("labels"), str):
             raise ValueError(f"labels are texts, not {document['labels']!r}")
         if type(artefact.max_tokens) is not int or artefact.max_tokens < 1:

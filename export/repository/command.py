@@ -10,8 +10,6 @@ from infolens.contract import CONTRACTS, Task
 
 from .contents import newest_version, require_artefacts, serving
 from .deployment import stored_deployment
-from .publish import serve
-from .removal import remove
 
 _NAME: Final = "name of the model in the repository; `python -m export list` shows them"
 
@@ -38,6 +36,8 @@ def add(commands: Any, add_repository: Callable[[argparse.ArgumentParser], None]
 
 
 def _serve(options: argparse.Namespace) -> int:
+    from .publish import serve  # help and the list wait for no configurations
+
     written = serve(options.repository, Task(options.task), options.model)
     for path in written:
         print(f"wrote {path}")
@@ -47,6 +47,8 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _remove(options: argparse.Namespace) -> int:
+    from .removal import remove
+
     done = remove(options.repository, options.model)
     left = f"version {done.now} takes its place at the server's next start" if done.now else "it was the only one"
     print(f"deleted version {done.version} of {options.model}; {left}")
@@ -63,6 +65,9 @@ def _list(options: argparse.Namespace) -> int:
                 form = f", {artefact.form}" if artefact.quotes else ""
                 facts = f"version {version}, {artefact.model_type}, {artefact.precision}{form}, "
                 facts += f"{artefact.max_tokens} tokens"
+                known = artefact.lineage
+                if known and known.registered_version:
+                    facts += f", version {known.registered_version} of {known.registered_model} in MLflow"
                 labels = f"; {' | '.join(artefact.labels)}" if artefact.labels else ""
                 print(f"{task:<10} {'serves' if served[task] == name else '':<7} {name:<22} {facts}{labels}")
     return 0

@@ -11,9 +11,19 @@ from export.graph.model_file import model_files
 from infolens.contract import CONTRACTS, EVIDENCE_MODEL, INFO_LENS, AnswerKind, Task
 
 from .artefact import FILE_NAME, Artefact
-from .contents import LABELS_FILE, labels_text, next_version, read_artefacts, require_artefacts, serving, task_of_model
+from .contents import (
+    LABELS_FILE,
+    labels_text,
+    newest_version,
+    next_version,
+    read_artefacts,
+    require_artefacts,
+    serving,
+    task_of_model,
+)
 from .deployment import parse_stored, stored_texts, with_serving
 from .generated_files import generated_files, named_configs, write_generated
+from .model_card import PICTURE, cards_of
 from .transaction import move_in, write_files
 from .workspace import workspace
 
@@ -38,7 +48,8 @@ def publish(exported: ExportedModel, repository: Path, *, replace: bool = False,
     """Write an export into the repository: all of its models, or none.
 
     The files are first written to a folder beside the repository and then moved in; a failure half-way moves everything
-    back. All configurations are generated again, also those of the ensembles and of every deployment.
+    back. All configurations are generated again, also those of the ensembles and of every deployment. The model gets a
+    card of its own; the card of the version before goes into that version's folder.
 
     Args:
         exported: The model to publish.
@@ -76,12 +87,14 @@ def publish(exported: ExportedModel, repository: Path, *, replace: bool = False,
     if _serves(artefacts, texts, task) != wanted:
         texts[None] = with_serving(texts[None], task, wanted)
     generated = generated_files(artefacts, texts)
+    cards = cards_of(repository, exported.name, newest_version(repository / exported.name), version, exported.artefact)
     with workspace(repository) as staging:
-        write_files(staging / "new", {**versions, **generated})
+        write_files(staging / "new", {**versions, **generated, **cards})
         # Versions before configurations, so that no configuration names a version that is missing; and the model last,
         # because the tokenizer and the postprocessor are ignored without it.
         parts = (models.tokenizer, models.postprocessor, models.name)
-        move_in(staging, repository, [f"{part}/{folder}" for part in parts], sorted(generated))
+        folders = [f"{part}/{folder}" for part in parts]
+        move_in(staging, repository, folders, sorted(generated | cards), [f"{exported.name}/{PICTURE}"])
     for path in named_configs(repository):
         if path not in generated:
             _LOG.warning("%s has no deployment file, so it was not updated: delete it, or see --deployment", path)

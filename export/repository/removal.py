@@ -11,6 +11,8 @@ from infolens.contract import CONTRACTS, Task
 from .contents import newest_version, require_artefacts, serving
 from .deployment import stored_deployment
 from .generated_files import write_generated
+from .model_card import cards_after_removal
+from .transaction import move_in, write_files
 from .workspace import workspace
 
 
@@ -28,7 +30,7 @@ def remove(repository: Path, model: str) -> Removed:
     """Delete the newest version of a model, with those of its tokenizer and postprocessor; the one before takes over.
 
     With its only version the whole model goes, unless it is the one that answers its task. The configurations are
-    generated again. A failure moves everything back.
+    generated again, and the card of the version before comes back. A failure moves everything back.
 
     Args:
         repository: The model repository.
@@ -63,11 +65,21 @@ def remove(repository: Path, model: str) -> Removed:
                 (repository / unit).rename(backup)
                 moved.append((backup, repository / unit))
             write_generated(repository)
+            if older:
+                _bring_back_the_card(repository, model, version, staging)
         except BaseException:
             for backup, target in reversed(moved):
                 backup.rename(target)
             raise
     return Removed(version=version, now=newest_version(repository / model))
+
+
+def _bring_back_the_card(repository: Path, model: str, removed: int, staging: Path) -> None:
+    """Have the model's card be that of the version that is now the newest."""
+    now, artefact = newest_version(repository / model), require_artefacts(repository)[model]
+    files, gone = cards_after_removal(repository, model, removed, now, artefact)
+    write_files(staging / "new", files)
+    move_in(staging, repository, [], files, gone)
 
 
 def _versions(model: Path) -> list[int]:

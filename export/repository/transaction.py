@@ -22,7 +22,9 @@ def write_files(folder: Path, files: Mapping[str, bytes | Path]) -> None:
             os.fsync(stream.fileno())
 
 
-def move_in(staging: Path, repository: Path, folders: Sequence[str], files: Iterable[str]) -> None:
+def move_in(
+    staging: Path, repository: Path, folders: Sequence[str], files: Iterable[str], gone: Iterable[str] = ()
+) -> None:
     """Move what ``staging/new`` holds into a repository, and all of it back if one move fails.
 
     What was there before is moved to ``staging/old``. If the process is killed half-way, the repository never looks
@@ -33,6 +35,7 @@ def move_in(staging: Path, repository: Path, folders: Sequence[str], files: Iter
         repository: Where it goes.
         folders: Folders that belong together, the one that makes the others visible last.
         files: Files, each of which is replaced on its own.
+        gone: Files that are taken away, where they are there.
 
     Raises:
         OSError: A move failed; all moves before it have been undone.
@@ -61,6 +64,8 @@ def move_in(staging: Path, repository: Path, folders: Sequence[str], files: Iter
         for unit in files:
             take_away(unit)
             put(unit)
+        for unit in gone:
+            take_away(unit)
     except OSError:
         for target in reversed(made):
             shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)

@@ -8,26 +8,24 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from serving.arguments import ADMIN_HEADER, in_brackets, resolve
 from serving.edge.command import add_edge, read_edge
-from serving.edge.options import EdgeOptions, check_edge
 from serving.errors import ServingError
-from serving.gateway.configuration import ConfigurationError, GatewayLimits, GatewayOptions
-from serving.gateway.grpc_door.door import ListenError
-from serving.gateway.server import LeftAloneError, Surroundings, run
-from serving.intake.fetching.options import FetchOptions, check_fetch
-from serving.keys.rule import check_start, full_url, warn_if_open
-from serving.launcher import write_private
+from serving.processes import write_private
 from serving.reports.command import add_reports, read_reports
-from serving.reports.options import ReportsOptions
-from serving.reports.rule import check_reports
 from serving.runtime import CACHE
 
 from .meeting import STATE, Meeting, door_alone, gone, wait_for
 from .options import add_addresses, add_callers, add_run, add_trace_url, admin_key, fetch_options
 from .running import interrupt_by_signals
+
+if TYPE_CHECKING:
+    from serving.edge.options import EdgeOptions
+    from serving.gateway.configuration import GatewayOptions
+    from serving.intake.fetching.options import FetchOptions
+    from serving.reports.options import ReportsOptions
 
 EPILOG: Final = """\
 examples:
@@ -56,6 +54,15 @@ def main(argv: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     interrupt_by_signals()
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # else a line for each failed handshake of anybody
+    # Here, so that help and refusals wait for no server.
+    from serving.edge.options import check_edge
+    from serving.gateway.configuration import ConfigurationError
+    from serving.gateway.grpc_door.door import ListenError
+    from serving.gateway.server import LeftAloneError
+    from serving.intake.fetching.options import check_fetch
+    from serving.keys.rule import check_start, warn_if_open
+    from serving.reports.rule import check_reports
+
     try:
         warn_if_open(args.host, args.keys)
         resolve(args.host)
@@ -85,6 +92,9 @@ def _options(
     *,
     keys: bool,
 ) -> GatewayOptions:
+    from serving.gateway.configuration import ConfigurationError, GatewayLimits, GatewayOptions
+    from serving.keys.rule import full_url
+
     repository = Path(met.repository)
     if not repository.is_dir():
         raise ConfigurationError(
@@ -117,6 +127,8 @@ def _options(
 
 
 def _run(args: argparse.Namespace, folder: Path, options: GatewayOptions, met: Meeting) -> None:
+    from serving.gateway.server import Surroundings, run
+
     def listens(ports: Mapping[str, int]) -> None:
         if args.ready_file is not None:
             write_private(args.ready_file, _document(options, ports))

@@ -21,7 +21,7 @@ from typing import Final
 
 from serving.errors import ServingError
 from serving.gateway.verdict import VerdictFile
-from serving.launcher import write_private
+from serving.processes import write_private
 
 TRITON: Final = "triton.json"
 STATE: Final = "state.json"

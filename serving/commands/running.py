@@ -7,9 +7,12 @@ import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from serving.errors import StartError
-from serving.supervisor.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from serving.supervisor.supervisor import Supervisor
 
 
 def interrupt_by_signals() -> None:

@@ -13,9 +13,6 @@ from typing import Final
 from serving.arguments import ADMIN_HEADER, ServerOptions
 from serving.edge.command import add_trace_parts
 from serving.errors import ServingError
-from serving.launcher import TritonServer
-from serving.supervisor.events import Journal
-from serving.supervisor.supervisor import Supervisor, SupervisorOptions
 
 from .following import followed
 from .meeting import BOARD, TRITON, Meeting, taken
@@ -58,6 +55,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(args: argparse.Namespace, run: Path) -> int:
+    from serving.launcher import TritonServer  # help and refusals wait for no gRPC
+    from serving.supervisor.events import Journal
+    from serving.supervisor.supervisor import Supervisor, SupervisorOptions
+
     given = triton_options(args)
     log_file = args.log_file or run / "triton.log"
     free = {"http_port": None, "grpc_port": 0, "metrics_port": 0}

@@ -15,6 +15,7 @@ from .catalogue import Catalogue
 from .configuration import GatewayOptions
 from .intake import Intake
 from .metrics import GatewayMetrics
+from .served import Served
 from .upstream import Upstream
 from .verdict import VerdictFile
 
@@ -28,6 +29,7 @@ class Parts:
     upstream: Upstream
     inferences: Inferences
     catalogue: Catalogue
+    served: Served
     room: WaitingRoom
     branches: Branches
     metrics: GatewayMetrics

@@ -43,6 +43,7 @@ from .page import add_page
 from .parts import Parts
 from .reports.routes import OPERATIONS as REPORTS
 from .reports.routes import add_report_routes
+from .served import Served
 from .upstream import Upstream
 from .verdict import VerdictFile
 
@@ -129,6 +130,7 @@ async def open_parts(options: GatewayOptions, log: Any) -> AsyncIterator[Parts]:
                 upstream=upstream,
                 inferences=inferences,
                 catalogue=catalogue,
+                served=Served(catalogue, options.repository),
                 room=room,
                 branches=Branches(),
                 metrics=metrics,

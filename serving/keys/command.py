@@ -9,14 +9,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from serving.errors import KeysError
 from serving.runtime import CACHE
 
-from .location import VARIABLE, read_url
-from .records import GRANTS, KeyRecord, Role
-from .store import KeyStore
+from .records import GRANTS, VARIABLE, KeyRecord, Role
+
+if TYPE_CHECKING:
+    from .store import KeyStore
 
 EPILOG: Final = f"""\
 examples:
@@ -42,6 +43,9 @@ _MAX_CONCURRENCY: Final = 4096
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns the exit code."""
     args = _parser().parse_args(argv)
+    from .location import read_url  # help and refusals wait for no database
+    from .store import KeyStore
+
     try:
         store = KeyStore(read_url(args.keys_url, args.cache))
         try:

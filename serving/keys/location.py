@@ -12,9 +12,10 @@ from serving.storage import location
 from serving.storage.kept import Kept
 from serving.storage.location import shown
 
+from .records import VARIABLE
+
 __all__ = ["KEPT", "VARIABLE", "read_url", "shown"]
 
-VARIABLE: Final = "INFOLENS_KEYS_URL"
 KEPT: Final = Kept(
     what="keys",
     file="keys/keys.sqlite3",

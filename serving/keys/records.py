@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+VARIABLE: Final = "INFOLENS_KEYS_URL"
+"""The environment variable that says where the keys are kept."""
 PREFIX: Final = "il_"
 """Every key begins so, by which programs that look for lost secrets can know it."""
 _KEY: Final = re.compile(rf"{PREFIX}[\w-]{{43}}", re.ASCII)

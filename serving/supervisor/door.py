@@ -15,8 +15,7 @@ from typing import Any, Final
 
 from serving.arguments import in_brackets, resolve
 from serving.errors import DoorError
-from serving.launcher import write_private
-from serving.processes import how_it_ended, kill_group
+from serving.processes import how_it_ended, kill_group, write_private
 from serving.triton_grpc import Asked, TritonClient
 
 from .events import Journal

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from serving.launcher import write_private
+from serving.processes import write_private
 
 
 @dataclass(frozen=True, kw_only=True)

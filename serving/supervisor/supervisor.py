@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from serving.arguments import ADMIN_HEADER, in_brackets
-from serving.launcher import TritonServer, write_private
+from serving.launcher import TritonServer
+from serving.processes import write_private
 
 from .door import Door
 from .events import Journal

@@ -23,6 +23,7 @@ from infolens import (
     Unsupported,
     __version__,
 )
+from infolens._commands import running
 from infolens.testing import FakeTransport, fake_report
 from tests.clients.loopback import free_port, grpc_server
 
@@ -47,7 +48,7 @@ def use(monkeypatch: pytest.MonkeyPatch, transport: FakeTransport) -> None:
     def client(url: str | None = None, **arguments: Any) -> Client:
         return Client(transport=transport, **arguments)
 
-    monkeypatch.setattr(infolens.cli, "Client", client)
+    monkeypatch.setattr(running, "Client", client)
 
 
 def write(folder: Path, **files: str | bytes) -> list[str]:
@@ -201,7 +202,7 @@ def test_unreachable_server_is_3_in_one_line(run: Any, scheme: str, command: tup
 
 
 def test_a_dead_server_is_reported_once(run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(infolens.cli, "RetryPolicy", lambda **_: infolens.RetryPolicy(attempts=1))
+    monkeypatch.setattr(running, "RetryPolicy", lambda **_: infolens.RetryPolicy(attempts=1))
     use(monkeypatch, FakeTransport(ServerUnavailableError("cannot reach it")))
     code, out, err = run("analyze", "--json", *write(tmp_path, a="one", b="two", c="three"))
     assert (code, out, err) == (3, "", "infolens: cannot reach it\n")
@@ -248,7 +249,7 @@ def test_interrupt_is_130(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(infolens.cli, "Client", interrupt)
+    monkeypatch.setattr(running, "Client", interrupt)
     code, _, err = run("status")
     assert (code, err) == (130, "infolens: interrupted\n")
 

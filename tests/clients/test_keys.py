@@ -24,6 +24,7 @@ from infolens import (
     RetryPolicy,
     ServerError,
 )
+from infolens._commands import running
 from infolens._transports.base import ConnectionSettings
 from infolens._transports.keys import with_key
 from infolens.testing import FakeTransport
@@ -226,7 +227,7 @@ def test_a_key_that_is_refused_is_told_once(
     def client(url: str | None = None, **arguments: Any) -> Client:
         return Client(transport=FakeTransport(answer), **arguments)
 
-    monkeypatch.setattr(infolens.cli, "Client", client)
+    monkeypatch.setattr(running, "Client", client)
     files = [tmp_path / "a", tmp_path / "b"]
     for file in files:
         file.write_text("An article.")

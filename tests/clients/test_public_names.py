@@ -13,7 +13,7 @@ ERRORS = """
     UnexpectedResponseError WrongServerError
 """
 VALUES = """
-    Article BatchResult Category Evidence Labelled Quote Reading Report ServedTask ServerStatus Span Summary
+    Article BatchResult Category Evidence Labelled Lineage Quote Reading Report ServedTask ServerStatus Span Summary
     SummaryOptions Unsupported Veracity
 """
 NAMES = {
@@ -25,7 +25,7 @@ NAMES = {
     "infolens.contract": """
         ATTENTION_MASK AnswerKind CATEGORIES CONTRACTS EVIDENCE EVIDENCE_MODEL EVIDENCE_PARAMETER FAILED INFO_LENS
         INPUT_IDS LABELS_PARAMETER LENGTH_BUCKETS MAX_ARTICLE_BYTES NEVER_ENDS PARTIAL SAMPLING SENTENCE_ENDS SEQUENCES
-        SETTING_INPUTS SOURCE SUMMARY_SETTINGS
+        SERVED_PARAMETER SETTING_INPUTS SOURCE SUMMARY_SETTINGS
         ServedModel SummarySetting TEXT TITLE TOKENS TOKEN_TYPE_IDS TRUNCATED_TOKENS Task TaskContract Tensor UNCLEAR
         UNCLEAR_REASONS UNREAD VERACITIES buckets_up_to register register_classifier
     """,

@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from benchmarks.common.articles import Articles
 from benchmarks.common.server import Started, Target
 from benchmarks.common.wire import RequestOutcome
-from benchmarks.load.overload.overload import OverloadConfig, measure_overload
+from benchmarks.load.overload.config import OverloadConfig
+from benchmarks.load.overload.overload import measure_overload
 from infolens import Client
 from infolens.contract import CONTRACTS, Task
 

@@ -22,7 +22,8 @@ from transformers import (
 )
 
 from export.checkpoint.checkpoint import Checkpoint, load_checkpoint
-from export.exporter import ExportOptions, ExportResult, export
+from export.exporter import ExportResult, export
+from export.options import ExportOptions
 from export.parity.articles import ARTICLES
 from export.parity.tolerances import Tolerances
 from infolens.contract import CONTRACTS, Task

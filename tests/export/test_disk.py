@@ -19,10 +19,11 @@ import pytest
 from export.checkpoint.checkpoint import Checkpoint
 from export.checkpoint.tokenization import encode, padding_of, serving_tokenizer
 from export.errors import RepositoryError
-from export.exporter import ExportOptions, ExportResult, build, export
+from export.exporter import ExportResult, build, export
 from export.graph.initializers import Initializers
 from export.graph.model_file import MODEL_FILE, data_file, write_model
 from export.graph.precision import Precision
+from export.options import ExportOptions
 from export.parity.articles import ARTICLES
 from export.parity.summaries import with_settings
 from export.repository.workspace import workspace

@@ -13,9 +13,10 @@ import pytest
 from export.checkpoint.checkpoint import Checkpoint
 from export.cli import build_parser, main
 from export.errors import ParityError
-from export.exporter import ExportOptions, ExportResult, build, export
+from export.exporter import ExportResult, build, export
 from export.graph.initializers import Initializers
 from export.graph.precision import Precision, precisions_of
+from export.options import ExportOptions
 from infolens.contract import CONTRACTS, Task
 from tests.export.conftest import RANDOM
 

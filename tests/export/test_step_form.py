@@ -15,10 +15,11 @@ from export.architectures import architecture_of, bart_steps
 from export.checkpoint.checkpoint import load_checkpoint
 from export.cli import build_parser, main
 from export.errors import CheckpointError, ParityError
-from export.exporter import ExportOptions, build, export
+from export.exporter import build, export
 from export.graph.model_file import write_model
 from export.graph.precision import Precision, precisions_of
 from export.graph.step.files import write_engine
+from export.options import ExportOptions
 from export.parity.check import running_graph
 from export.parity.engines import running_engine
 from export.parity.summaries import with_settings

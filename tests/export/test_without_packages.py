@@ -24,7 +24,10 @@ def run(room: str, packages: tuple[str, ...], *arguments: str) -> subprocess.Com
 
 @pytest.mark.parametrize(
     ("room", "package", "arguments"),
-    [("export", "transformers", ("category", "--checkpoint", "nowhere")), ("training", "pandas", ())],
+    [
+        ("export", "transformers", ("category", "--checkpoint", "nowhere")),
+        ("training", "pandas", ("fit", "category", "--data", "nowhere", "--out", "nothing")),
+    ],
 )
 def test_a_missing_package_is_named_with_what_installs_it(room: str, package: str, arguments: tuple[str, ...]) -> None:
     done = run(room, (package,), *arguments)

@@ -14,12 +14,11 @@ from infolens.errors import InvalidArticleError
 from infolens.types import Article
 
 from .decoding import decode
-from .kinds import _is_json, _is_table, check_bytes, check_words
+from .kinds import MAX_TITLE_CHARS, _is_json, _is_table, check_bytes, check_words
 from .pages import MAX_DOCUMENT_BYTES, Page, is_document
 
 Document = Callable[[bytes, InvalidArticleError], Page]
 
-MAX_TITLE_CHARS: Final = 200
 _MAX_FILE_BYTES: Final = 4 * MAX_ARTICLE_BYTES + 4
 """An article of the largest size in UTF-32 with its mark: more than any file needs."""
 _LOOKED_AT_BYTES: Final = 65_536

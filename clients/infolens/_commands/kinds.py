@@ -11,6 +11,8 @@ from typing import Final
 
 from infolens.errors import InvalidArticleError
 
+MAX_TITLE_CHARS: Final = 200
+"""A longer first line is no title."""
 _LOOKED_AT_CHARS: Final = 65_536
 """So much of a text is looked at, and no more."""
 

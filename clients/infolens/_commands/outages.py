@@ -22,7 +22,6 @@ Item = Article | Page | InfoLensError
 Result = Report | InfoLensError
 Ask = Callable[[Iterable[Item]], Generator[Result, None, None]]
 
-DEFAULT_WAIT_S: Final = 30.0
 _PAUSE_S: Final = 0.5
 """Between two questions to a server that does not say when to ask again."""
 _LONGEST_PAUSE_S: Final = 2.0

@@ -8,16 +8,14 @@ from textwrap import fill
 from typing import Final
 
 from infolens import __version__
-from infolens._calls import DEFAULT_IN_FLIGHT, DEFAULT_TIMEOUT_S
 from infolens._transports.keys import KEY_VARIABLE
-from infolens._transports.url import DEFAULT_URL, URL_VARIABLE
+from infolens._transports.retry import DEFAULT_IN_FLIGHT, DEFAULT_TIMEOUT_S
+from infolens._transports.url import DEFAULT_HTTP_URL, DEFAULT_URL, URL_VARIABLE
 from infolens.contract import SUMMARY_SETTINGS, Task
 from infolens.tables import COLUMNS, FORMATS
 
-from .articles import MAX_TITLE_CHARS
-from .outages import DEFAULT_WAIT_S
-from .sources import DEFAULT_HTTP_URL
-from .usage import CommandParser, MainParser
+from .kinds import MAX_TITLE_CHARS
+from .usage import DEFAULT_WAIT_S, CommandParser, MainParser
 
 Run = Callable[[argparse.Namespace], int]
 _EXIT_CODES = """\
@@ -201,8 +199,8 @@ def make_parser(*, analyze: Run, status: Run) -> argparse.ArgumentParser:
         parents=[common],
         formatter_class=layout,
         help="show whether the server and its models are ready",
-        description="Show whether the server is live, its version, whether each model is ready, and its labels; over "
-        "HTTP also what its supervisor says, and the revision of each model.",
+        description="Show whether the server is live, its version, whether each model is ready, its labels, its "
+        "revision, and where it comes from; over HTTP also what its supervisor says while not all is well.",
         epilog=_STATUS_EPILOG,
     )
     showing.set_defaults(run=status)

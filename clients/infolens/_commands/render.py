@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import json
 import textwrap
-import unicodedata
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
 from infolens.errors import InfoLensError
 from infolens.tables import CAVEAT
-from infolens.types import Labelled, Reading, Report, ServerStatus, Veracity
+from infolens.types import Labelled, Lineage, Reading, Report, ServerStatus, Veracity
+
+from .usage import clean
 
 _INDENT: Final = 12
 _BAR_CHARS: Final = 20
 _SHOWN_LABELS: Final = 3
 _SHOWN_REVIEWS: Final = 5
 _LABEL, _WIDE_LABEL = 15, 20
+_HEADLINES: Final = ("macro_f1", "rougeLsum")
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
-
-
-def clean(text: str) -> str:
-    """The text on one line without control characters: what an article says must not steer the terminal."""
-    return " ".join("".join(" " if unicodedata.category(char) in ("Cc", "Cf") else char for char in text).split())
 
 
 def report_text(
@@ -163,11 +160,28 @@ def status_text(server: str, status: ServerStatus) -> str:
         reads = f", reads {served.max_tokens:,} tokens" if served.max_tokens else ""
         lines.append(clean(f"{task}: {served.model} version {served.version}, revision {served.revision}{reads}"))
         lines[-1] = f"  {lines[-1]}"
+        if served.lineage:
+            lines.append(f"    {clean(_came_from(served.lineage))}")
     for task, labels in status.labels.items():
         lines += textwrap.wrap(
             f"{task}: {' | '.join(map(clean, labels))}", 98, initial_indent="  ", subsequent_indent="    "
         )
     return "\n".join(lines) + "\n"
+
+
+def _came_from(lineage: Lineage) -> str:
+    """Where a model comes from, and its best-known test figure beside the baseline's."""
+    name = next((name for name in _HEADLINES if name in lineage.test), "")
+    beside = f", baseline {lineage.baseline[name]:.4g}" if name in lineage.baseline else ""
+    registered = f"version {lineage.registered_version} of {lineage.registered_model}"
+    parts = (
+        registered if lineage.registered_version else "",
+        f"run {lineage.run_id}" if lineage.run_id else "",
+        f"base {lineage.base}" if lineage.base else "",
+        f"code {lineage.git_revision}" if lineage.git_revision else "",
+        f"test {name} {lineage.test[name]:.4g}{beside}" if name else "no test figures are known",
+    )
+    return f"from {'; '.join(filter(None, parts))}" if any(parts[:-1]) else parts[-1]
 
 
 def status_json(server: str, status: ServerStatus) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from infolens._transports.url import DEFAULT_PORTS, URL_VARIABLE, parse_url
+from infolens._transports.url import DEFAULT_HTTP_URL, URL_VARIABLE, parse_url
 from infolens.errors import InvalidArticleError, InvalidSettingError, InvalidTableError
 from infolens.tables import ArticleRow, Table, read_table
 from infolens.types import Article
@@ -24,8 +24,6 @@ from .pages import Page
 Work = Article | Page
 MAX_TABLE_ROWS: Final = 100_000
 MAX_TABLE_BYTES: Final = 256 * 2**20
-DEFAULT_HTTP_URL: Final = f"http://127.0.0.1:{DEFAULT_PORTS['http']}"
-"""The server of links where none is named: they are read over HTTP alone."""
 _TEXT_NAME: Final = "--text"
 _HTTP_ADDRESS: Final = "name its HTTP address with --server http://HOST:8000"
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+OK, SOME_FAILED, USAGE, NO_SERVER = 0, 1, 2, 3
+"""The exit codes."""
+DEFAULT_WAIT_S: Final = 30.0
+"""How long a server that went away is waited for."""
 _LIKENESS: Final = 0.6
 """How alike a word and the name that may be meant must be: `difflib` counts from 0 to 1."""
 
@@ -86,3 +91,15 @@ class MainParser(argparse.ArgumentParser):
             commands[near].error(f"there is no command {first!r}; did you mean {self.prog} {near}?")
         if Path(first).exists():
             self.error(f"a command comes first; to analyze a file: {self.prog} analyze {first}")
+
+
+def clean(text: str) -> str:
+    """The text on one line without control characters: what an article says must not steer the terminal."""
+    return " ".join("".join(" " if unicodedata.category(char) in ("Cc", "Cf") else char for char in text).split())
+
+
+def complain(message: str, code: int, *, notes_of: BaseException | None = None) -> int:
+    """Say a message and an error's notes on stderr, a line each; returns ``code``, for the exit."""
+    for words in (message, *getattr(notes_of, "__notes__", ())):
+        sys.stderr.write(f"infolens: {clean(words)}\n")
+    return code

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from infolens.types import ServedTask, ServerStatus
+from infolens.types import Lineage, ServedTask, ServerStatus
 
 READY_PATH: Final = "/readyz"
 MODELS_PATH: Final = "/v1/models"
@@ -36,13 +36,14 @@ def with_about(status: ServerStatus, ready: bytes, models: bytes) -> ServerStatu
     tasks, labels = {}, {}
     for one in listed if isinstance(listed, list) else ():
         if isinstance(one, Mapping) and (task := _text(one, "task")):
-            tasks[task] = _served(task, one)
+            tasks[task] = read_served(task, one)
             if isinstance(one.get("labels"), list):
                 labels[task] = tuple(map(str, one["labels"]))
     return replace(status, tasks=tasks, labels={**status.labels, **labels})
 
 
-def _served(task: str, one: Mapping[str, Any]) -> ServedTask:
+def read_served(task: str, one: Mapping[str, Any]) -> ServedTask:
+    """What answers a task, by an entry of `MODELS_PATH`."""
     longest = one.get("max_tokens")
     return ServedTask(
         task=task,
@@ -53,7 +54,23 @@ def _served(task: str, one: Mapping[str, Any]) -> ServedTask:
         what_it_is=_text(one, "is"),
         what_it_is_not=_text(one, "is_not"),
         card=_text(one, "card"),
+        lineage=_lineage(one["lineage"]) if isinstance(one.get("lineage"), Mapping) else None,
     )
+
+
+def _lineage(told: Mapping[str, Any]) -> Lineage:
+    texts = ("registered_model", "registered_version", "run_id", "base", "recipe_hash", "git_revision")
+    return Lineage(
+        **{name: _text(told, name) for name in texts},
+        data_hash={split: _text(_mapping(told, "data_hash"), split) for split in _mapping(told, "data_hash")},
+        test=_figures(told, "test"),
+        baseline=_figures(told, "baseline"),
+    )
+
+
+def _figures(told: Mapping[str, Any], name: str) -> dict[str, float]:
+    found = _mapping(told, name).items()
+    return {key: float(one) for key, one in found if isinstance(one, int | float) and not isinstance(one, bool)}
 
 
 def read_object(body: bytes) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ import math
 import random
 import time
 from dataclasses import dataclass
+from typing import Final
 
 from infolens.errors import (
     InvalidSettingError,
@@ -16,6 +17,9 @@ from infolens.errors import (
     ServerOverloadedError,
     ServerUnavailableError,
 )
+
+DEFAULT_TIMEOUT_S: Final = 30.0
+DEFAULT_IN_FLIGHT: Final = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,6 +16,8 @@ URL_VARIABLE: Final = "INFOLENS_URL"
 """The environment variable that names the server where no URL is given."""
 
 DEFAULT_PORTS: Final = {"grpc": 8001, "grpcs": 443, "http": 8000, "https": 443}
+DEFAULT_HTTP_URL: Final = f"http://127.0.0.1:{DEFAULT_PORTS['http']}"
+"""The server of links where none is named: they are read over HTTP alone."""
 _FORMS: Final = "use grpc://HOST:8001, http://HOST:8000, grpcs://HOST, https://HOST, or HOST:PORT for gRPC"
 
 

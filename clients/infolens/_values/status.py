@@ -3,8 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lineage:
+    """Where a served model comes from, as its export found it; what nobody knows is empty."""
+
+    registered_model: str = ""
+    """Its name in the MLflow registry..."""
+    registered_version: str = ""
+    """...and its version there."""
+    run_id: str = ""
+    """The MLflow run that trained it."""
+    base: str = ""
+    """What training began with: a hub id, a folder's name, or ``starter`` for a model from scratch."""
+    data_hash: Mapping[str, str] = field(default_factory=dict)
+    """A hash of the articles and answers of each split, by its name."""
+    recipe_hash: str = ""
+    """SHA-256 of the recipe that it was trained by."""
+    git_revision: str = ""
+    """The revision of the code that trained it."""
+    test: Mapping[str, float] = field(default_factory=dict)
+    """Its figures on the test split, by their names; empty where none are known."""
+    baseline: Mapping[str, float] = field(default_factory=dict)
+    """Those of a baseline on the same articles."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """``{"registered_model": "category", "registered_version": "3", ..., "test": {"macro_f1": 0.84}, ...}``."""
+        told = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: dict(value) if isinstance(value, Mapping) else value for name, value in told.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +52,8 @@ class ServedTask:
     what_it_is_not: str = ""
     card: str = ""
     """Where the server has its model card: a path."""
+    lineage: Lineage | None = None
+    """Where it comes from; None where its artefact does not say."""
 
     def to_dict(self) -> dict[str, Any]:
         """``{"model": "bart", "version": "1", "revision": "0f3c...", "max_tokens": 1024, ...}``."""
@@ -34,6 +65,7 @@ class ServedTask:
             "is": self.what_it_is,
             "is_not": self.what_it_is_not,
             "card": self.card,
+            "lineage": None if self.lineage is None else self.lineage.to_dict(),
         }
 
 

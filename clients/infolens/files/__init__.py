@@ -8,7 +8,7 @@ r"""What files hold: the title on top of a text, and what a file is that is no p
 
 from __future__ import annotations
 
-from infolens._commands.articles import MAX_TITLE_CHARS, parse_article, split_title
-from infolens._commands.kinds import Kind, kind_of_bytes, kind_of_words
+from infolens._commands.articles import parse_article, split_title
+from infolens._commands.kinds import MAX_TITLE_CHARS, Kind, kind_of_bytes, kind_of_words
 
 __all__ = ["MAX_TITLE_CHARS", "Kind", "kind_of_bytes", "kind_of_words", "parse_article", "split_title"]

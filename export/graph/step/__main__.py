@@ -14,9 +14,6 @@ from typing import Any
 
 from engine.artefact import PRECISIONS
 from engine.settings import Architecture, Rules
-from export.graph.checkpoint_weights import CheckpointWeights
-
-from .files import write_engine
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -28,8 +25,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("out", type=Path, metavar="DIR", help="gets the files; made where it is missing")
     parser.add_argument("--precision", choices=PRECISIONS, default="bf16", help="of the graphs (default: %(default)s)")
     args = parser.parse_args(words)
-    # Here, since help needs neither.
+    # Here, since help needs none of them.
     from safetensors.torch import load_file
+
+    from export.graph.checkpoint_weights import CheckpointWeights
+
+    from .files import write_engine
 
     config: dict[str, Any] = json.loads((args.checkpoint / "config.json").read_text(encoding="utf-8"))
     generation = json.loads((args.checkpoint / "generation_config.json").read_text(encoding="utf-8"))

@@ -18,11 +18,11 @@ from serving.gateway.access.caller import ANONYMOUS, Caller
 from serving.gateway.catalogue import CatalogueModel
 from serving.gateway.parts import Parts
 from serving.gateway.refusals import Refusal, RefusedError, expired, invalid
+from serving.gateway.served import Served, ServedTask
 from serving.gateway.upstream import is_busy
 
 from .faults import MAX_DEADLINE_MS
 from .requests import Link, Question
-from .served import Served, ServedTask
 from .tensors import to_arrays, to_message
 
 MAX_ANSWER_S: Final = MAX_DEADLINE_MS / 1e3

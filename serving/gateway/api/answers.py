@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
 
 from infolens.contract import CONTRACTS, AnswerKind
-from serving.gateway.intake.answers import ArticleAnswer, FetchesAnswer
+from serving.gateway.intake.answers import ArticleAnswer
 
 _OPEN: Final = ConfigDict(extra="allow")
 """A later server may say more."""
@@ -201,70 +201,6 @@ class BatchError(BaseModel):
 
 class BatchLine(RootModel[BatchAnswer | BatchError]):
     """A line of the answer to a batch."""
-
-
-class Accuracy(BaseModel):
-    """How often a label is right, as it was measured with the model as served; null for what was not measured."""
-
-    in_domain: float | None = Field(description="On articles of the collections that it was trained on.")
-    unseen: float | None = Field(description="On articles of other collections, each of which counts the same.")
-    unseen_answered: float | None = Field(description="Of those that have a signal.")
-    answered: float | None = Field(description="How many of the unseen ones have a signal: a share.")
-
-
-class ServedModelAnswer(BaseModel):
-    """A model that serves."""
-
-    task: str = Field(examples=["category"])
-    name: str = Field(description="Its name for Triton clients.", examples=["classify"])
-    model: str = Field(examples=["distilbert"])
-    version: str
-    revision: str
-    labels: list[str] | None = Field(description="What it tells; null for a model that writes.")
-    max_tokens: int | None = Field(description="How many tokens of an article it reads.")
-    accuracy: Accuracy | None = Field(description="null for a model that writes, and where nothing was measured.")
-    is_: str = Field(alias="is", description="What its answers are.")
-    is_not: str = Field(description="What they are not.")
-    card: str | None = Field(description="Where its card is, relative to this document.")
-
-
-class SettingLimits(BaseModel):
-    """The range of a setting of the summary."""
-
-    name: str
-    minimum: float | None = Field(description="null for a setting with choices.")
-    maximum: float | None = Field(description="null for a setting with choices.")
-    default: float | str | None = Field(description="null where it is no fixed value: `left_out` says what counts.")
-    choices: list[str] | None = Field(default=None, description="The values that it may have, where they are words.")
-    left_out: str = Field(description="What counts where a request leaves it out.", examples=["80"])
-
-
-class Limits(BaseModel):
-    """What a request may be."""
-
-    max_article_bytes: int
-    max_body_bytes: int
-    max_file_bytes: int = Field(description="A file for `/v1/extract`, or a table.")
-    max_deadline_ms: int
-    settings: list[SettingLimits]
-
-
-class Keeps(BaseModel):
-    """What is kept of articles and answers, where a request asks for it (`keep`)."""
-
-    reports: bool = Field(description="Whether reports are kept.")
-    texts: bool = Field(description="Whether the texts of articles are kept with them.")
-    days: int = Field(description="For how long.")
-    where: str
-
-
-class ModelsAnswer(BaseModel):
-    """The models that serve, the limits of requests, and what is kept."""
-
-    models: list[ServedModelAnswer]
-    limits: Limits
-    keeps: Keeps
-    fetches: FetchesAnswer
 
 
 class Alive(BaseModel):

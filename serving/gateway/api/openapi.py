@@ -17,6 +17,7 @@ from serving.gateway.refusals import CODES, Refusal
 
 from . import answers
 from .examples import ANALYZED, ANALYZED_LINES, ASKED, ASKED_LINES
+from .models_answer import ModelsAnswer
 from .requests import AnalyzeRequest
 
 JSON: Final = "application/json"
@@ -130,8 +131,9 @@ OPERATIONS: Final = (
         path="/v1/models",
         name="models",
         summary="Which models serve, and what a request may be",
-        description="Labels, versions, revisions and limits; what each model's answers are and are not.",
-        gives=answers.ModelsAnswer,
+        description="Labels, versions, revisions and limits; what each model's answers are and are not, and where it "
+        "comes from: registered version, run, data, recipe, code, and test figures beside a baseline's.",
+        gives=ModelsAnswer,
         refusals=(Refusal.AWAY,),
     ),
     Operation(

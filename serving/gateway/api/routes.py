@@ -28,7 +28,6 @@ from .lines import Lines
 from .openapi import NDJSON, OPERATIONS, Operation, at, document
 from .readiness import Readiness
 from .requests import Question, read_question, setting_limits
-from .served import Served
 
 _MAX_BATCHES: Final = 16
 """Batches at the same time: each may hold some 12 MiB."""
@@ -49,7 +48,7 @@ class API:
         self._parts = parts
         self._limits = parts.options.limits
         self._bodies = bodies
-        self._served = Served(parts.catalogue, parts.options.repository)
+        self._served = parts.served
         self._analysis = Analysis(parts, self._served)
         self._readiness = Readiness(parts)
         self._batches = 0
@@ -123,23 +122,8 @@ class API:
 
     async def models(self, request: web.Request) -> web.StreamResponse:
         """``GET /v1/models``."""
-        found = []
         tasks = await self._served.tasks()
-        for one in tasks.values():
-            is_, is_not = one.claims
-            found.append(
-                {
-                    "task": str(one.task),
-                    "name": one.ensemble,
-                    **one.named,
-                    "labels": list(one.labels) or None,
-                    "max_tokens": one.max_tokens,
-                    "accuracy": one.accuracy,
-                    "is": is_,
-                    "is_not": is_not,
-                    "card": f"models/{one.task}/card" if one.card else None,
-                }
-            )
+        found = [one.document for one in tasks.values()]
         defaults = {name: value for one in tasks.values() for name, value in one.defaults.items()}
         limits, reports = self._request_limits(defaults), self._parts.reports
         why_not = self._parts.intake.links.why_not(request[CALLER])

@@ -25,6 +25,7 @@ from serving.gateway.logs import describe, request_id
 from serving.gateway.metrics import Access
 from serving.gateway.parts import Parts
 from serving.gateway.refusals import Refusal, RefusedError, invalid
+from serving.gateway.served import with_served
 from serving.gateway.upstream import UpstreamError
 from serving.keys.records import Role
 
@@ -82,7 +83,7 @@ class Service:
             "ModelReady": self._model_ready,
             "ServerMetadata": self._passed_on("ServerMetadata"),
             "ModelMetadata": self._of_model("ModelMetadata"),
-            "ModelConfig": self._of_model("ModelConfig"),
+            "ModelConfig": self._model_config,
             "ModelStatistics": self._of_model("ModelStatistics"),
             "ModelInfer": self._infer,
         }
@@ -238,6 +239,12 @@ class Service:
             return b"".join(answers)  # messages one after the other are one message with the parts of all
 
         return ask
+
+    async def _model_config(self, call: Call) -> bytes:
+        found = service_pb2.ModelConfigResponse.FromString(await self._of_model("ModelConfig")(call))
+        await with_served(found.config, self._parts.served)
+        told: bytes = found.SerializeToString()
+        return told
 
     def _with_key(self, name: str) -> Method:
         async def ask(call: Call) -> bytes:

@@ -10,6 +10,7 @@ from tritonclient.grpc import service_pb2
 
 from serving.gateway.catalogue import Catalogue, CatalogueModel
 from serving.gateway.refusals import Refusal, RefusedError
+from serving.gateway.served import Served, with_served
 from serving.gateway.verdict import Verdict
 
 from .documents import dump
@@ -39,10 +40,14 @@ class About:
         catalogue: The models.
         upstream: The channel to Triton.
         verdict: Reads what the supervisor says.
+        served: What answers each task.
     """
 
-    def __init__(self, catalogue: Catalogue, upstream: Upstream, verdict: Callable[[], Verdict]) -> None:
+    def __init__(
+        self, catalogue: Catalogue, upstream: Upstream, verdict: Callable[[], Verdict], served: Served
+    ) -> None:
         self._catalogue = catalogue
+        self._served = served
         self._upstream = upstream
         self._verdict = verdict
 
@@ -87,7 +92,8 @@ class About:
         """``GET /v2/models/M/config``."""
         model, version = await self._model(request)
         answer = await self._call("ModelConfig", service_pb2.ModelConfigRequest, model, version)
-        return json_response(dump(to_json(service_pb2.ModelConfigResponse.FromString(answer).config)))
+        config = await with_served(service_pb2.ModelConfigResponse.FromString(answer).config, self._served)
+        return json_response(dump(to_json(config)))
 
     async def stats(self, request: web.Request) -> web.Response:
         """``GET /v2/models/M/stats``."""

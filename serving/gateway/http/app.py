@@ -26,7 +26,7 @@ def make_app(parts: Parts, bodies: Bodies) -> web.Application:
         bodies: Reads the bodies of all requests.
     """
     inference = Inference(bodies, parts.options, parts.catalogue, parts.inferences, parts.room, parts.branches.asked)
-    about = About(parts.catalogue, parts.upstream, parts.verdicts.read)
+    about = About(parts.catalogue, parts.upstream, parts.verdicts.read, parts.served)
     app = web.Application(middlewares=[Around(parts.options.limits, parts.metrics, parts.doorkeeper).handle])
 
     def get(path: str, name: str, handler: Handler) -> None:

@@ -18,8 +18,16 @@ function card(task) {
   const busy = ["asking", "waiting"].includes(entry?.status);
   return html`<article class="card ${task}" aria-busy=${String(busy)}>
     <div class="row between"><h2>${taskName(task)}</h2>${control}</div>
-    ${body}
+    ${body} ${entry?.status === "done" ? model(task) : nothing}
   </article>`;
+}
+
+/** Which model answered, so that two answers can be told apart. */
+function model(task) {
+  const served = state.models?.models.find((one) => one.task === task);
+  if (!served) return nothing;
+  const { registered_model: name, registered_version: registered } = served.lineage ?? {};
+  return html`<p class="hint">${t(registered ? "model_registered" : "model_named", { ...served, name, registered })}</p>`;
 }
 
 const empty = (task) => (has(`${task}_empty`) ? html`<p class="hint">${t(`${task}_empty`)}</p>` : nothing);

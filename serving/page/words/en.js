@@ -116,6 +116,8 @@ export default {
   accuracy_unseen: "In tests on collections that it had never seen it was right about {unseen} of the articles.",
   accuracy_answered: "There it gave a signal for {answered} of the articles, and {unseen_answered} of these signals were right.",
   model_card: "About this model",
+  model_named: "Answered by {model} {version}, revision {revision}.",
+  model_registered: "Answered by {model} {version}, revision {revision}: version {registered} of {name} in the registry.",
   doubt_reason: "Why: {doubt}.",
 
   evidence_title: "What moved it most",

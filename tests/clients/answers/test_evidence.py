@@ -23,6 +23,7 @@ from infolens import (
     UnexpectedResponseError,
 )
 from infolens import cli as command
+from infolens._commands import running, usage
 from infolens._commands.render import report_text
 from infolens._many.rows import Asked, read_report
 from infolens._transports.answering import pack_report
@@ -172,7 +173,7 @@ def test_the_command_asks_for_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake = FakeTransport(FOUND)
-    monkeypatch.setattr(command, "Client", lambda *_, **__: Client(transport=fake))
+    monkeypatch.setattr(running, "Client", lambda *_, **__: Client(transport=fake))
     file = tmp_path / "a.txt"
     file.write_text(TEXT, encoding="utf-8")
     assert command.main(["analyze", str(file)]) == command.main(["analyze", "--evidence", str(file)]) == 0
@@ -181,4 +182,4 @@ def test_the_command_asks_for_it(
     assert shown.count("falls by 25.0 points without: A miracle cures all.") == 2
     assert command.main(["analyze", "--evidence", "--json", str(file)]) == 0
     assert json.loads(capsys.readouterr().out)["category"]["evidence"] == [MIRACLE.to_dict()]
-    assert command.main(["analyze", "--evidence", "--task", "summary", str(file)]) == command.USAGE
+    assert command.main(["analyze", "--evidence", "--task", "summary", str(file)]) == usage.USAGE

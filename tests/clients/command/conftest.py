@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-import infolens.cli
 from infolens import Client, RetryPolicy
+from infolens._commands import running
 from infolens.testing import FakeTransport
 
 Use = Callable[[FakeTransport], FakeTransport]
@@ -22,8 +22,8 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Use:
         def client(url: str | None = None, **arguments: Any) -> Client:
             return Client(transport=transport, **arguments)
 
-        monkeypatch.setattr(infolens.cli, "Client", client)
-        monkeypatch.setattr(infolens.cli, "RetryPolicy", lambda **_: RetryPolicy(attempts=1))
+        monkeypatch.setattr(running, "Client", client)
+        monkeypatch.setattr(running, "RetryPolicy", lambda **_: RetryPolicy(attempts=1))
         return transport
 
     return asked

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-import infolens.cli
 from infolens import Article, PermissionDeniedError, RequestRejectedError, RetryPolicy, ServerOverloadedError
+from infolens._commands import running
 from infolens.problems import Problem, to_problem
 from infolens.testing import FakeTransport, fake_report
 from tests.clients.loopback import free_port, grpc_server, http_server
@@ -59,7 +59,7 @@ def fake() -> FakeTransport:
 
 @pytest.fixture
 def server(site: Site, fake: FakeTransport, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(infolens.cli, "RetryPolicy", lambda **_: RetryPolicy(attempts=2, backoff_s=0))
+    monkeypatch.setattr(running, "RetryPolicy", lambda **_: RetryPolicy(attempts=2, backoff_s=0))
     with http_server(fake, extract=site) as url:
         yield url
 
@@ -212,7 +212,7 @@ def test_without_a_server_links_go_to_the_usual_one(
 
 
 def test_nobody_there_is_3(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(infolens.cli, "RetryPolicy", lambda **_: RetryPolicy(attempts=1))
+    monkeypatch.setattr(running, "RetryPolicy", lambda **_: RetryPolicy(attempts=1))
     code, out, err = run("analyze", LINK, "--server", f"http://127.0.0.1:{free_port()}")
     assert (code, out) == (3, "")
     assert "cannot reach" in err

@@ -12,8 +12,9 @@ from transformers import BartConfig, BartForConditionalGeneration, GenerationCon
 from export import exporter
 from export.checkpoint.checkpoint import Checkpoint, load_checkpoint
 from export.checkpoint.tokenization import padding_of, serving_tokenizer
-from export.exporter import ExportOptions
 from export.graph.precision import Precision
+from export.lineage import Lineage, Source
+from export.options import ExportOptions
 from export.repository.publish import ExportedModel, publish
 from infolens.contract import Task
 from tests.export.conftest import write_checkpoint
@@ -67,7 +68,7 @@ def written(checkpoints: dict[str, Checkpoint], tmp_path_factory: pytest.TempPat
             )
             place, folder = work / exporter._PLACES[form], work / "model_repository"
             exporter._FORMS[form](checkpoint, options, work)(precision, place)
-            facts = exporter._artefact(checkpoint, options, padding_of(checkpoint))
+            facts = exporter._artefact(checkpoint, options, padding_of(checkpoint), Lineage(source=Source.FOLDER))
             folder.mkdir()
             (folder / "deployment.toml").write_text(deployment)
             publish(

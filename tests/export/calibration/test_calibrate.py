@@ -15,13 +15,13 @@ from PIL import Image
 from export.calibration import calibrate as calibrating
 from export.calibration.asking import Answers
 from export.calibration.calibrate import CalibrateOptions, calibrate
-from export.calibration.card import BEGIN, END, with_section
 from export.calibration.tables import Row
 from export.cli import main
 from export.errors import RepositoryError, TableError
 from export.repository.artefact import Artefact, read_artefact
 from export.repository.configs import from_text
 from export.repository.generated_files import check_generated
+from export.repository.model_card import BEGIN, END, with_section
 from export.repository.publish import publish
 from infolens.contract import Task
 from tests.export.repository.artefacts import exported
@@ -227,10 +227,20 @@ def test_an_export_may_be_calibrated_at_once(
     artefact = read_artefact(repository / "xlnet" / "1" / "artefact.json")
     assert artefact.threshold > 0
     assert parameters(repository, "xlnet_labels")["threshold"] == str(artefact.threshold)
-    assert (repository / "xlnet" / "README.md").read_text(encoding="utf-8").startswith("# xlnet\n")
+    card = repository / "xlnet" / "README.md"
+    calibrated = card.read_text(encoding="utf-8")
+    assert calibrated.startswith("# xlnet: the veracity of an article\n")
+    assert (f"**{artefact.threshold:g}**" in calibrated, "never calibrated" in calibrated) == (True, False)
     assert main(words[:-2]) == 0
     assert "always sure of its answers until: python -m export calibrate veracity" in capsys.readouterr().out
     assert read_artefact(repository / "xlnet" / "2" / "artefact.json").threshold == 0
+    assert "never calibrated" in card.read_text(encoding="utf-8")
+    assert not (repository / "xlnet" / "calibration.png").exists()
+    assert (repository / "xlnet" / "1" / "README.md").read_text(encoding="utf-8") == calibrated
+    assert main(["remove", "xlnet", "--repository", str(repository)]) == 0
+    assert card.read_text(encoding="utf-8") == calibrated
+    assert (repository / "xlnet" / "calibration.png").is_file()
+    assert not (repository / "xlnet" / "1" / "README.md").exists()
 
 
 def test_articles_of_one_label_are_refused(repository: Path, tmp_path: Path) -> None:

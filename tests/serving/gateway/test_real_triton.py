@@ -53,6 +53,9 @@ def test_every_call_of_the_sdk_works_through_the_door(door: Process, triton: Tri
         assert [str(one) for one in client.analyze_many([ARTICLE, ARTICLE[:200]])]
         assert client.is_ready()
         assert client.status().models == direct.status().models
+        told = client.status().tasks
+        assert {one.model: len(one.revision) for one in told.values()} == {"bart": 12, "distilbert": 12, "xlnet": 12}
+        assert direct.status().tasks == {}
 
 
 @pytest.mark.parametrize("limit_us", [10**18, 2**63 - 1])

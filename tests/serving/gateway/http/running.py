@@ -28,6 +28,7 @@ from serving.gateway.intake import open_intake
 from serving.gateway.logs import open_log
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.parts import Parts
+from serving.gateway.served import Served
 from serving.gateway.server import make_whole_app, open_parts
 from serving.gateway.verdict import VerdictFile
 from serving.intake.fetching.options import FetchOptions
@@ -210,6 +211,7 @@ def fake_door(
                 upstream=triton,  # type: ignore[arg-type]
                 inferences=inferences,
                 catalogue=catalogue,
+                served=Served(catalogue, settings.repository),
                 room=WaitingRoom(room or RoomLimits()),
                 branches=Branches(),
                 metrics=GatewayMetrics(log),

@@ -14,6 +14,7 @@ import tritonclient.http
 import tritonclient.http.aio
 
 from infolens import AsyncClient, Client
+from infolens.contract import SERVED_PARAMETER
 from serving.launcher import TritonServer
 from tests.serving.gateway.http.running import PUBLIC, Answer, RunningDoor, ask, infer_body
 
@@ -85,6 +86,8 @@ def test_what_is_told_of_a_model_is_tritons(triton: TritonServer, front: Running
     document = ours.json
     # A field that the client's protobuf knows and this Triton does not.
     document.get("ensemble_scheduling", {}).pop("max_inflight_requests", None)
+    told = document.get("parameters", {}).pop(SERVED_PARAMETER, None)  # the door's own
+    assert (told is not None) == (path.endswith("/config") and model != "info_lens")
     assert document == theirs.json
 
 

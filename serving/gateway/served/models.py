@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,17 @@ from infolens.contract import CONTRACTS, LABELS_PARAMETER, SUMMARY_SETTINGS, Ans
 from serving.gateway.catalogue import Catalogue, CatalogueModel
 
 _REVISION_DIGITS: Final = 12
+_CARD: Final = "README.md"
+_OF_CARDS: Final = frozenset({_CARD, "calibration.png"})
+"""Where a newer version took a card's place, the older one's folder has it; it is no part of the model."""
+_LINEAGE: Final[Mapping[str, Callable[[], Any]]] = {
+    **dict.fromkeys(("source", "registered_model", "registered_version", "run_id"), str),
+    **dict.fromkeys(("base", "base_revision", "licence", "teacher", "data", "recipe_hash", "git_revision"), str),
+    **dict.fromkeys(("data_hash", "articles", "test", "baseline", "out_of_domain", "out_of_domain_baseline"), dict),
+    "tested_on": int,
+    "baseline_is": str,
+}
+"""What `lineage` of ``artefact.json`` says, and what each of it is."""
 _IS: Final[Mapping[str, tuple[str, str]]] = {
     Task.SUMMARY: (
         "A few sentences that say what the article says: its own (style extractive), or a model's (style free).",
@@ -49,6 +60,8 @@ class ServedTask:
     max_tokens: int | None
     accuracy: Mapping[str, float | None] | None
     """How often its label is right, by where its articles are from; None where nothing was measured."""
+    lineage: Mapping[str, Any] | None
+    """Where it comes from, as the export found it; None where its artefact is of before and does not say."""
     card: Path | None
     defaults: Mapping[str, float]
     """What counts for the settings that are of the model, where a request leaves them out, by name."""
@@ -62,6 +75,23 @@ class ServedTask:
     def claims(self) -> tuple[str, str]:
         """What its answers are, and what they are not."""
         return _IS.get(self.task) or _OTHERWISE[CONTRACTS[self.task].answers]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """All that ``/v1/models`` says of it."""
+        is_, is_not = self.claims
+        return {
+            "task": str(self.task),
+            "name": self.ensemble,
+            **self.named,
+            "labels": list(self.labels) or None,
+            "max_tokens": self.max_tokens,
+            "accuracy": self.accuracy,
+            "lineage": self.lineage,
+            "is": is_,
+            "is_not": is_not,
+            "card": f"models/{self.task}/card" if self.card else None,
+        }
 
 
 class Served:
@@ -109,7 +139,7 @@ class Served:
         ensemble, model = models[contract.ensemble], models.get(name)
         version = max(model.versions if model else ("",), key=lambda one: int(one or 0), default="")
         folder = self._repository / name / version
-        card = self._repository / name / "README.md"
+        card = self._repository / name / _CARD
         artefact = _artefact(folder)
         limit = artefact.get("max_tokens")
         return ServedTask(
@@ -121,6 +151,7 @@ class Served:
             labels=tuple(json.loads(ensemble.parameters.get(LABELS_PARAMETER) or "[]")),
             max_tokens=limit if isinstance(limit, int) else None,
             accuracy=_accuracy(artefact),
+            lineage=_lineage(artefact),
             card=card if card.is_file() else None,
             defaults=_defaults(models.get(contract.served(name).tokenizer)),
         )
@@ -128,7 +159,7 @@ class Served:
     def _revision(self, folder: Path) -> str:
         """The revision of the files in a folder, computed once for each state of them."""
         try:
-            paths = sorted(path for path in folder.iterdir() if path.is_file())
+            paths = sorted(path for path in folder.iterdir() if path.is_file() and path.name not in _OF_CARDS)
             stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
             known = self._revisions.get(folder)
             if known is None or known[0] != stamps:
@@ -173,6 +204,15 @@ def _accuracy(artefact: Mapping[str, Any]) -> dict[str, float | None] | None:
 def _share(figures: object, name: str) -> float | None:
     value = figures.get(name) if isinstance(figures, dict) else None
     return value if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1 else None
+
+
+def _lineage(artefact: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Where a model comes from, with an empty value for what its artefact does not say, or says in another form."""
+    found = artefact.get("lineage")
+    if not isinstance(found, dict):
+        return None
+    empty = {name: make() for name, make in _LINEAGE.items()}
+    return {name: found[name] if type(found.get(name)) is type(value) else value for name, value in empty.items()}
 
 
 def _artefact(folder: Path) -> Mapping[str, Any]:
