@@ -1,6 +1,7 @@
 """``python -m benchmarks``: measure a running server, Info Lens beside its peers, or a GPU.
 
-A command's module is imported when the command is called, so that each needs only what it uses itself.
+A command's module is imported when the command is called, and imports what it measures with when it runs: each needs
+only what it uses itself, and its help is there at once.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
@@ -82,6 +84,10 @@ COMMANDS: Final = {
     "gpu": Command(
         module="gpu.command", help="what a GPU does with the full-size models: as much as some minutes allow"
     ),
+    "training-start": Command(
+        module="training_start.command",
+        help="how long a training run takes to its first step and as a whole, its memory and CPU time",
+    ),
     "fixtures": Command(
         module="fixtures.command", help="write a checkpoint of each task's architecture with random weights"
     ),
@@ -111,7 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
         logging.getLogger("matplotlib").setLevel(logging.WARNING)
         run: Callable[[argparse.ArgumentParser, argparse.Namespace], int] = modules[args.command].run_command
-        return run(parser, args)
+        with _packages_of(args.command):
+            return run(parser, args)
     except _told() as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -123,8 +130,19 @@ def _module(name: str) -> ModuleType:
     Raises:
         BenchmarkError: It needs a package that is not installed.
     """
-    try:
+    with _packages_of(name):
         return import_module(f"{__package__}.{COMMANDS[name].module}")
+
+
+@contextmanager
+def _packages_of(name: str) -> Iterator[None]:
+    """A block that imports what a command needs, all or some of it.
+
+    Raises:
+        BenchmarkError: A package is not installed.
+    """
+    try:
+        yield
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if missing.partition(".")[0] == __package__:

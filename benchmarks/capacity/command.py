@@ -7,13 +7,15 @@ import json
 import logging
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.common.reports import command_line
 from benchmarks.common.server import RESULTS, BenchmarkError
 
-from .data import Measured, read_measured
-from .deployed import HEAD_ROOM, WANTED_PER_S, read_deployed_models
-from .plan import make_plan, replicas_document
+from .wanted import HEAD_ROOM, WANTED_PER_S
+
+if TYPE_CHECKING:
+    from .data import Measured
 
 EPILOG = """\
 Measures CPU time by stage and length, throughput by length, beams, summary length and cores (a server pinned to one
@@ -66,7 +68,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
-    # Here, so that other commands need no matplotlib.
+    # Here, so that the help loads nothing of it.
+    from .deployed import read_deployed_models
+    from .plan import make_plan, replicas_document
     from .report import document, markdown, replicas_markdown, write_capacity
 
     wanted = tuple(sorted(set(args.wanted or WANTED_PER_S)))
@@ -107,6 +111,8 @@ def read_file(path: Path) -> Measured:
     Raises:
         BenchmarkError: It cannot be read, or is none.
     """
+    from .data import read_measured
+
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,7 @@ from infolens.contract import INFO_LENS, AnswerKind
 
 from .queueing import MANY, Requests, Server, Simulated, Station, highest, simulate
 from .service_times import CLIENT, FRONT, ServiceTimes, batching_of, chains_of
-
-WANTED_PER_S: Final = (10.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
-BOUNDS_MS: Final = (250.0, 500.0, 1000.0)
-HEAD_ROOM: Final = 0.2
-"""Share of a replica's highest rate that is kept free."""
+from .wanted import HEAD_ROOM
 
 
 @dataclass(frozen=True, kw_only=True)

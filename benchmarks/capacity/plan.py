@@ -14,9 +14,6 @@ from benchmarks.common.open_loop import Arrivals
 
 from .data import Check, Measured
 from .deployed import (
-    BOUNDS_MS,
-    HEAD_ROOM,
-    WANTED_PER_S,
     DeployedModels,
     SimulatedLoad,
     check_fits,
@@ -26,6 +23,7 @@ from .deployed import (
 )
 from .queueing import simulate
 from .service_times import ServiceTimes
+from .wanted import BOUNDS_MS, HEAD_ROOM, WANTED_PER_S
 
 SIMULATED_CORES: Final = (1, 2, 4, 8, 16, 32)
 REPLICA_CORES: Final = (2, 4, 8)

@@ -11,10 +11,11 @@ import numpy as np
 from benchmarks.common.reports import write_json, write_text
 
 from .data import TYPICAL_WORDS, Measured, measured_document
-from .deployed import BOUNDS_MS, HEAD_ROOM, replicas
+from .deployed import replicas
 from .pictures import draw_check, draw_cores, draw_cost, group_ms
 from .plan import BOUND_MS, Plan, plan_document, replicas_document
 from .service_times import CLIENT, FRONT, Sample
+from .wanted import BOUNDS_MS, HEAD_ROOM
 
 COST, CORES, CHECK = "cost.png", "cores.png", "check.png"
 _OTHER_MACHINES: Final = (

@@ -1,4 +1,4 @@
-"""What a load test sends: articles as long as real ones, new ones or popular ones.
+"""What a load test sends: articles as long as real ones, new ones or popular ones, and what it asks about them.
 
 The lengths are those of 30,588 news articles (474 to 494 words on average by collection): only their quantiles stand
 here, so no collection is needed. The words are sentences of ``tests/articles`` in random order, since the cost of an
@@ -13,13 +13,15 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Final
 
 from infolens import Article
+from infolens.contract import CONTRACTS, INFO_LENS, SummarySetting, Task
 
 from .server import ROOT, BenchmarkError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 QUANTILES: Final = (*(0.05 * step for step in range(20)), 0.99, 1.0)
 LENGTHS_WORDS: Final = (
@@ -29,6 +31,10 @@ LENGTHS_WORDS: Final = (
 """Words of an article at `QUANTILES`."""
 POPULAR: Final = 200
 """Articles that the popular mix draws from; the k-th is asked for with a weight of 1/k (Zipf's law)."""
+WARMUP_S: Final = 5.0
+"""Seconds at the beginning of a load whose requests are sent and not counted, if no others are named."""
+TIMEOUT_S: Final = 10.0
+"""Time-out of a request, if no other is named."""
 
 
 class Mix(StrEnum):
@@ -40,8 +46,32 @@ class Mix(StrEnum):
     """As readers come to a news site: a few articles are most of the requests."""
 
 
+def kinds() -> tuple[str, ...]:
+    """What can be asked: all answers at once, or one task alone."""
+    return (INFO_LENS, *(task.value for task in Task))
+
+
+def tasks_of(kind: str) -> tuple[Task, ...]:
+    """The tasks that one of `kinds` asks for."""
+    if kind == INFO_LENS:
+        return tuple(task for task, contract in CONTRACTS.items() if contract.by_default)
+    return (Task(kind),)
+
+
+def model_of(kind: str) -> str:
+    """The model that answers one of `kinds`."""
+    return INFO_LENS if kind == INFO_LENS else CONTRACTS[Task(kind)].ensemble
+
+
+def settings_of(*tasks: Task) -> dict[str, SummarySetting]:
+    """What requests for these tasks may set, by name."""
+    return {setting.name: setting for task in tasks for setting in CONTRACTS[task].settings}
+
+
 def length_words(rng: np.random.Generator) -> int:
     """The length of a random article, in words."""
+    import numpy as np  # here and below, so that a command's help does not load it
+
     return round(float(np.interp(rng.random(), QUANTILES, LENGTHS_WORDS)))
 
 
@@ -67,6 +97,8 @@ class Articles(Iterator[Article]):
     def __init__(
         self, *, mix: Mix = Mix.NEW, seed: int = 0, words: int | None = None, own: Sequence[Article] = ()
     ) -> None:
+        import numpy as np
+
         self._rng = np.random.default_rng([seed, 0])
         self._words = words
         self._own = own

@@ -19,6 +19,7 @@ from hdrh.histogram import HdrHistogram
 
 from infolens import Article
 
+from .articles import TIMEOUT_S, WARMUP_S
 from .wire import METHOD, RequestOutcome, encode, key_metadata, open_channel, outcome_of, reason_of
 
 PERCENTILES: Final = (50.0, 90.0, 95.0, 99.0, 99.9)
@@ -33,11 +34,11 @@ class Arrivals:
     """Requests a second on average."""
     seconds: float = 60.0
     """Length of the measurement, after the warm-up."""
-    warmup_s: float = 5.0
+    warmup_s: float = WARMUP_S
     """Requests that are due in this time are sent and not counted."""
     kind: str = "info_lens"
-    """One of `benchmarks.common.wire.kinds`."""
-    timeout_s: float = 10.0
+    """One of `benchmarks.common.articles.kinds`."""
+    timeout_s: float = TIMEOUT_S
     """Time-out of each request."""
     settings: Mapping[str, float] = field(default_factory=dict)
     """Settings of the summary, such as ``num_beams``."""

@@ -21,8 +21,9 @@ from tritonclient.grpc import service_pb2
 from tritonclient.utils import serialize_byte_tensor
 
 from infolens import Article
-from infolens.contract import CONTRACTS, INFO_LENS, TEXT, TITLE, SummarySetting, Task
+from infolens.contract import CONTRACTS, TEXT, TITLE
 
+from .articles import model_of, settings_of, tasks_of
 from .server import BenchmarkError
 
 METHOD: Final = "/inference.GRPCInferenceService/ModelInfer"
@@ -52,28 +53,6 @@ def key_metadata() -> tuple[tuple[str, str], ...]:
     """What a server with keys wants beside each request, by the SDK's variable ``INFOLENS_API_KEY``."""
     key = os.environ.get("INFOLENS_API_KEY", "")
     return (("authorization", f"Bearer {key}"),) if key else ()
-
-
-def kinds() -> tuple[str, ...]:
-    """What can be asked: all answers at once, or one task alone."""
-    return (INFO_LENS, *(task.value for task in Task))
-
-
-def tasks_of(kind: str) -> tuple[Task, ...]:
-    """The tasks that one of `kinds` asks for."""
-    if kind == INFO_LENS:
-        return tuple(task for task, contract in CONTRACTS.items() if contract.by_default)
-    return (Task(kind),)
-
-
-def model_of(kind: str) -> str:
-    """The model that answers one of `kinds`."""
-    return INFO_LENS if kind == INFO_LENS else CONTRACTS[Task(kind)].ensemble
-
-
-def settings_of(*tasks: Task) -> dict[str, SummarySetting]:
-    """What requests for these tasks may set, by name."""
-    return {setting.name: setting for task in tasks for setting in CONTRACTS[task].settings}
 
 
 def encode(article: Article, *, kind: str, timeout_s: float, settings: Mapping[str, float] | None = None) -> bytes:

@@ -9,21 +9,21 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from benchmarks.common.machine import this_machine
 from benchmarks.common.reports import command_line
 from benchmarks.common.server import RESULTS, ROOT
-from operators.library import Operators, ensure_operators
 
-from .comparing import LOOP, SLOTS, Compared, compare
-from .models import Model, full, served
-from .report import Found, document, markdown, write_report
-from .sides import LoopSide, SlotsSide
-from .stepping import LONG_ROWS, LONG_SHAPES, ROWS, SHAPES, Stepping
+from .sizes import SIZES
+
+if TYPE_CHECKING:
+    from operators.library import Operators
+
+    from .comparing import Compared
+    from .models import Model
 
 EPILOG = """\
 Both sides run in this process, on as many threads, and are given the same articles in turn. Nothing else should run on
@@ -38,25 +38,6 @@ examples:
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Size:
-    """What is measured under a name of ``--size``."""
-
-    articles: int
-    """How many a case has."""
-    rounds: int
-    slots: int
-    steps: tuple[tuple[int, int], ...]
-    """Beams and articles of the steps that are measured one by one."""
-    step_runs: int
-    """How often each of them is."""
-    profiled_rows: tuple[int, ...]
-
-
-SIZES: Final = {
-    "starter": Size(articles=128, rounds=9, slots=4, steps=SHAPES, step_runs=9, profiled_rows=ROWS),
-    "full": Size(articles=8, rounds=3, slots=4, steps=LONG_SHAPES, step_runs=3, profiled_rows=LONG_ROWS),
-}
 _STEP_TOKENS: Final = 60
 """Tokens of the summaries whose steps are measured one by one."""
 
@@ -82,6 +63,13 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Run the command; returns the exit code: 0 where both sides wrote the same summaries, else 1."""
+    # Here, so that the help loads nothing of it.
+    from operators.library import ensure_operators
+
+    from .models import full, served
+    from .report import Found, document, markdown, write_report
+    from .stepping import Stepping
+
     size = SIZES[args.size]
     articles, rounds, slots = args.articles or size.articles, args.rounds or size.rounds, args.slots or size.slots
     for name, number in (("articles", articles), ("rounds", rounds), ("slots", slots), ("workers", args.workers)):
@@ -121,6 +109,9 @@ def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> in
 
 
 def _compared(model: Model, native: Operators, workers: int, slots: int, rounds: int) -> list[Compared]:
+    from .comparing import LOOP, SLOTS, compare
+    from .sides import LoopSide, SlotsSide
+
     pad = model.artefact.rules.pad_token
     loop = LoopSide(model.graph, operators=native.path, instances=workers, pad_token=pad)
     try:

@@ -23,14 +23,8 @@ from engine.settings import Bucket
 from .comparing import LOOP, SLOTS
 from .profiles import Profile, read_profile
 from .sides import graph_inputs, session_of
+from .sizes import ROWS, SHAPES
 
-SHAPES: Final = ((1, 1), (1, 2), (1, 4), (1, 8), (2, 1), (4, 1), (4, 2), (4, 4), (8, 1))
-"""Beams, and articles that continue together."""
-ROWS: Final = (1, 2, 4, 8)
-"""What is profiled."""
-LONG_SHAPES: Final = ((1, 1), (1, 2), (1, 4), (4, 1), (4, 2), (4, 4))
-"""The same for a model that takes a second for an article."""
-LONG_ROWS: Final = (1, 4)
 _LOOP_NODES: Final = "decoder_"
 """What the names of the nodes in the loop's body begin with."""
 _SHORT: Final = 4

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from benchmarks.common.articles import read_article
 from benchmarks.common.server import ROOT, running_server
-from infolens import Client
 
-from .measurement import LatencyConfig, measure_latency, measure_throughput, report
+from .config import LatencyConfig
 
 EPILOG = """\
 examples:
@@ -61,6 +60,11 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
+    # Here, so that the help loads nothing of it.
+    from infolens import Client
+
+    from .measurement import measure_latency, measure_throughput, report
+
     try:
         config = LatencyConfig(requests=args.requests, in_flight=args.in_flight, load_requests=args.load_requests)
     except ValueError as error:

@@ -12,7 +12,7 @@ from benchmarks.common.fixtures import add_size, add_task, tasks_of
 from benchmarks.common.machine import this_machine
 from benchmarks.common.server import RESULTS
 
-from .run import LABELS, OURS, PeersConfig, measure
+from .config import LABELS, OURS, PeersConfig
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -59,8 +59,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
-    # Here, so that --help needs no matplotlib.
+    # Here, so that the help loads nothing of it.
     from .report import document, markdown, write
+    from .run import measure
 
     try:
         config = PeersConfig(

@@ -16,7 +16,8 @@ from benchmarks.common.reports import write_json, write_text
 from benchmarks.common.shapes import shape_of
 from infolens.contract import CONTRACTS, AnswerKind, Task
 
-from .run import EXACT, LABELS, OURS, REFERENCE, EngineMeasurement, TaskMeasurement
+from .config import EXACT, LABELS, OURS, REFERENCE
+from .run import EngineMeasurement, TaskMeasurement
 from .timings import Spread, agreement, largest_difference, ratios
 
 

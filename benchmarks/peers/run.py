@@ -10,67 +10,24 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Any
 
 from benchmarks.common.fixtures import SIZES, make_fixtures
 from benchmarks.common.served import served_models
 from benchmarks.common.server import BenchmarkError, started_server
 from benchmarks.common.shapes import shape_of
-from infolens.contract import CONTRACTS, Task
+from infolens.contract import CONTRACTS
 from operators.library import ensure_operators
 
 from .artefacts import CONFIG_NAME, converted, exported, graph_of
+from .config import EXACT, LABELS, OURS, PeersConfig
 from .conversion import NotOfferedError
-from .environment import CACHE, ensure_peers, worker_environment
+from .environment import ensure_peers, worker_environment
 from .process import Worker, WorkerError, cpu_s, peak_bytes, settle
 from .roofline import Rates, measure_machine_rates, minimum_time_s
 from .workload import Workload, articles, graph_inputs, workload_of
 
 _LOG = logging.getLogger(__name__)
-
-LABELS: Final = {
-    "infolens": "Info Lens in process, int8",
-    "triton": "Info Lens through Triton, int8",
-    "openvino": "OpenVINO (optimum-intel), int8",
-    "ctranslate2": "CTranslate2, int8",
-    "optimum": "optimum + ONNX Runtime, fp32",
-    "transformers": "transformers, fp32",
-}
-"""The engines, in the order of the report."""
-OURS: Final = ("infolens", "triton")
-REFERENCE: Final = "infolens"
-"""Ratios are taken against this engine."""
-EXACT: Final = "transformers"
-"""Answers are compared with this engine's."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PeersConfig:
-    """What is measured, and how often."""
-
-    tasks: tuple[Task, ...] = field(default_factory=lambda: tuple(Task))
-    engines: tuple[str, ...] = tuple(LABELS)
-    size: str = "full"
-    """A name of `fixtures.SIZES`."""
-    fixtures: Path = CACHE / "fixtures"
-    batches: tuple[int, ...] = ()
-    """Articles in one call; without any, each task's own."""
-    rounds: int = 5
-    threads: int = 2
-    minimum_turn_s: float = 0.5
-    """An engine's turn lasts at least this long, however short one call is."""
-    maximum_runs: int = 50
-    """Maximum calls in one turn."""
-    cache: Path = CACHE
-
-    def __post_init__(self) -> None:
-        for name in ("rounds", "threads", *(["batches"] if self.batches else [])):
-            value = getattr(self, name)
-            if min(value) < 1 if isinstance(value, tuple) else value < 1:
-                raise ValueError(f"{name} is at least 1, not {value}")
-        unknown = set(self.engines) - set(LABELS)
-        if unknown:
-            raise ValueError(f"no engine {', '.join(sorted(unknown))}; there are {', '.join(LABELS)}")
 
 
 @dataclass(kw_only=True)

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.capacity.command import read_file
-from benchmarks.capacity.deployed import check_fits, read_deployed_models
 from benchmarks.common.reports import command_line
 from benchmarks.common.server import RESULTS
 
-from .day import USUAL, read_day
-from .scaled_object import COMMITTED, read_scaled_object
+from .day import USUAL
+from .scaled_object import COMMITTED
 
 REPLICA_PER_S: Final = 35.0
 """Articles a second of one replica, measured: two cores, 99 of 100 within 500 ms (README.md)."""
@@ -74,10 +73,14 @@ def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> in
         parser.error(f"--replica-per-s is a number of articles a second above 0, not {args.replica_per_s:g}")
     if not 0 <= args.cold_start_s <= 3600:
         parser.error(f"--cold-start-s lies between 0 and 3600, not {args.cold_start_s}")
-    # Here, so that other commands need no matplotlib.
+    # Here, so that the help loads nothing of it.
+    from benchmarks.capacity.deployed import check_fits, read_deployed_models
+
     from .comparison import compare
+    from .day import read_day
     from .replica import make_replica
     from .report import document, markdown, write_autoscale
+    from .scaled_object import read_scaled_object
 
     day, numbers = read_day(args.day), read_scaled_object(args.scaled_object)
     times, deployment = read_file(args.measured).times, read_deployed_models()

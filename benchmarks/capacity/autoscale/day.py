@@ -6,12 +6,13 @@ import csv
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.common.server import BenchmarkError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 DAY_S: Final = 86_400
 USUAL: Final = Path(__file__).with_name("day.csv")
@@ -30,11 +31,15 @@ class Day:
     @property
     def second_s(self) -> NDArray[np.int64]:
         """Every second of the day."""
+        import numpy as np  # here and below, so that the help does not load it
+
         return np.arange(int(self.at_s[0]), int(self.at_s[-1]))
 
     @property
     def rates_per_s(self) -> NDArray[Any]:
         """The rate in each second."""
+        import numpy as np
+
         return np.interp(self.second_s, self.at_s, self.rate_per_s)
 
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.capacity.deployed import HEAD_ROOM, replicas
+from benchmarks.capacity.deployed import replicas
+from benchmarks.capacity.wanted import HEAD_ROOM
 from benchmarks.common.reports import write_json, write_text
 
 from .comparison import SEEDS, Comparison, Row

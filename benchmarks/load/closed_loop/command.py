@@ -30,7 +30,8 @@ examples:
   python -m benchmarks locust --users InfoLensGRPC --users InfoLensHTTP --clients 32
   python -m benchmarks locust --mix popular                         as readers come: a few articles, again and again
   python -m benchmarks locust --server-grpc grpc://127.0.0.1:8001 --users CategoryGRPC
-  python -m benchmarks locust --web                                 choose users, watch and stop them in a browser
+  python -m benchmarks locust --web                                 start, watch and stop 16 users in a browser
+  python -m benchmarks locust --web --users SummaryHTTP             other ones; --class-picker lets the page choose
 
 Figures begin when all users are at work, and the last requests are waited for. A failed request counts among the
 requests; its time counts only when it got no answer in time, since a quick refusal is no quick answer. A refused user
@@ -108,6 +109,11 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--web", action="store_true", help="run Locust's own page until Ctrl-C, instead of a measurement"
     )
     parser.add_argument(
+        "--class-picker",
+        action="store_true",
+        help="with --web: the page chooses among all kinds of users, at first all are ticked",
+    )
+    parser.add_argument(
         "--web-port", type=int, default=8089, metavar="PORT", help="port of the page (default: %(default)s)"
     )
 
@@ -118,6 +124,10 @@ def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> in
     Raises:
         BenchmarkError: The server could not be started or reached, or Locust could not do its work.
     """
+    if args.class_picker and not args.web:
+        parser.error("--class-picker lets Locust's page choose: add --web, or name users with --users")
+    if args.class_picker and args.users:
+        parser.error("--class-picker offers all kinds of users: leave it out for those of --users, or leave these out")
     try:
         config = LocustConfig(
             users=tuple(dict.fromkeys(args.users)) if args.users else LocustConfig().users,
@@ -134,8 +144,9 @@ def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> in
         parser.error(str(error))
     with _server(args.server_grpc, args.server_http) as (grpc_url, http_url):
         if args.web:
-            print(f"Locust's page: http://127.0.0.1:{args.web_port}; Ctrl-C ends it", file=sys.stderr)
-            run_page(grpc_url, http_url, config, port=args.web_port, choose=not args.users)
+            kinds = "users as the page says" if args.class_picker else ", ".join(config.users)
+            print(f"Locust's page: http://127.0.0.1:{args.web_port} ({kinds}); Ctrl-C ends it", file=sys.stderr)
+            run_page(grpc_url, http_url, config, port=args.web_port, choose=args.class_picker)
             return 0
         result = run_locust(grpc_url, http_url, config)
     print(f"wrote {', '.join(map(str, (result.html, *result.csvs)))}", file=sys.stderr)

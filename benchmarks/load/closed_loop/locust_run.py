@@ -147,7 +147,8 @@ def run_page(grpc_url: str, http_url: str, config: LocustConfig, *, port: int, c
         http_url: As of `run_locust`; the page can change it.
         config: What stands in the page at first; ``seconds`` and ``out`` do not count.
         port: Where the page is.
-        choose: Whether the page chooses among all users instead of those of ``config``.
+        choose: Whether the page chooses among all kinds of users, all of which it has ticked at first, instead of those
+            of ``config``.
 
     Raises:
         BenchmarkError: Locust could not do its work.

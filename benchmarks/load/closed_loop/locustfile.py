@@ -3,7 +3,7 @@
 From the root of the repository, beside a server (``make serve``)::
 
     file=benchmarks/load/closed_loop/locustfile.py
-    .venv/bin/python -m locust -f $file --class-picker
+    .venv/bin/python -m locust -f $file InfoLensGRPC                # its page; --class-picker lets the page choose
     .venv/bin/python -m locust -f $file --headless -u 16 -r 16 -t 60s InfoLensGRPC SummaryHTTP
 
 A user sends its next request when the last one was answered (closed loop). No request is sent twice: what the server

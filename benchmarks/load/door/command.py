@@ -14,8 +14,7 @@ from benchmarks.common.machine import this_machine
 from benchmarks.common.reports import command_line
 from benchmarks.common.server import RESULTS, ROOT, started_server
 
-from .comparing import DoorConfig, compare
-from .report import document, markdown, write_comparison
+from .config import DoorConfig
 
 EPILOG = """\
 A server is started, and asked through its door and past it, in turn: one client over gRPC, HTTP and in plain JSON; a
@@ -49,6 +48,10 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
+    # Here, so that the help loads nothing of it.
+    from .comparing import compare
+    from .report import document, markdown, write_comparison
+
     try:
         config = DoorConfig(
             rounds=args.rounds,

@@ -13,15 +13,16 @@ from typing import Final
 import numpy as np
 import psutil
 
-from benchmarks.common.articles import Articles
+from benchmarks.common.articles import Articles, tasks_of
 from benchmarks.common.closed_loop import closed_loop_per_s
 from benchmarks.common.open_loop import Arrivals, run
 from benchmarks.common.processes import process_name
 from benchmarks.common.server import BenchmarkError, Started
-from benchmarks.common.wire import RequestOutcome, tasks_of
+from benchmarks.common.wire import RequestOutcome
 from infolens import Article, Client
 
 from .batches import Batches, compare_batches
+from .config import DoorConfig
 from .plain_json import JSONClient
 
 DIRECT: Final = "Triton, gRPC"
@@ -32,42 +33,6 @@ OPEN_TIMES: Final = 1.2
 """The open loop asks for so many times what the closed loop reached: more than can be answered in time."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DoorConfig:
-    """How long what is compared."""
-
-    rounds: int = 10
-    """Turns at one client, and of the closed loop."""
-    requests: int = 40
-    """Requests of one client in a turn, for each way and kind."""
-    warmup_requests: int = 40
-    kinds: tuple[str, ...] = ("info_lens", "category")
-    """What is asked, of `benchmarks.common.wire.kinds`; the first one in the other comparisons too."""
-    in_flight: int = 16
-    closed_s: float = 8.0
-    """Length of a turn of the closed loop."""
-    open_turns: int = 10
-    """Turns of the open loop."""
-    seconds: float = 15.0
-    """Length of such a turn."""
-    bound_ms: float = 1500.0
-    """An answer that takes longer does not count in it; one may wait for 500 ms before it runs."""
-    batch_turns: int = 3
-    """Turns of many articles by one program."""
-    batch_articles: int = 2000
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("rounds", "requests"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
-        for name in ("open_turns", "batch_turns"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is a number from 0 on, not {getattr(self, name)}")
-        if self.seconds < 1:
-            raise ValueError(f"a turn of the open loop has at least 1 s, not {self.seconds:g}: raise --seconds")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,20 +11,28 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.common.articles import Articles, Mix, read_articles
-from benchmarks.common.closed_loop import closed_loop_per_s
+from benchmarks.common.articles import (
+    TIMEOUT_S,
+    WARMUP_S,
+    Articles,
+    Mix,
+    kinds,
+    read_articles,
+    settings_of,
+    tasks_of,
+)
 from benchmarks.common.machine import this_machine
-from benchmarks.common.open_loop import Arrivals
 from benchmarks.common.reports import command_line
 from benchmarks.common.server import RESULTS, BenchmarkError, Target, started_server
-from benchmarks.common.wire import kinds, settings_of, tasks_of
 from benchmarks.load.closed_loop.locust_run import LocustConfig, LocustResult, run_locust
-from benchmarks.load.exposed import exposed
 from infolens.contract import Task
 
-from .steps import Step, find_max, measure_rates, measure_step
+if TYPE_CHECKING:
+    from benchmarks.common.open_loop import Arrivals
+
+    from .steps import Step
 
 EPILOG = """\
 Open loop: articles arrive at random moments at a given rate, whether or not earlier ones are answered, and a latency
@@ -81,17 +89,16 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def add_sending(parser: argparse.ArgumentParser) -> None:
     """Add what the commands that send a load have in common."""
-    defaults = Arrivals(rate_per_s=1)
     parser.add_argument("--server", metavar="URL", help="gRPC address of a running server; without it one is started")
     parser.add_argument("--metrics-url", metavar="URL", help="metrics of that server, for the breakdown by model")
     parser.add_argument(
         "--warmup-s",
         type=float,
-        default=defaults.warmup_s,
+        default=WARMUP_S,
         help="seconds in which requests are sent and not counted (default: %(default)g)",
     )
     parser.add_argument(
-        "--timeout-s", type=float, default=defaults.timeout_s, help="time-out of each request (default: %(default)g)"
+        "--timeout-s", type=float, default=TIMEOUT_S, help="time-out of each request (default: %(default)g)"
     )
     parser.add_argument(
         "--mix",
@@ -172,6 +179,8 @@ def arrivals_of(args: argparse.Namespace, *, rate_per_s: float, seconds: float, 
     Raises:
         ValueError: An argument is out of its range.
     """
+    from benchmarks.common.open_loop import Arrivals
+
     return Arrivals(
         rate_per_s=rate_per_s,
         seconds=seconds,
@@ -193,8 +202,12 @@ def closed_loop_of(result: LocustResult, folder: Path) -> dict[str, Any]:
 
 def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
-    # Here, so that other commands need no matplotlib.
+    # Here, so that the help loads nothing of it.
+    from benchmarks.common.closed_loop import closed_loop_per_s
+    from benchmarks.load.exposed import exposed
+
     from .report import Load, document, markdown, write_load
+    from .steps import find_max, measure_rates, measure_step
 
     p99_ms = args.p99_ms or 500.0
     try:

@@ -14,7 +14,7 @@ from benchmarks.common.machine import this_machine
 from benchmarks.common.reports import command_line
 from benchmarks.common.server import RESULTS, Target, started_server
 
-from .overload import OverloadConfig, measure_overload
+from .config import OverloadConfig
 
 EPILOG = """\
 A server is started, its own pace is measured, then three times as many requests arrive, a tenth of them from callers
@@ -58,7 +58,8 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
-    # Here, so that other commands need no matplotlib.
+    # Here, so that the help loads nothing of it.
+    from .overload import measure_overload
     from .report import document, markdown, write_overload
 
     try:

@@ -12,16 +12,17 @@ import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from benchmarks.common.articles import Articles
 from benchmarks.common.machine import this_machine
 from benchmarks.common.reports import command_line
 from benchmarks.common.server import RESULTS, Target, started_server
 
-from .soak import run_soak
-from .verdict import TOO_SHORT, held, judge
-from .windows import Soak, SoakConfig
+from .config import SoakConfig
+
+if TYPE_CHECKING:
+    from .windows import Soak
 
 EPILOG = """\
 A fixed number of users ask the same articles over all routes of the door (gRPC, HTTP and plain JSON; one article and
@@ -83,8 +84,10 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
-    # Here, so that other commands need no matplotlib.
+    # Here, so that the help loads nothing of it.
     from .report import document, markdown, write_soak
+    from .soak import run_soak
+    from .verdict import TOO_SHORT, held, judge
 
     try:
         config = SoakConfig(

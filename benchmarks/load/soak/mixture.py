@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from benchmarks.common.wire import kinds, model_of, tasks_of
+from benchmarks.common.articles import kinds, model_of, tasks_of
 from infolens import InfoLensError, Task
 from infolens.contract import CONTRACTS, INFO_LENS, TEXT, TITLE
 

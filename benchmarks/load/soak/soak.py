@@ -14,10 +14,11 @@ from benchmarks.common.server import BenchmarkError, Target
 from infolens import Article, Client
 
 from .asking import ONCE, Known, told
+from .config import SoakConfig
 from .looks import MachineWatch, ServerLook, ServerWatch, calibrate_ms
 from .mixture import mixture
 from .users import Counts, Users
-from .windows import Soak, SoakConfig, Window
+from .windows import Soak, Window
 
 log = logging.getLogger(__name__)
 

@@ -9,15 +9,17 @@ import os
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.articles import Articles
-from benchmarks.common.closed_loop import closed_loop_per_s
 from benchmarks.common.machine import this_machine
 from benchmarks.common.reports import command_line, write_json, write_text
 from benchmarks.common.server import RESULTS, ROOT, started_server
 
-from .tuning import TuneConfig, Tuned, knobs, measure_goodput, to_toml, tune, write_configs
+from .knobs import TuneConfig, knobs
+
+if TYPE_CHECKING:
+    from .tuning import Tuned
 
 EPILOG = """\
 Instances, batches, threads, length buckets, queues: one setting after the other is tried on fresh servers, in turn with
@@ -61,6 +63,11 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
+    # Here, so that the help loads nothing of it.
+    from benchmarks.common.closed_loop import closed_loop_per_s
+
+    from .tuning import measure_goodput, to_toml, tune, write_configs
+
     try:
         config = TuneConfig(
             seconds=args.seconds, rounds=args.rounds, bound_ms=args.bound_ms, rate_per_s=max(0.0, args.rate)

@@ -10,7 +10,8 @@ from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoModelForSequence
 from benchmarks.common.fixtures import SMALL, make_fixtures
 from benchmarks.common.server import ROOT, BenchmarkError
 from benchmarks.common.shapes import SHAPES, shape_of
-from benchmarks.peers.run import PeersConfig, measure
+from benchmarks.peers.config import PeersConfig
+from benchmarks.peers.run import measure
 from benchmarks.peers.workload import articles, graph_inputs, workload_of
 from infolens.contract import CONTRACTS, AnswerKind, Task
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2
 
-from benchmarks.common.wire import METHOD, RequestOutcome, encode, grpc_address, kinds, outcome_of, tasks_of
+from benchmarks.common.articles import kinds, tasks_of
+from benchmarks.common.wire import METHOD, RequestOutcome, encode, grpc_address, outcome_of
 from infolens import (
     Article,
     Client,

@@ -1,6 +1,7 @@
 """What is timed: every task by default, and further ones where the server has them."""
 
-from benchmarks.latency.measurement import LatencyConfig, measure_latency, measure_throughput, report
+from benchmarks.latency.config import LatencyConfig
+from benchmarks.latency.measurement import measure_latency, measure_throughput, report
 from infolens import Article, Client
 from infolens.contract import Task
 from infolens.testing import FakeTransport, fake_report

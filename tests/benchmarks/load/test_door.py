@@ -19,11 +19,11 @@ from benchmarks.load.door.comparing import (
     DOOR_HTTP,
     DOOR_JSON,
     Compared,
-    DoorConfig,
     OneClient,
     compare,
     ratio,
 )
+from benchmarks.load.door.config import DoorConfig
 from benchmarks.load.door.report import write_comparison
 
 ARTICLE = ROOT / "tests" / "articles" / "world_news.txt"

@@ -12,7 +12,8 @@ from benchmarks.common.machine import this_machine
 from benchmarks.common.metrics import Stage
 from benchmarks.common.open_loop import Arrivals, Run, Sent
 from benchmarks.common.wire import RequestOutcome
-from benchmarks.load.overload.overload import Overload, OverloadConfig, schedule
+from benchmarks.load.overload.config import OverloadConfig
+from benchmarks.load.overload.overload import Overload, schedule
 from benchmarks.load.overload.report import write_overload
 
 CONFIG = OverloadConfig(seconds=10, calm_s=5, warmup_s=1)

@@ -26,13 +26,14 @@ from benchmarks.load.soak.asking import (
     check,
     result_of,
 )
+from benchmarks.load.soak.config import SoakConfig
 from benchmarks.load.soak.looks import ServerWatch, calibrate_ms
 from benchmarks.load.soak.mixture import MANY, Question, mixture
 from benchmarks.load.soak.report import write_soak
 from benchmarks.load.soak.soak import learn, run_soak
 from benchmarks.load.soak.users import Users
 from benchmarks.load.soak.verdict import judge
-from benchmarks.load.soak.windows import Soak, SoakConfig
+from benchmarks.load.soak.windows import Soak
 from infolens import Article, InferenceFailedError, RequestTimeoutError, ServerOverloadedError, Task
 
 NOWHERE = ("grpc://127.0.0.1:1", "http://127.0.0.1:1", 1.0)

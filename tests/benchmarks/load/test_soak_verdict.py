@@ -13,10 +13,11 @@ import pytest
 from benchmarks.cli import main
 from benchmarks.common.machine import this_machine
 from benchmarks.load.soak.asking import Result
+from benchmarks.load.soak.config import SoakConfig
 from benchmarks.load.soak.looks import ProcessLook, ServerLook
 from benchmarks.load.soak.report import sentence, write_soak
 from benchmarks.load.soak.verdict import Finding, held, judge
-from benchmarks.load.soak.windows import Soak, SoakConfig, Window
+from benchmarks.load.soak.windows import Soak, Window
 
 CONFIG = SoakConfig(seconds=3600)
 MB = 10**6

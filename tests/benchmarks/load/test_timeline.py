@@ -9,7 +9,6 @@ import pytest
 
 from benchmarks.common.machine import Machine
 from benchmarks.common.server import BenchmarkError
-from benchmarks.load.trace.command import Traced, document, write
 from benchmarks.load.trace.otlp import Event
 from benchmarks.load.trace.timeline import (
     Timeline,
@@ -22,6 +21,7 @@ from benchmarks.load.trace.timeline import (
     share_gaps,
     union,
 )
+from benchmarks.load.trace.tracing import Traced, document, write
 from infolens.contract import CONTRACTS, Task
 from tests.benchmarks.load.traces import SERVED, interval, spans_of, timeline, visit
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from benchmarks.common.server import BenchmarkError
-from benchmarks.load.tune.tuning import Knob, Overrides, TuneConfig, knobs, to_toml, tune
+from benchmarks.load.tune.knobs import Knob, TuneConfig, knobs
+from benchmarks.load.tune.tuning import Overrides, to_toml, tune
 
 KNOBS = (
     Knob(name="summary.instances", words="", values=(1, 3)),

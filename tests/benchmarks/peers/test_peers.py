@@ -7,9 +7,10 @@ import pytest
 
 from benchmarks.cli import main
 from benchmarks.common.server import ROOT
+from benchmarks.peers.config import LABELS, PeersConfig
 from benchmarks.peers.environment import ensure_peers
 from benchmarks.peers.roofline import Rates
-from benchmarks.peers.run import LABELS, PeersConfig, measure
+from benchmarks.peers.run import measure
 from infolens.contract import Task
 
 RATES = Rates(bandwidth_bytes_per_s=50e9, int8_operations_per_s=1e12, fp32_operations_per_s=3e11)
