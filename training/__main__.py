@@ -2,10 +2,11 @@
 
 import sys
 
-try:
-    from .cli import main
-except ModuleNotFoundError as error:
-    sys.exit(f"python -m training needs the package {error.name}: `make dev` installs it in .venv")
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        from .cli import main
+
+        sys.exit(main())
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        sys.exit(f"this command of python -m training needs the package {package}: `make dev` installs it in .venv")

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
-import logging
+import os
+import select
+import signal
 import sys
-import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from infolens.contract import Task
 
+from . import quiet
 from .commands import data as cli_data
 from .commands import evaluation as cli_evaluation
 from .commands import experiments as cli_experiments
+from .commands import promotion as cli_promotion
 from .commands.options import add_recipe_options, add_tracking_options, recipe_from, schema_help, tracking_from
-from .errors import SettingError, TrainingError
+from .errors import StoppedError, TrainingError
+from .stopping import going_on, stoppable
 
 _EXAMPLES: Final = """\
 examples:
@@ -69,7 +75,8 @@ def build_parser() -> argparse.ArgumentParser:
     settings.set_defaults(run=_settings)
     cli_experiments.add(commands)
     cli_evaluation.add(commands)
-    _add_registry(commands)
+    _add_record(commands)
+    cli_promotion.add(commands)
     cli_data.add(commands)
     return parser
 
@@ -94,7 +101,7 @@ def _add_fit(commands: Any) -> None:
     fit.set_defaults(run=_fit)
 
 
-def _add_registry(commands: Any) -> None:
+def _add_record(commands: Any) -> None:
     record = commands.add_parser(
         "record",
         help="send a finished checkpoint to MLflow, when the server was away",
@@ -103,53 +110,49 @@ def _add_registry(commands: Any) -> None:
     record.add_argument("folder", type=Path, metavar="DIR", help="a checkpoint folder that 'fit' has written")
     add_tracking_options(record, ray=False)
     record.set_defaults(run=_record)
-    promote = commands.add_parser(
-        "promote",
-        help="make the challenger the champion, if it is better",
-        description="Move the alias 'champion' of a task's registered model to the challenger, if that beats the "
-        "champion on the same frozen test articles by the margin. The exit code is 0 if it did and 1 if not.",
-    )
-    promote.add_argument("task", choices=[task.value for task in Task])
-    promote.add_argument(
-        "--margin",
-        type=float,
-        metavar="M",
-        help="how much better: macro-F1 from 0 to 1 (default 0.002), or ROUGE-Lsum from 0 to 100 (default 0.2)",
-    )
-    promote.add_argument(
-        "--data",
-        default="",
-        metavar="PATH",
-        help="measure both anew on the test split of this data; needed when they were tested on different articles",
-    )
-    promote.add_argument(
-        "--evaluation",
-        type=Path,
-        metavar="PATH",
-        help="the challenger's served evaluation (folder or JSON document of 'evaluate'): as both are served, it must "
-        "be no worse than the champion on the same rows; kept with the run for the next time",
-    )
-    promote.add_argument(
-        "--against",
-        type=Path,
-        metavar="PATH",
-        help="the champion's served evaluation (default: the one that it was promoted with)",
-    )
-    add_tracking_options(promote, ray=False)
-    promote.set_defaults(run=_promote)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 1 for a check that failed, or 2 for an error with a message."""
+    """Run a command.
+
+    Returns:
+        The exit code: 0, 1 for a check that failed, 2 for an error with a message, or 128 and the number of the signal
+        that stopped it (130 for Ctrl-C, 143 for SIGTERM, 129 for a closed terminal).
+    """
     options = build_parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    if not sys.warnoptions:  # other people's deprecations are no news to a user
-        warnings.simplefilter("ignore")
+    # Threads of a product wait for the slowest of them. Where others use the machine too they had better sleep: awake,
+    # they take the time of the one that is waited for, and a step takes many times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    quiet.set_up()
     try:
-        return int(options.run(options))
+        with stoppable() as stopped:
+            code = int(options.run(options))
+            if sys.stdout is not None:
+                sys.stdout.flush()
+            return code
+    except (StoppedError, KeyboardInterrupt) as error:
+        with suppress(OSError):  # the terminal was closed
+            print(f"stopped: {str(error) or 'the same command starts again'}", file=sys.stderr)
+        return 128 + stopped.signal
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        return 128 + signal.SIGPIPE
     except TrainingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+
+
+def _nobody_reads() -> bool:
+    """Whether whoever read standard output has had enough, as ``head`` has; what is left of it goes nowhere then."""
+    with suppress(OSError, ValueError):  # it is no file
+        output = sys.stdout.fileno()
+        pipe = select.poll()
+        pipe.register(output, 0)
+        if any(events & select.POLLERR for _, events in pipe.poll(0)):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+            return True
+    return False
 
 
 def _settings(options: argparse.Namespace) -> int:
@@ -162,10 +165,20 @@ def _settings(options: argparse.Namespace) -> int:
 
 
 def _fit(options: argparse.Namespace) -> int:
-    from .runs.fitting import fit
-
     task, recipe = recipe_from(options)
-    metrics = fit(task, recipe, options.out, tracking=tracking_from(options), ray_address=options.ray_address)
+    tracking = tracking_from(options)
+    gc.disable()  # what the libraries make while they are loaded stays: looking through it takes a fifth of that time
+    try:
+        from .commands.ended import told
+        from .runs.fitting import fit
+
+        if tracking.enabled:
+            import mlflow  # noqa: F401 (loaded here)
+    finally:
+        gc.enable()
+        gc.freeze()
+    metrics = fit(task, recipe, options.out, tracking=tracking, ray_address=options.ray_address)
+    print(told(task, metrics, options.out, tracking), file=sys.stderr)
     plain = {name: value for name, value in metrics["test"].items() if not isinstance(value, dict | list)}
     print(json.dumps({"checkpoint": str(options.out), "test": plain}))
     return 0
@@ -174,23 +187,7 @@ def _fit(options: argparse.Namespace) -> int:
 def _record(options: argparse.Namespace) -> int:
     from .tracking.recording import record
 
-    version = record(options.folder, tracking_from(options))
+    with going_on("the checkpoint is as it was: the same command sends it again"):
+        version = record(options.folder, tracking_from(options))
     print(json.dumps({"checkpoint": str(options.folder), "version": version}))
     return 0
-
-
-def _promote(options: argparse.Namespace) -> int:
-    from .runs.registry import promote
-
-    if options.against is not None and options.evaluation is None:
-        raise SettingError("--against is the champion's evaluation; name the challenger's too, with --evaluation PATH")
-    verdict = promote(
-        Task(options.task),
-        tracking_from(options),
-        margin=options.margin,
-        data=options.data,
-        evaluation=options.evaluation,
-        against=options.against,
-    )
-    print(verdict.text)
-    return 0 if verdict.promoted else 1

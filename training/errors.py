@@ -8,8 +8,9 @@
     ├── SettingError    a ``--set name=value`` or a recipe file does not fit
     ├── StorageError    a place for checkpoints cannot be reached or written to
     ├── TrackingError   the MLflow server cannot be reached, or has no such run or model
-    └── RunError        a run broke off; what it had finished is kept
-        └── DivergedError   the loss is infinite or not a number
+    ├── RunError        a run broke off; what it had finished is kept
+    │   └── DivergedError   the loss is infinite or not a number
+    └── StoppedError    whoever started a command stopped it; what it had finished is kept
 """
 
 
@@ -43,3 +44,7 @@ class RunError(TrainingError):
 
 class DivergedError(RunError):
     """The loss is infinite or not a number; the message says at which step, and what may help."""
+
+
+class StoppedError(TrainingError):
+    """A command was stopped (Ctrl-C, SIGTERM); the message is one line that says how to go on."""

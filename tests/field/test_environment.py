@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from infolens._transports.url import parse_url
 from tests.clients.loopback import free_port
 from training.cli import main as training
 from training.errors import SettingError
-from training.loop.cluster import start_ray
+from training.loop.ray_session import start_ray
 from training.tracking.client import Tracking, check_file
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's and SQLAlchemy's own
@@ -119,10 +120,11 @@ def test_n3_the_variable_is_named_and_the_way_out(monkeypatch: pytest.MonkeyPatc
     ray = pytest.importorskip("ray")
     asked: list[Any] = []
 
-    def init(**options: Any) -> None:
+    def init(**options: Any) -> Any:
         asked.append(options["address"])
         if options["address"] != "local":
             raise ConnectionError("nobody is there\nat all")
+        return SimpleNamespace(address_info={"session_dir": "session"})
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", init)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from export.checkpoint.registry import checkpoint_folder
+from export.checkpoint.registry import checkpoint_found
 from infolens.contract import Task
 from tests.training.toys import small, toy_file
 from training.cli import main
@@ -30,9 +30,9 @@ def test_a_run_its_workers_and_the_export_use_the_store_of_the_variable(
     assert (place / "x.db").is_file()
     assert not (place / "mlruns" / "mlflow.db").exists()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///x.db")  # MLflow writes the URI that it uses into it
-    with checkpoint_folder("models:/veracity@challenger") as folder:
-        assert (Path(folder) / "config.json").is_file()
+    with checkpoint_found("models:/veracity@challenger") as found:
+        assert (Path(found.source) / "config.json").is_file()
     client = open_client(Tracking.named("", experiment="infolens"))
     (run,) = client.search_runs([client.get_experiment_by_name("infolens").experiment_id])
     assert run.info.status == "FINISHED"
-    assert len(client.get_metric_history(run.info.run_id, "train_loss")) > 1
+    assert len(client.get_metric_history(run.info.run_id, "train/loss")) > 1

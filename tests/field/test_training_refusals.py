@@ -147,14 +147,14 @@ REFUSED: list[tuple[str, str, str, bytes, str]] = [
         "a label with half a character",
         "t.jsonl",
         b'{"text": "a", "label": "\\ud800"}\n' * 2,
-        r"column 'label', row 1: must be text that UTF-8 can carry",
+        r"column 'label', 2 rows: must be text that UTF-8 can carry",
     ),
     (
         "T5",
         "a text with half a character",
         "t.jsonl",
         b'{"text": "a \\udc00 b", "label": "x"}\n' * 2,
-        r"column 'text', row 1: must be text that UTF-8 can carry",
+        r"column 'text', 2 rows: must be text that UTF-8 can carry",
     ),
     (
         "T5",
@@ -168,7 +168,7 @@ REFUSED: list[tuple[str, str, str, bytes, str]] = [
         "a list for a title",
         "t.jsonl",
         b'{"title": ["a"], "text": "b", "label": "x"}\n' * 2,
-        r"column 'title', row 1: must be text or nothing, not \['a'\]",
+        r"column 'title', 2 rows: must be text or nothing, not \['a'\] \(rows 1, 2\)",
     ),
     (
         "T5",

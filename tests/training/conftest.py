@@ -50,7 +50,7 @@ def s3() -> Iterator[str]:
 def ray_session(s3: str) -> Iterator[None]:  # Ray's processes have the environment that it was started with
     """A Ray that the tests of a run share: starting one takes seconds."""
     ray = pytest.importorskip("ray")
-    from training.loop.cluster import start_ray
+    from training.loop.ray_session import start_ray
 
     start_ray(cpus=4)
     yield

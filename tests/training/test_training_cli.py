@@ -32,7 +32,8 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
         "tune": ("--samples", "best.toml", "ASHA"),
         "compare": ("--workers", "compare.md"),
         "plan": ("--bandwidth-gb-s", "step_ms"),
-        "promote": ("--margin", "champion", "--evaluation", "--against"),
+        "promote": ("--margin", "champion", "--evaluation", "--against", "--at-least", "--back", "--dry-run"),
+        "report": ("--experiment", "index.html", "report.md"),
         "evaluate": ("--server", "--read", "--baseline", "answers.jsonl", "goes on with the same command"),
         "data": ("data check", "data prepare"),
     }.items():
@@ -91,3 +92,14 @@ def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(tmp_path: Pa
         pytest.skip(f"this machine lets nobody mount a file system of their own: {done.stderr}")
     assert done.returncode == 2, done.stderr
     assert done.stderr.splitlines()[-1].startswith(f"error: the disk of {disk}/out.partial is full: free some space")
+
+
+def test_a_reader_that_has_enough_costs_no_traceback() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "training", "settings", "category"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read().decode()
+    assert (process.returncode, said) == (141, "")

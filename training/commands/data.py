@@ -6,16 +6,19 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from infolens.contract import Task
 from training.data.files.opening import encoding_fault
-from training.data.policy import RowPolicy
 from training.errors import SettingError
 from training.recipes.settings import parse_columns, parse_list
 from training.runs.output import check_file, write_whole
+from training.stopping import going_on
 
 from .options import DATA_HELP, ENCODING_HELP, LABELS_HELP, schema_help
+
+if TYPE_CHECKING:
+    from training.data.policy import RowPolicy
 
 _EXAMPLES: Final = """\
 examples:
@@ -23,6 +26,8 @@ examples:
   python -m training data check veracity --data this_year.parquet --against last_year.parquet --json report.json
   python -m training data prepare veracity --data raw.jsonl --out veracity.parquet --skip-bad-rows \\
       --labels 0=real,1=fake
+  python -m training data prepare category --data agency.csv --out category.parquet \\
+      --labels 'Business,Sports,Sci/Tech=Business,"Law, Order"=Politics'
 
 Both read the table part by part, so it may be larger than the memory; for each article a hash and a signature of about
 1 kB are kept.
@@ -86,14 +91,15 @@ def _check(options: argparse.Namespace) -> int:
     task, policy = Task(options.task), _policy(options)
     if options.json:
         check_file(options.json, "--json")
-    found = gather(options.data, task, policy)
-    other = gather(options.against, task, replace(policy, near_copies=False)) if options.against else None
+    with going_on("nothing is found yet: the same command begins anew"):
+        found = gather(options.data, task, policy)
+        other = gather(options.against, task, replace(policy, near_copies=False)) if options.against else None
     # From the older collection to this one.
     drift = measure_drift(other, found) if other else None
     if options.json:
         write_whole(options.json, json.dumps(as_json(task, found, drift), indent=2) + "\n")
     print(as_text(options.data, task, found, drift))
-    return 1 if found.problems or found.label_problem else 0
+    return 1 if found.bad or found.label_problem else 0
 
 
 def _policy(options: argparse.Namespace) -> RowPolicy:
@@ -102,6 +108,8 @@ def _policy(options: argparse.Namespace) -> RowPolicy:
     Raises:
         SettingError: One does not fit.
     """
+    from training.data.policy import RowPolicy
+
     if fault := encoding_fault(options.encoding):
         raise SettingError(fault)
     return RowPolicy(
@@ -117,7 +125,10 @@ def _prepare(options: argparse.Namespace) -> int:
 
     check_file(options.out)
     policy = replace(_policy(options), validation=options.validation, test=options.test, clean=not options.no_cleaning)
-    counts = prepare_table(options.data, Task(options.task), options.out, policy, skip_bad_rows=options.skip_bad_rows)
+    with going_on(f"{options.out} is not written: the same command begins anew"):
+        counts = prepare_table(
+            options.data, Task(options.task), options.out, policy, skip_bad_rows=options.skip_bad_rows
+        )
     for name in ("read", *sorted(name for name in counts if name != "read")):
         print(f"{counts[name]:>10,}  {name}")
     print(options.out)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from infolens import InvalidSettingError, SummaryOptions, Task
-from training.data.policy import RowPolicy
 from training.errors import SettingError
 from training.recipes.settings import parse_columns, parse_list
+from training.stopping import going_on
 
 from .options import DATA_HELP, ENCODING_HELP, LABELS_HELP, schema_help
 
@@ -48,8 +48,8 @@ def add(commands: Any) -> None:
         "--server",
         default="http://127.0.0.1:8000",
         metavar="URL",
-        help="http:// or grpc:// (default: %(default)s); only over HTTP does a server say which revision answers, and "
-        "only then are kept answers used again; INFOLENS_API_KEY is the key of a server that wants one",
+        help="http:// or grpc:// (default: %(default)s); where it says which revision answers, as what 'make serve' "
+        "starts does, kept answers are used again; INFOLENS_API_KEY is the key of a server that wants one",
     )
     parser.add_argument(
         "--split",
@@ -99,37 +99,49 @@ def add(commands: Any) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from training.runs.evaluation.evaluate import Evaluation, evaluate
-    from training.runs.evaluation.report import markdown
-
     for name, least in (("limit", 0), ("draws", 1)):
         if getattr(options, name) < least:
             raise SettingError(f"--{name} is {least} or more, not {getattr(options, name)}")
-    document = evaluate(
-        Evaluation(
-            task=Task(options.task),
-            data=tuple(options.data),
-            server=options.server,
-            out=options.out,
-            split=options.split,
-            limit=options.limit,
-            read=options.read,
-            baseline=options.baseline,
-            by=parse_list(options.by),
-            options=_summary_options(options.set),
-            policy=RowPolicy(
-                columns=parse_columns(options.columns),
-                labels=parse_list(options.labels),
-                encoding=options.encoding,
-                clean=options.clean,
-            ),
-            draws=options.draws,
-            compare=options.compare,
-            command=shlex.join(["python", "-m", "training", *sys.argv[1:]]),
+    from training.data.policy import RowPolicy
+    from training.runs.evaluation.evaluate import Evaluation, evaluate
+    from training.runs.evaluation.report import markdown
+
+    with going_on(lambda: _kept(options)):
+        document = evaluate(
+            Evaluation(
+                task=Task(options.task),
+                data=tuple(options.data),
+                server=options.server,
+                out=options.out,
+                split=options.split,
+                limit=options.limit,
+                read=options.read,
+                baseline=options.baseline,
+                by=parse_list(options.by),
+                options=_summary_options(options.set),
+                policy=RowPolicy(
+                    columns=parse_columns(options.columns),
+                    labels=parse_list(options.labels),
+                    encoding=options.encoding,
+                    clean=options.clean,
+                ),
+                draws=options.draws,
+                compare=options.compare,
+                command=shlex.join(["python", "-m", "training", *sys.argv[1:]]),
+            )
         )
-    )
     print(markdown(document), end="")
     return 0
+
+
+def _kept(options: argparse.Namespace) -> str:
+    """How an evaluation that was interrupted goes on."""
+    from training.runs.evaluation.answers import ANSWERS
+
+    file = options.out / ANSWERS
+    if file.exists() and not options.server.startswith("grpc"):
+        return f"the answers so far are in {file}: the same command goes on from there"
+    return "the same command begins anew"
 
 
 def _summary_options(settings: list[str]) -> SummaryOptions | None:

@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from infolens.contract import Task
 from training.errors import SettingError
+from training.stopping import going_on
 
 from .options import add_recipe_options, add_tracking_options, recipe_from, tracking_from
 
@@ -18,8 +20,15 @@ example:
   python -m training fit category --config tuning/category/best.toml --out checkpoints/category
 
 Each trial draws its learning rate (log-uniform), batch size, optimizer, warm-up and weight decay; all else is as the
-recipe says. After each measurement ASHA stops all but the best half of the trials that came as far. A search that was
-cut off goes on with the same command.
+recipe says. After each measurement ASHA stops all but the best half of the trials that came as far. A trial that
+diverges or fails is noted, and the others go on.
+
+DIR then holds best.toml, and what each trial reached: trials.md, trials.json, tuning.png. In MLflow each trial is a run
+below the search's own. While it runs, each trial keeps its newest checkpoint in DIR/trials; at the end these are gone.
+
+A search that was stopped (Ctrl-C, SIGTERM) writes no best.toml and goes on with the same command: trials that ended are
+kept, the others go on from their checkpoints. To take the best of what there is instead, and train no more:
+  python -m training tune category --out tuning/category --best-so-far
 """
 
 _PLAN: Final = """\
@@ -58,6 +67,11 @@ def _add_tune(commands: Any) -> None:
     tune.add_argument("--concurrent", type=int, default=1, metavar="N", help="trials at a time (default: 1)")
     tune.add_argument(
         "--measurements", type=int, default=4, metavar="N", help="measurements of a whole trial (default: 4)"
+    )
+    tune.add_argument(
+        "--best-so-far",
+        action="store_true",
+        help="train nothing: write best.toml from what a search that was stopped has measured",
     )
     add_tracking_options(tune)
     tune.set_defaults(run=_tune)
@@ -112,16 +126,21 @@ def _add_plan(commands: Any) -> None:
 
 
 def _tune(options: argparse.Namespace) -> int:
-    from training.runs.tuning import TUNED, Search, tune_recipe
+    from training.runs.search.board import TUNED
+    from training.runs.search.running import Search
+    from training.runs.tuning import best_so_far, tune_recipe
 
     for name in ("samples", "concurrent", "measurements"):
         if getattr(options, name) < 1:
             raise SettingError(f"--{name} is 1 or more, not {getattr(options, name)}")
-    task, recipe = recipe_from(options)
-    search = Search(samples=options.samples, concurrent=options.concurrent, measurements=options.measurements)
-    found = tune_recipe(
-        task, recipe, options.out, search, tracking=tracking_from(options), ray_address=options.ray_address
-    )
+    if options.best_so_far:
+        found = best_so_far(Task(options.task), options.out)
+    else:
+        task, recipe = recipe_from(options)
+        search = Search(samples=options.samples, concurrent=options.concurrent, measurements=options.measurements)
+        found = tune_recipe(
+            task, recipe, options.out, search, tracking=tracking_from(options), ray_address=options.ray_address
+        )
     best = {name: getattr(found.recipe, name) for name in TUNED}
     print(
         json.dumps(
@@ -130,6 +149,8 @@ def _tune(options: argparse.Namespace) -> int:
                 "score": found.score,
                 "trials": found.trials,
                 "stopped_early": found.stopped_early,
+                "failed": found.failed,
+                "unfinished": found.unfinished,
                 "config": str(options.out / "best.toml"),
             }
         )
@@ -138,7 +159,6 @@ def _tune(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from training.runs.compare_report import write
     from training.runs.comparing import Matrix, compare
 
     task, recipe = recipe_from(options)
@@ -155,8 +175,8 @@ def _compare(options: argparse.Namespace) -> int:
         accumulations=_numbers("--accumulations", options.accumulations),
         repeats=options.repeats,
     )
-    report = compare(task, recipe, options.out, matrix, ray_address=options.ray_address)
-    write(report, options.out)
+    with going_on(f"the cells that are done are in {options.out}: the same command goes on with the others"):
+        compare(task, recipe, options.out, matrix, tracking=tracking_from(options), ray_address=options.ray_address)
     print((options.out / "compare.md").read_text(encoding="utf-8"))
     return 0
 

@@ -20,7 +20,8 @@ _SHORTCUTS = ("data", "encoding", "columns", "labels", "unlabelled", "hold_out")
 DATA_HELP = ".parquet, .csv, .tsv, .jsonl or .json file (also .gz), or a folder of them"
 ENCODING_HELP = "how text files are written, such as cp1252 (default: what their first bytes say, else UTF-8)"
 LABELS_HELP = (
-    "the labels, in the order of their ids, or THEIRS=NAME where the data writes others, such as 0=real,1=fake "
+    "the labels, in the order of their ids, or THEIRS=NAME where the data writes others, such as 0=real,1=fake; "
+    "several of theirs may be one of yours, and a name with a comma or = stands in double quotes "
     "(default: every label that the data has)"
 )
 

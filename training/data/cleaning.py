@@ -1,8 +1,8 @@
 """Strip what leaks a label without saying anything about the article, and find duplicates.
 
 A model that learns "(Reuters)" means real and "VIDEO:" means fake is worthless on other text. These functions are
-pure: text in, text out. They take away datelines with their agency, bylines, markers in brackets or capitals, names of
-the fact-checkers that the collections were built with, publisher boilerplate, and links.
+pure: text in, text out. They take away pieces of HTML (`markup`), datelines with their agency, bylines, markers in
+brackets or capitals, names of the fact-checkers that the collections were built with, publisher boilerplate, and links.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import re
 from typing import Final
+
+from .markup.stripping import without_markup
 
 _AGENCIES: Final = (
     r"(?:Thomson\s+)?Reuters(?:\s+Health|\s+Breakingviews)?|AP|Associated Press|AFP|UPI|CNN|Bloomberg|WaPo"
@@ -46,7 +48,9 @@ _MARKER: Final = re.compile(
     r"|Highlights)\s*(?:[:!|–—]|-\s)+\s*",
     re.MULTILINE,
 )
-_TAIL_MARKER: Final = re.compile(r"\s*[-–—|:(\[]*\s*\b(?:VIDEO|WATCH|PHOTOS|READ MORE)\b[\s!.)\]]*$", re.MULTILINE)
+_TAIL_MARKER: Final = re.compile(
+    r"\s{0,20}[-–—|:(\[]{0,20}\s{0,20}\b(?:VIDEO|WATCH|PHOTOS|READ MORE)\b[\s!.)\]]*$", re.MULTILINE
+)
 _BYLINE: Final = re.compile(
     r"^[^\S\n]*(?:By|BY|Written by|Posted by|Reported by)(?:[^\S\n]+(?:and|[A-Z][\w.'’-]*),?){1,7}"
     r"(?:[^\S\n]*\|.{0,60}|[^\S\n]+(?:Staff|Contributor|Editor|Reporter|Correspondent).{0,40})?[^\S\n]*$",
@@ -69,6 +73,8 @@ _LINK: Final = re.compile(
     r"|\b[\w-]{1,60}(?:\.[\w-]{1,60}){0,4}\.(?:com|org|net|co|info)\b(?:/\S*)?"
     r"|(?<!\w)@\w{2,30}"
 )
+_ROOM: Final = re.compile(r"\s{20,}")
+"""White space without end, at each character of which a pattern would look for its beginning again."""
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028\u2029\ufeff\ufffd]+")
 _BLANKS: Final = re.compile(r"[^\S\n]+")
 _LINES: Final = re.compile(r"\s*\n\s*")
@@ -76,8 +82,9 @@ _NOT_WORD: Final = re.compile(r"[\W_]+")
 
 
 def clean_text(text: str) -> str:
-    """An article without links, datelines, bylines, markers and boilerplate; paragraphs end in one line break."""
-    text = _LINK.sub(" ", _CONTROL.sub(" ", text))
+    """An article without HTML, links, datelines, bylines, markers and boilerplate; paragraphs end in one line break."""
+    text = _ROOM.sub(_narrowed, _CONTROL.sub(" ", without_markup(text)))
+    text = _LINK.sub(" ", text)
     for pattern in (_BOILERPLATE, _BYLINE, _REPORTING, _DATELINE, _AGENCY_IN_BRACKETS, _CAPITALS_DATELINE, _MEDIA):
         text = pattern.sub(" ", text)
     for pattern in (_MARKER, _CHECKERS, _REUTERS):
@@ -86,14 +93,25 @@ def clean_text(text: str) -> str:
 
 
 def clean_title(title: str) -> str:
-    """A headline without markers such as ``WATCH:`` and ``[VIDEO]`` and without the publisher's name at its end."""
-    title = _LINK.sub(" ", _CONTROL.sub(" ", title)).replace("\n", " ").strip()
+    """A headline without HTML, markers such as ``WATCH:`` and ``[VIDEO]``, and the publisher's name at its end."""
+    title = _ROOM.sub(" ", _CONTROL.sub(" ", without_markup(title)))
+    title = _LINK.sub(" ", title).replace("\n", " ").strip()
     title = _MEDIA.sub(" ", title).strip()
     if len(title.split()) > 5:  # a short title may be all that stands before the dash
         title = _TITLE_TAIL.sub("", title)
     title = _TAIL_MARKER.sub("", _MARKER.sub(" ", title))
     title = _REUTERS.sub(" ", _CHECKERS.sub(" ", title))
     return _collapse(title)
+
+
+def clean_summary(summary: str) -> str:
+    """A reference summary without HTML, which a model would learn to write; one without any comes back as it is."""
+    plain = without_markup(summary)
+    return summary if plain == summary else _collapse(plain)
+
+
+def _narrowed(room: re.Match[str]) -> str:
+    return "\n" if "\n" in room[0] else " "
 
 
 def _collapse(text: str) -> str:

@@ -54,7 +54,7 @@ def measure_drift(first: Any, second: Any) -> Drift:
 def total_variation(first: Counter[Any], second: Counter[Any]) -> float:
     """Half the sum of the differences of two distributions, given as counts."""
     a, b = max(1, first.total()), max(1, second.total())
-    return sum(abs(first[key] / a - second[key] / b) for key in first.keys() | second.keys()) / 2
+    return math.fsum(abs(first[key] / a - second[key] / b) for key in first.keys() | second.keys()) / 2
 
 
 def kolmogorov_smirnov(first: Counter[int], second: Counter[int]) -> float:
@@ -69,12 +69,13 @@ def kolmogorov_smirnov(first: Counter[int], second: Counter[int]) -> float:
 def jensen_shannon(first: Counter[str], second: Counter[str]) -> float:
     """The Jensen-Shannon distance (Lin, 1991) of two distributions, given as counts, with logarithms to base 2."""
     a, b = max(1, first.total()), max(1, second.total())
-    divergence = 0.0
+    terms = []
     for key in first.keys() | second.keys():
         p, q = first[key] / a, second[key] / b
         middle = (p + q) / 2
-        divergence += (p * math.log2(p / middle) if p else 0.0) / 2 + (q * math.log2(q / middle) if q else 0.0) / 2
-    return math.sqrt(max(0.0, divergence))
+        terms.append((p * math.log2(p / middle) if p else 0.0) / 2 + (q * math.log2(q / middle) if q else 0.0) / 2)
+    # The order of the words differs from run to run; the sum of `math.fsum` does not depend on it.
+    return math.sqrt(max(0.0, math.fsum(terms)))
 
 
 def _unknown(first: Counter[str], second: Counter[str]) -> float:

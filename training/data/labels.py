@@ -1,8 +1,9 @@
 """The labels of a run: what its data says, or what a recipe fixes; never what a task once had.
 
-A setting ``labels`` fixes them and their order, and may say how the data writes one: ``labels=0=real,1=fake``. Without
-it every label that occurs is one: first those that the task's starter has too, in its order, then the others by the
-alphabet.
+A setting ``labels`` fixes them and their order, and may say how the data writes one: ``labels=0=real,1=fake``, also
+several of theirs for one: ``Sci/Tech=Business``. A name with a comma or ``=`` stands in double quotes (see
+`advice.quoting`). Without the setting every label that occurs is one: first those that the task's starter has too, in
+its order, then the others by the alphabet.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Final
 
 from infolens.contract import CONTRACTS, Task
 from infolens.labels import label_fault
 from training.errors import DataError, SettingError
 
+from .advice.naming import OFFERED, OPEN, folded, labels_option, renaming
+from .advice.quoting import quoted, split_outside, unquoted
 from .files.cells import label_text, shortened, shown_value, text_fault
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +40,8 @@ class LabelRule:
     """In the order of the class ids; empty leaves them to the data."""
     written: Mapping[str, str] = field(default_factory=dict)
     """What the data says -> the label."""
+    entries: tuple[str, ...] = ()
+    """The parts of the setting, as they were given."""
 
     @property
     def fixed(self) -> bool:
@@ -54,6 +60,11 @@ class LabelRule:
             return text
         return self.written.get(text) or self.written.get(text.lower() if text.lower() in _BOOLEANS else text)
 
+    def meant(self, text: str) -> str:
+        """The label that differs from a text in case, blanks and a plural's s only; empty where there is none."""
+        same = next((name for name in self.names if folded(name) == folded(text)), "")
+        return same or next((name for name in self.names if _singular(name) == _singular(text)), "")
+
     def objection(self, value: Any) -> str:
         """Why a cell says no label: the rule, the value and, where one is near, the label that was meant."""
         text = label_text(value)
@@ -61,9 +72,13 @@ class LabelRule:
             return f"must be text that is not blank, not {shown_value(value)}"
         if isinstance(value, str) and (fault := text_fault(value)):
             return fault
-        near = difflib.get_close_matches(text, self.written, n=1)
-        meant = f" (is {self.written[near[0]]!r} meant?)" if near else ""
+        near = [self.meant(text)] if self.meant(text) else difflib.get_close_matches(text, self.written, n=1)
+        meant = f" (is {near[0]!r} meant?)" if near else ""
         return f"{shown_value(text)} is not one of: {shown(self.names)}{meant}"
+
+
+def _singular(label: str) -> str:
+    return folded(label).removesuffix("s")
 
 
 ANY_LABEL: Final = LabelRule()
@@ -76,12 +91,19 @@ def label_rule(entries: Iterable[str]) -> LabelRule:
     Raises:
         SettingError: A part is blank, something is written twice, or there is one label only.
     """
-    entries = [entry.strip() for entry in entries]
+    entries = tuple(entry.strip() for entry in entries)
     written: dict[str, str] = {}
     for entry in entries:
-        theirs, _, ours = (part.strip() for part in entry.rpartition("=")) if "=" in entry else (entry, "", entry)
+        parts = split_outside(entry, "=")
+        ours = unquoted(parts[-1])
+        theirs = unquoted("=".join(parts[:-1])) if len(parts) > 1 else ours
+        if OPEN in (theirs, ours):
+            raise SettingError(f"labels: write a label in place of each {OPEN}, as in Sci/Tech=Business, not {entry!r}")
         if not theirs or not ours:
-            raise SettingError(f"labels are names, or THEIRS=NAME as in 0=real,1=fake, not {entry!r}")
+            raise SettingError(
+                f"labels are names, or THEIRS=NAME as in 0=real,1=fake, not {entry!r}; a name with a comma or = stands "
+                'in double quotes: "Law, Order"=Crime'
+            )
         if theirs in written:
             raise SettingError(f"labels name {theirs!r} twice")
         written[theirs] = ours
@@ -90,7 +112,66 @@ def label_rule(entries: Iterable[str]) -> LabelRule:
         written.setdefault(name, name)
     if len(names) == 1:
         raise SettingError(f"labels are two or more, not {names[0]!r} alone")
-    return LabelRule(names=names, written=written)
+    return LabelRule(names=names, written=written, entries=entries)
+
+
+def unknown_labels_advice(rule: LabelRule, unknown: Mapping[str, int]) -> str:
+    """The labels that a table has beside those that are fixed, and the option to begin with; empty where there is none.
+
+    Args:
+        rule: What the labels may be.
+        unknown: Other label -> rows.
+    """
+    if not unknown:
+        return ""
+    ordered = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))[:OFFERED]
+    return renaming(
+        "Labels that --labels does not name: ",
+        ordered,
+        {label: rule.meant(label) for label, _ in ordered},
+        rule.entries,
+        more=len(unknown) - len(ordered),
+    )
+
+
+def spelling_advice(
+    task: Task, counts: Mapping[str, Counter[str]], rule: LabelRule = ANY_LABEL, *, unusual: bool = False
+) -> str:
+    """Which labels differ from others in case and blanks only, and the option that reads them as one.
+
+    The others are those of the data and the task's own. Empty where no label does, and where the labels are fixed.
+
+    Args:
+        task: Whose labels they are.
+        counts: Split -> label -> articles.
+        rule: What the labels may be.
+        unusual: Name those too that the task usually does not have, where the table has some of the usual ones.
+    """
+    found: Counter[str] = sum(counts.values(), Counter())
+    if rule.fixed or len(found) > OFFERED:
+        return ""
+    usual = CONTRACTS[task].default_labels
+    frequent = sorted(found, key=lambda label: (-found[label], label))
+    wanted: dict[str, str] = {}
+    for label in (*usual, *frequent):  # the task's own spelling first, then the more frequent one
+        wanted.setdefault(folded(label), label)
+    named = {label: wanted[folded(label)] for label in frequent}
+    meant = {label: name for label, name in named.items() if name != label}
+    open_ones = [label for label in frequent if named[label] not in usual] if unusual else []
+    if not set(named.values()).intersection(usual):
+        open_ones = []
+    if not (meant or open_ones):
+        return ""
+    kinds = [f"differ from another, or from {task.value}'s own, in case or blanks only"] if meant else []
+    kinds += [f"are none of {task.value}'s own (they may stay as they are)"] if open_ones else []
+    labels = [label for label in frequent if label in meant or label in open_ones]
+    names = ordered_labels(task, {name for name in named.values() if name not in open_ones})
+    return renaming(
+        f"Labels that {', or '.join(kinds)}: ",
+        [(label, found[label]) for label in labels],
+        {label: meant.get(label, "") for label in labels},
+        map(quoted, names),
+    )
 
 
 def ordered_labels(task: Task, found: Iterable[str], rule: LabelRule = ANY_LABEL) -> tuple[str, ...]:
@@ -116,12 +197,13 @@ def label_problem(task: Task, counts: Mapping[str, Counter[str]], rule: LabelRul
         usual = CONTRACTS[task].default_labels
         names = [*usual[: len(labels)], *(f"NAME{i}" for i in range(len(usual), len(labels)))]
         some = [shortened(label) for label in labels[:_SHOWN]]
-        rest = ",..." if len(labels) > len(some) else ""
-        example = ",".join(f"{label}={name}" for label, name in zip(some, names, strict=False)) + rest
+        rest = [OPEN] if len(labels) > len(some) else []
+        pairs = [f"{quoted(label)}={quoted(name)}" for label, name in zip(some, names, strict=False)]
         expected = f" ({task.value} usually has {shown(usual)})" if usual else ""
         return (
             f"the labels are {shown(labels)}; labels are names{expected}. Say which stands for which with "
-            f"--labels {example}, or take them as they are with --labels {','.join(some)}{rest}"
+            f"{labels_option([*pairs, *rest])}, or take them as they are with "
+            f"{labels_option([*map(quoted, some), *rest])}"
         )
     for label in labels:
         if fault := label_fault(label):
@@ -165,7 +247,9 @@ def run_labels(
     if problem:
         raise DataError(f"{source}: {problem}" if source else problem)
     labels = ordered_labels(task, sum(counts.values(), Counter()), rule)
-    for label in () if rule.fixed else labels:
+    if advice := spelling_advice(task, counts, rule):
+        logger.warning("%s", advice)
+    for label in () if rule.fixed or advice else labels:
         others = {other.lower(): other for other in labels if counts["train"][other] > 20 * counts["train"][label]}
         if near := difflib.get_close_matches(label.lower(), others, n=1, cutoff=0.8):
             logger.warning("the label %r is rare: is %r meant? --labels fixes the labels", label, others[near[0]])

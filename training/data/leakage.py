@@ -55,6 +55,8 @@ class WordFinding:
     """Share of them with this label..."""
     base: float
     """...and of all articles."""
+    taken_out: float
+    """Share of the articles that have it in which cleaning takes it out."""
 
 
 class LeakageCounter:
@@ -65,10 +67,17 @@ class LeakageCounter:
         self.labels: Counter[str] = Counter()
         self.columns: dict[str, dict[str, Counter[str]]] = {}
         self.words: dict[str, Counter[str]] = defaultdict(Counter)
+        self.taken_out: Counter[str] = Counter()
+        """Word -> articles in which cleaning takes it out."""
         self.rows = 0
 
-    def add(self, frame: pd.DataFrame) -> None:
-        """Count a part of the table."""
+    def add(self, frame: pd.DataFrame, cleaned: pd.DataFrame | None = None) -> None:
+        """Count a part of the table.
+
+        Args:
+            frame: Its rows as they were read.
+            cleaned: The same rows as training reads them; None where that is the same.
+        """
         labels = frame[self.schema.answer].astype(str).tolist()
         self.labels.update(labels)
         self.rows += len(labels)
@@ -78,13 +87,18 @@ class LeakageCounter:
             for value, label in zip(column_texts(frame[name]), labels, strict=True):
                 if value:
                     seen[value][label] += 1
-        titles = column_texts(frame["title"]) if "title" in frame else [""] * len(labels)
-        for title, text, label in zip(titles, frame[self.schema.body], labels, strict=True):
-            for word in _words(title, text):
+        tables = (frame,) if cleaned is None else (frame, cleaned)
+        read = (zip(_titles(table), table[self.schema.body], strict=True) for table in tables)
+        for label, raw, *after in zip(labels, *read, strict=True):
+            words = _words(*raw)
+            for word in words:
                 self.words[word][label] += 1
+            for texts in after:
+                self.taken_out.update(words - _words(*texts))
         if len(self.words) > _KEPT:
-            frequent = sorted(self.words, key=lambda word: -self.words[word].total())[: _KEPT // 2]
+            frequent = sorted(self.words, key=lambda word: (-self.words[word].total(), word))[: _KEPT // 2]
             self.words = defaultdict(Counter, {word: self.words[word] for word in frequent})
+            self.taken_out = Counter({word: count for word, count in self.taken_out.items() if word in self.words})
 
     def columns_found(self) -> list[ColumnFinding]:
         """Every column with few enough values, the most telling first."""
@@ -122,9 +136,23 @@ class LeakageCounter:
                 and hits / total >= minimum_purity
                 and base < minimum_purity - 0.1
             ):
-                findings.append(WordFinding(word=word, label=label, articles=total, purity=hits / total, base=base))
-        findings.sort(key=lambda finding: -finding.articles * (finding.purity - finding.base))
+                findings.append(
+                    WordFinding(
+                        word=word,
+                        label=label,
+                        articles=total,
+                        purity=hits / total,
+                        base=base,
+                        taken_out=self.taken_out[word] / total,
+                    )
+                )
+        # The words of an article come in an order that differs from run to run: of equals the alphabet decides.
+        findings.sort(key=lambda finding: (-finding.articles * (finding.purity - finding.base), finding.word))
         return _without_repeats(findings)[:maximum]
+
+
+def _titles(frame: pd.DataFrame) -> list[str]:
+    return column_texts(frame["title"]) if "title" in frame else [""] * len(frame)
 
 
 def _words(title: str, text: str) -> set[str]:

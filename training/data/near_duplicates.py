@@ -32,7 +32,7 @@ class NearDuplicates:
         signature = _signature(text)
         similar = [
             other
-            for other in self.index.query(signature)
+            for other in sorted(self.index.query(signature))
             if self.signatures[other].jaccard(signature) >= self.threshold
         ]
         self.signatures[row] = signature

@@ -3,7 +3,7 @@
 1. A row that does not fit the task's schema is no article (`schema.problems`): refused, counted, or left out.
 2. Labels are read by the run's rule; the split is the row's own, else it follows from a hash of its text, and so does
    a split that no row says (`settled`); sources that are held out form a split of their own.
-3. The text is cleaned of what leaks the label. What is blank then is left out.
+3. The text is cleaned of what leaks the label, a reference summary of HTML. What is blank then is left out.
 4. An article stands in one split only, so that the test split measures what a model reads and not what it remembers:
    `SPLIT_RANK` says which split keeps it. Within that split it stands once, or once with each of its summaries.
    Articles that are nearly the same are treated alike across splits where `RowPolicy.near_copies` says so.
@@ -22,15 +22,15 @@ import pandas as pd
 from infolens.contract import Task
 from training.errors import DataError
 
-from .cleaning import clean_text, clean_title, fingerprint, split_of
+from .advice.problems import BadRows, Problem
+from .cleaning import clean_summary, clean_text, clean_title, fingerprint, split_of
 from .files.cells import column_texts
-from .labels import LabelRule, label_rule
+from .labels import LabelRule, label_rule, unknown_labels_advice
 from .near_duplicates import NearDuplicates
 from .reading import read_parts, warn_of_others
 from .schema import (
     OUT_OF_DOMAIN,
     SPLITS,
-    Problem,
     Schema,
     check_columns,
     problems,
@@ -93,7 +93,7 @@ class Part:
     fitting: pd.DataFrame
     """The rows without a problem: labels read, optional columns filled, text cleaned, and ``split``."""
     blank: Sequence[int]
-    """Those of them in which nothing is left of the text."""
+    """Those of them in which nothing is left of the text, or of the summary."""
 
     @property
     def bad(self) -> list[int]:
@@ -154,8 +154,26 @@ def read_rows(source: str, task: Task, policy: RowPolicy) -> Iterator[Part]:
             frame[schema.body] = [clean_text(text) for text in frame[schema.body]]
             if "title" in schema.optional:
                 frame["title"] = [clean_title(title) for title in frame["title"]]
-        blank = frame.index[frame[schema.body].str.strip() == ""].tolist() if len(frame) else []
+            if not schema.labelled:
+                frame[schema.answer] = [clean_summary(summary) for summary in frame[schema.answer]]
+        blank = [
+            int(row)
+            for row, *texts in zip(frame.index, frame[schema.body], frame[schema.answer], strict=True)
+            if not all(text.strip() for text in texts)
+        ]
         yield Part(raw=raw, problems=found, fitting=frame, blank=blank)
+
+
+def refusal(source: str, bad: BadRows, rule: LabelRule, *, way_out: str) -> DataError:
+    """The error that a table has rows that do not fit: what, how often, and the option that would mend labels.
+
+    Args:
+        source: The table's name.
+        bad: Its rows that do not fit.
+        rule: What its labels may be.
+        way_out: What else to do about such rows, as a sentence without its stop.
+    """
+    return DataError(bad.message(source, way_out=way_out, advice=unknown_labels_advice(rule, bad.unknown_labels)))
 
 
 def _filled(frame: pd.DataFrame, schema: Schema, rule: LabelRule) -> pd.DataFrame:

@@ -17,8 +17,9 @@ import pandas as pd
 from infolens.contract import Task
 from training.errors import DataError, StorageError
 
+from .advice.problems import BadRows
 from .labels import label_problem
-from .policy import Copy, CopyFilter, RowPolicy, read_rows, settled
+from .policy import Copy, CopyFilter, RowPolicy, read_rows, refusal, settled
 from .schema import schema_of
 
 
@@ -44,11 +45,13 @@ def prepare_table(
     if out.exists():
         raise StorageError(f"{out}: is there already; name another file with --out, or move it away")
     policy = settled(source, policy)
-    copies = CopyFilter(schema_of(task), near=policy.near_copies)
+    copies, bad = CopyFilter(schema_of(task), near=policy.near_copies), BadRows()
     for part in read_rows(source, task, policy):
-        if part.problems and not skip_bad_rows:
-            raise DataError(f"{source}: {part.problems[0]}. Mend it, or leave such rows out with --skip-bad-rows")
-        copies.add(part.articles)
+        bad.add(part.problems)
+        if skip_bad_rows or not bad:  # else the table is refused, and only what does not fit counts
+            copies.add(part.articles)
+    if bad and not skip_bad_rows:
+        raise refusal(source, bad, policy.rule, way_out="Mend such rows, or leave them out with --skip-bad-rows")
     counts: Counter[str] = Counter()
     labels: dict[str, Counter[str]] = defaultdict(Counter)
     partial = out.with_name(out.name + ".partial")

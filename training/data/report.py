@@ -19,11 +19,17 @@ def as_json(task: Task, found: TableStatistics, drift: Drift | None = None) -> d
     return {
         "task": task.value,
         "rows": found.rows,
-        "problems": found.problems,
-        "first_problems": [asdict(problem) for problem in found.first_problems],
+        "problems": found.bad.values,
+        "bad_rows": found.bad.rows,
+        "problem_kinds": found.bad.document(),
+        "first_problems": [asdict(problem) for problem in found.bad.first],
         "splits": dict(found.splits),
         "labels": dict(found.labels),
         "label_problem": found.label_problem,
+        "label_advice": found.label_advice,
+        "unknown_labels": dict(found.bad.unknown_labels.most_common()),
+        "markup": found.markup.document(),
+        "markup_after_cleaning": found.markup_left.document(),
         "sources": dict(found.sources.most_common(50)),
         "article_words": _spread(found.lengths),
         "summary_words": _spread(found.answer_lengths),
@@ -54,6 +60,8 @@ def as_text(source: str, task: Task, found: TableStatistics, drift: Drift | None
         lines.append("labels    " + _counts(found.labels))
     if found.label_problem:
         lines.append(f"! training refuses them: {found.label_problem}")
+    if found.label_advice:
+        lines.append(f"{'!' if found.bad.unknown_labels else '?'} {found.label_advice}")
     if found.sources:
         lines.append("sources   " + _counts(found.sources))
     for name, lengths in (("article", found.lengths), ("summary", found.answer_lengths)):
@@ -64,6 +72,7 @@ def as_text(source: str, task: Task, found: TableStatistics, drift: Drift | None
                 f"at most {spread['max']}"
             )
     lines.append(f"words     {len(found.words):,} different ones")
+    lines += _markup(found)
     lines += _copies(found)
     lines += _leakage(found)
     if drift is not None:
@@ -77,13 +86,27 @@ def as_text(source: str, task: Task, found: TableStatistics, drift: Drift | None
 
 
 def _problems(found: TableStatistics) -> list[str]:
-    if not found.problems:
+    bad = found.bad
+    if not bad:
         return []
-    lines = [
-        f"! {found.problems:,} values do not fit; training refuses them, 'data prepare --skip-bad-rows' drops the rows:"
+    counted = "1 row does" if bad.rows == 1 else f"{bad.rows:,} rows do"
+    lines = [f"! {counted} not fit; training refuses them, 'data prepare --skip-bad-rows' drops them:"]
+    return [*lines, *(f"    {line}" for line in bad.lines()), ""]
+
+
+def _markup(found: TableStatistics) -> list[str]:
+    if not (found.markup.rows or found.markup_left.rows):
+        return []
+    left = found.markup_left
+    after = (
+        f"{left.rows:,} {'row still holds' if left.rows == 1 else 'rows still hold'} some: {left.told()}"
+        if left.rows
+        else "no row holds any"
+    )
+    return [
+        f"? HTML in {found.markup.rows:,} of {found.rows:,} rows: {found.markup.told()}",
+        f"  training and 'data prepare' clean the texts; after it {after}",
     ]
-    lines += [f"    {problem}" for problem in found.first_problems[:5]]
-    return [*lines, ""]
 
 
 def _counts(counts: Counter[str]) -> str:
@@ -125,6 +148,7 @@ def _leakage(found: TableStatistics) -> list[str]:
         lines.append(
             f"    {word.word.strip('^$')!r}{where}: {word.purity:.0%} of {word.articles:,} articles are {word.label} "
             f"({word.base:.0%} of all)"
+            + (f"; cleaning takes it out of {word.taken_out:.0%}" if word.taken_out > 0.5 else "")
         )
     if not (columns or words):
         lines.append("  nothing that was found")

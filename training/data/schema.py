@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
-
-import pandas as pd
+from typing import TYPE_CHECKING, Final
 
 from infolens.contract import CONTRACTS, AnswerKind, Task
 from training.errors import DataError
 
-from .files.cells import remark_fault, shown_columns, shown_value, text_fault
-from .labels import ANY_LABEL, LabelRule
+from .advice.problems import Problem
+from .files.cells import label_text, remark_fault, shown_columns, shown_value, text_fault
+from .labels import ANY_LABEL, LabelRule, shown
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SPLITS: Final = ("train", "validation", "test")
 OUT_OF_DOMAIN: Final = "out_of_domain"
@@ -59,19 +62,6 @@ def schema_of(task: Task) -> Schema:
     return _SCHEMAS[CONTRACTS[task].answers]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Problem:
-    """One thing that does not fit."""
-
-    column: str
-    row: int
-    """Counted from 1, as records, not lines."""
-    text: str
-
-    def __str__(self) -> str:
-        return f"column {self.column!r}, row {self.row}: {self.text}"
-
-
 def check_columns(frame: pd.DataFrame, task: Task, source: str) -> None:
     """Check that a table has the columns that a task needs.
 
@@ -101,14 +91,38 @@ def problems(frame: pd.DataFrame, task: Task, rule: LabelRule = ANY_LABEL, *, fi
         for row, value in enumerate(frame[name], start=first_row):
             if name == schema.answer and schema.labelled:
                 if rule.read(value) is None:
-                    yield Problem(column=name, row=row, text=rule.objection(value))
+                    yield _label_problem(name, row, value, rule)
             elif fault := text_fault(value):
-                yield Problem(column=name, row=row, text=fault)
+                yield _problem(name, row, value, fault)
     for name in (column for column in schema.optional if column in frame):
         for row, value in enumerate(frame[name], start=first_row):
             if fault := remark_fault(value):
-                yield Problem(column=name, row=row, text=fault)
+                yield _problem(name, row, value, fault)
     if "split" in frame:
         for row, value in enumerate(frame["split"], start=first_row):
             if split_named(value) is None:
-                yield Problem(column="split", row=row, text=f"{shown_value(value)} is not one of: {', '.join(SPLITS)}")
+                known = ", ".join(SPLITS)
+                text = f"{shown_value(value)} is not one of: {known}"
+                yield Problem(
+                    column="split", row=row, text=text, rule=f"must be one of {known}", value=shown_value(value)
+                )
+
+
+def _problem(column: str, row: int, value: object, fault: str) -> Problem:
+    # What stands before the first comma or semicolon is the same for all values that have this fault.
+    rule = re.split("[,;]", fault, maxsplit=1)[0]
+    return Problem(column=column, row=row, text=fault, rule=rule, value=shown_value(value))
+
+
+def _label_problem(column: str, row: int, value: object, rule: LabelRule) -> Problem:
+    text = label_text(value)
+    if not rule.fixed or not text or (isinstance(value, str) and text_fault(value)):
+        return _problem(column, row, value, rule.objection(value))
+    return Problem(
+        column=column,
+        row=row,
+        text=rule.objection(value),
+        rule=f"must be one of {shown(rule.names)}",
+        value=shown_value(text),
+        unknown_label=text,
+    )

@@ -10,15 +10,16 @@ from typing import Final
 
 from infolens.contract import Task
 
+from .advice.problems import BadRows
 from .files.cells import column_texts
-from .labels import label_problem
+from .labels import label_problem, spelling_advice, unknown_labels_advice
 from .leakage import LeakageCounter
+from .markup.remains import Remains
 from .policy import CopyFilter, Part, RowPolicy, read_rows, settled
-from .schema import Problem, Schema, schema_of
+from .schema import Schema, schema_of
 
 _WORD: Final = re.compile(r"\w+")
 _KEPT_WORDS: Final = 500_000
-_KEPT_PROBLEMS: Final = 20
 
 
 @dataclass(kw_only=True)
@@ -26,13 +27,19 @@ class TableStatistics:
     """Counts over a table; memory is bounded but for a hash and a signature for each article."""
 
     rows: int = 0
-    problems: int = 0
-    first_problems: list[Problem] = field(default_factory=list)
+    bad: BadRows = field(default_factory=BadRows)
+    """What does not fit."""
     splits: Counter[str] = field(default_factory=Counter)
     split_labels: dict[str, Counter[str]] = field(default_factory=dict)
     """Split -> label -> rows; empty where the answers are texts."""
     label_problem: str = ""
     """Why nothing can be learned from these labels; empty where it can."""
+    label_advice: str = ""
+    """The option that would mend labels which are unknown, or spelled in two ways; empty where there are none."""
+    markup: Remains = field(default_factory=Remains)
+    """Rows that hold pieces of HTML, as they were written..."""
+    markup_left: Remains = field(default_factory=Remains)
+    """...and after cleaning."""
     sources: Counter[str] = field(default_factory=Counter)
     lengths: Counter[int] = field(default_factory=Counter)
     """Words of an article -> articles."""
@@ -68,14 +75,17 @@ def gather(source: str, task: Task, policy: RowPolicy) -> TableStatistics:
     policy = settled(source, policy)
     for part in read_rows(source, task, policy):
         found.rows += len(part.raw)
-        found.problems += len(part.problems)
-        found.first_problems += part.problems[: _KEPT_PROBLEMS - len(found.first_problems)]
+        found.bad.add(part.problems)
         _count(found, part, schema)
         copies.add(part.articles)
     found.duplicates = sum(copy.split == copy.kept_in for copy in copies.dropped.values())
     found.shared.update((copy.split, copy.kept_in) for copy in copies.dropped.values() if copy.split != copy.kept_in)
     if schema.labelled:
         found.label_problem = label_problem(task, found.split_labels, policy.rule)
+        unknown = unknown_labels_advice(policy.rule, found.bad.unknown_labels)
+        found.label_advice = unknown
+        if not (unknown or found.label_problem):
+            found.label_advice = spelling_advice(task, found.split_labels, policy.rule, unusual=True)
     return found
 
 
@@ -84,9 +94,13 @@ def _count(found: TableStatistics, part: Part, schema: Schema) -> None:
     raw = part.raw.loc[part.fitting.index]
     splits, answers = part.fitting["split"].tolist(), part.fitting[schema.answer].tolist()
     if found.leakage is not None:
-        found.leakage.add(raw.assign(**{schema.answer: answers}))
+        found.leakage.add(raw.assign(**{schema.answer: answers}), part.fitting)
     else:
         found.answer_lengths.update(len(text.split()) for text in answers)
+    read = [name for name in ("title", schema.body, *([] if schema.labelled else [schema.answer])) if name in raw]
+    for remains, frame in ((found.markup, raw), (found.markup_left, part.fitting)):
+        for row, *texts in zip(frame.index, *(column_texts(frame[name]) for name in read), strict=True):
+            remains.add(int(row) + 1, *texts)
     if "source" in raw:
         found.sources.update(column_texts(raw["source"]))
     found.splits.update(splits)

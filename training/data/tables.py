@@ -7,6 +7,7 @@ summaries; other columns are kept as they are. What does not fit is refused with
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from typing import Final
 
 import pandas as pd
@@ -14,14 +15,17 @@ import pandas as pd
 from infolens.contract import Task
 from training.errors import DataError
 
+from .advice.problems import BadRows
 from .cleaning import clean_text, clean_title
 from .files.cells import column_texts, remark_fault, shown_columns, text_fault
-from .policy import CopyFilter, RowPolicy, read_rows, settled
+from .policy import CopyFilter, RowPolicy, read_rows, refusal, settled
 from .reading import read_table, warn_of_others
 from .schema import OUT_OF_DOMAIN, SPLITS, schema_of, split_named
 
 logger = logging.getLogger(__name__)
 
+LEAVE_OUT: Final = "Mend such rows, or leave them out with 'data prepare --skip-bad-rows', which writes a clean table"
+"""The way out for a command that takes no table with rows that do not fit."""
 DEFAULT_POLICY = RowPolicy()
 _WAYS: Final = {
     "train": "give rows whose split is train, or leave the column 'split' out",
@@ -32,13 +36,20 @@ _WAYS: Final = {
 """Split -> what gives it rows."""
 
 
-def load_splits(source: str, task: Task, policy: RowPolicy = DEFAULT_POLICY) -> dict[str, pd.DataFrame]:
+def load_splits(
+    source: str,
+    task: Task,
+    policy: RowPolicy = DEFAULT_POLICY,
+    *,
+    needed: Collection[str] = (*SPLITS, OUT_OF_DOMAIN),
+) -> dict[str, pd.DataFrame]:
     """Read, check, clean, split and de-duplicate a task's data.
 
     Args:
         source: What `reading.read_parts` reads.
         task: What the data is for.
         policy: What becomes of its rows.
+        needed: Splits that must have rows; a frozen test set has none but ``test``.
 
     Returns:
         A table per split of `SPLITS`, and of `OUT_OF_DOMAIN` where something is held out; each has the columns of
@@ -50,13 +61,16 @@ def load_splits(source: str, task: Task, policy: RowPolicy = DEFAULT_POLICY) -> 
     """
     policy = settled(source, policy)
     copies = CopyFilter(schema_of(task), near=policy.near_copies)
-    parts, sources = [], set()
+    parts, sources, bad = [], set(), BadRows()
     for part in read_rows(source, task, policy):
-        if part.problems:
-            raise DataError(f"{source}: {part.problems[0]}")
+        bad.add(part.problems)
+        if bad:
+            continue  # the table is refused, and only what does not fit counts
         sources |= set(part.fitting["source"])
         copies.add(part.articles)
         parts.append(part.articles)
+    if bad:
+        raise refusal(source, bad, policy.rule, way_out=LEAVE_OUT)
     for name in policy.hold_out:
         if name not in sources:
             known = ", ".join(sorted(sources))
@@ -69,7 +83,7 @@ def load_splits(source: str, task: Task, policy: RowPolicy = DEFAULT_POLICY) -> 
     names = (*SPLITS, OUT_OF_DOMAIN) if policy.hold_out else SPLITS
     result = {split: frame[frame["split"] == split].reset_index(drop=True) for split in names}
     for split, table in result.items():
-        if table.empty:
+        if table.empty and split in needed:
             raise DataError(f"{source}: the {split} split has no rows; {_WAYS[split]}")
     logger.info("%s: %s", source, ", ".join(f"{len(table):,} {split}" for split, table in result.items()))
     return result

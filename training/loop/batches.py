@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from infolens.types import is_blank
+from training.progress.bars import track
 
 Ids = NDArray[np.int32]
 
@@ -46,7 +47,7 @@ def encode(tokenizer: Any, texts: Sequence[str], *, limit: int = 4096) -> list[I
     result: list[Ids] = []
     before, backend.encode_special_tokens = backend.encode_special_tokens, True
     try:
-        for start in range(0, len(texts), 1000):
+        for start in track(range(0, len(texts), 1000), "reading tokens", unit="articles", weight=1000):
             encodings = backend.encode_batch(list(texts[start : start + 1000]), add_special_tokens=False)
             result += [np.asarray(encoding.ids[:limit], dtype=np.int32) for encoding in encodings]
     finally:

@@ -8,31 +8,26 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
-from collections.abc import Callable
+import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from infolens.contract import Task
-from training.errors import RunError, SettingError, TrainingError
+from training import storage
+from training.errors import DivergedError, RunError, SettingError, StorageError, TrainingError
+from training.progress import bars, forwarding
 from training.recipes.recipe import Recipe
 from training.tracking.client import Tracking
 
-from . import storage
-from .failures import explained
+from .failures import RAY, STEPS, explained, last_step, shortage, told_of_losses
 from .jobs import Job, Outcome
 from .prepared import Prepared
-from .worker import STEPS_FOLDER, learning_of, train, train_in_ray
+from .ray_session import interruptible, ray_ahead, ray_for
+from .worker import Upload, learning_of, train, train_in_ray
 
 logger = logging.getLogger(__name__)
-
-VARIABLE: Final = "RAY_ADDRESS"
-"""Ray's own variable, which counts where no option names a cluster."""
-LOCAL: Final = "local"
-"""As an address: Ray on this machine, whatever the variable says."""
-ROOMS: Final = ("training", "inspection", "reading", "clients/infolens")
-"""What the workers of a cluster are sent, from the project's folder: this room and all that it imports."""
 
 
 def run(
@@ -73,10 +68,22 @@ def run(
         if not recipe.workers:
             return _in_this_process(job, prepared, work)
         return _on_ray(job, prepared, work, ray_address)
-    except TrainingError:
-        raise
     except Exception as error:
+        if isinstance(error, TrainingError) and not isinstance(error, DivergedError):
+            raise
         raise explained(error, recipe, work) from error
+
+
+def ahead(recipe: Recipe, ray_address: str) -> AbstractContextManager[None]:
+    """A block in which Ray, if the recipe has workers and no cluster is joined, starts while other things are done.
+
+    Args:
+        recipe: What `run` will get in the block.
+        ray_address: The same.
+    """
+    if not recipe.workers:
+        return nullcontext()
+    return ray_ahead(ray_address, cpus=_cpus(recipe) * recipe.workers, trains=True)
 
 
 def _in_this_process(job: Job, prepared: Prepared, work: Path) -> Outcome:
@@ -84,56 +91,116 @@ def _in_this_process(job: Job, prepared: Prepared, work: Path) -> Outcome:
 
     if job.recipe.precision == "fp16" and not torch.cuda.is_available():
         raise SettingError("precision=fp16 needs a GPU, and this machine has none: say bf16 or fp32")
-    return train(replace(job, steps=str(work / STEPS_FOLDER / prepared.key)))
+    place = job.recipe.storage
+    if not place:
+        return train(replace(job, steps=str(work / STEPS / prepared.key)))
+    kept = storage.run_folder(place, work, prepared.key)
+    if not storage.is_url(place):
+        return train(replace(job, steps=str(Path(kept).resolve())))
+    storage.check_writable(place)
+    steps = work / STEPS / prepared.key
+    storage.fetch_checkpoints(kept, steps)
+    return train(replace(job, steps=str(steps)), callbacks=(Upload(kept),))
+
+
+def clear(recipe: Recipe, prepared: Prepared, work: Path) -> None:
+    """Delete what a run that is over has kept in the recipe's storage: its checkpoints and what it was trained on.
+
+    A place that refuses is said in the log and stops nothing.
+    """
+    if not recipe.storage:
+        return
+    kept = (
+        storage.run_folder(recipe.storage, work, prepared.key),
+        storage.prepared_folder(recipe.storage, work, prepared.key),
+    )
+    try:
+        freed = sum(storage.remove(place) for place in kept)
+    except (OSError, StorageError) as error:
+        logger.warning("%s and %s are no longer needed, but cannot be deleted: %s", *kept, error)
+        return
+    logger.info("%s: deleted what the run had kept there (%s)", recipe.storage, storage.in_bytes(freed))
 
 
 def _on_ray(job: Job, prepared: Prepared, work: Path, address: str) -> Outcome:
     recipe = job.recipe
-    place = recipe.storage or str((work / "ray").resolve())
+    place = recipe.storage or str((work / RAY).resolve())
     if storage.is_url(place):
         storage.check_writable(place)
-        job = replace(job, prepared=f"{place.rstrip('/')}/prepared-{prepared.key}")
+        job = replace(job, prepared=storage.prepared_folder(place, work, prepared.key))
         storage.upload(prepared.folder, job.prepared)
-    start_ray(address, cpus=_cpus(recipe) * recipe.workers)
-    from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
+    with ray_for(address, cpus=_cpus(recipe) * recipe.workers) as started:
+        return _fit(replace(job, threads=_cpus(recipe)), prepared, work, place, grows=not started)
 
+
+def _fit(job: Job, prepared: Prepared, work: Path, place: str, *, grows: bool) -> Outcome:
+    from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig
+
+    recipe = job.recipe
     gpus = _gpus(recipe)
     if recipe.precision == "fp16" and not gpus:
         raise SettingError("precision=fp16 needs GPUs, and there are none here: say bf16 or fp32")
+    asked = {"CPU": _cpus(recipe)} | ({"GPU": gpus} if gpus else {})
+    short = shortage(asked, recipe.workers)
+    if short and not grows:
+        raise SettingError(f"{short}. Lower workers, cpus_per_worker or gpus_per_worker, or join a cluster")
+    if short:
+        logger.warning("%s. Waiting up to %d minutes for the cluster to grow", short, _PATIENCE * 30 // 60)
     learning = learning_of(job.task, recipe)
     filesystem, path = storage.resolve(place)
-    trainer = TorchTrainer(
+    trainer = interruptible(
         train_in_ray,
-        train_loop_config={"job": replace(job, threads=_cpus(recipe))},
+        ours=not grows,
+        train_loop_config={
+            "job": replace(job, relay=forwarding.install() and bars.draws_bar()),
+            "sent_s": time.time(),
+        },
         scaling_config=ScalingConfig(
             num_workers=recipe.workers,
             use_gpu=gpus > 0,
-            resources_per_worker={"CPU": _cpus(recipe)} | ({"GPU": gpus} if gpus else {}),
+            resources_per_worker=asked,
         ),
         run_config=RunConfig(
-            name=f"run-{prepared.key}",
+            name=Path(storage.run_folder(place, work, prepared.key)).name,
             storage_path=path,
             storage_filesystem=filesystem,
             logging_config=LoggingConfig(log_level="WARNING"),
-            failure_config=FailureConfig(max_failures=recipe.max_failures),
+            failure_config=FailureConfig(
+                max_failures=recipe.max_failures, controller_failure_limit=_PATIENCE if short else -1
+            ),
+            callbacks=[told_of_losses(recipe.max_failures + 1, last_step(recipe, work, prepared.key))],
             checkpoint_config=CheckpointConfig(
-                num_to_keep=2,
+                num_to_keep=1,  # the best one; Ray keeps the newest one besides
                 checkpoint_score_attribute=f"eval_{learning.score}",
                 checkpoint_score_order="max" if learning.higher_is_better else "min",
             ),
         ),
     )
-    result = trainer.fit()
+    try:
+        with forwarding.drawn():
+            result = trainer.fit()
+    except Exception as error:
+        if short and type(getattr(error, "controller_failure", None)).__name__ == "WorkerGroupStartupTimeoutError":
+            raise SettingError(
+                f"{short}. Start more nodes, or lower workers, cpus_per_worker or gpus_per_worker"
+            ) from error
+        raise
+    if isinstance(result.return_value, DivergedError):
+        raise result.return_value
     best = result.get_best_checkpoint(f"eval_{learning.score}", "max" if learning.higher_is_better else "min")
     best = best or result.checkpoint
     if best is None or result.return_value is None:
         raise RunError(f"the run ended without a checkpoint; what it left is in {place}")
-    folder = work / "best"
-    shutil.rmtree(folder, ignore_errors=True)
-    best.to_directory(str(folder))
+    folder = Path(best.path)
+    if storage.is_url(place):
+        folder = work / "best"
+        storage.download(best.filesystem, best.path, folder, without="optimizer")
     outcome: Outcome = replace(result.return_value, checkpoint=folder)
     return outcome
+
+
+_PATIENCE: Final = 20
+"""How often Ray waits half a minute for a cluster that is too small."""
 
 
 def _cpus(recipe: Recipe) -> int:
@@ -147,68 +214,3 @@ def _gpus(recipe: Recipe) -> float:
     import ray
 
     return 1.0 if ray.cluster_resources().get("GPU", 0) >= recipe.workers else 0.0
-
-
-def start_ray(address: str = "", *, cpus: int = 0) -> None:
-    """Join a Ray cluster, or start Ray on this machine with room for ``cpus`` cores' worth of work.
-
-    A Ray that this process has started or joined already is kept.
-
-    Args:
-        address: Of the cluster; empty for that of the variable RAY_ADDRESS, if it is set. ``local`` starts Ray here.
-        cpus: Cores that the work takes.
-
-    Raises:
-        SettingError: No cluster answers at the address.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")  # a worker waits for it at every checkpoint
-    import ray
-
-    if ray.is_initialized():
-        return
-    named_by = "--ray-address"
-    if not address and (address := os.environ.get(VARIABLE, "")):
-        named_by = VARIABLE
-    if address in ("", LOCAL):
-        ray.init(
-            address=LOCAL,
-            num_cpus=max(cpus, os.cpu_count() or 1),
-            include_dashboard=False,
-            configure_logging=False,
-            runtime_env={"worker_process_setup_hook": quiet()},
-        )
-        return
-    root = Path(__file__).parents[2]
-    modules = [str(root / room) for room in ROOMS]
-    try:
-        ray.init(
-            address=address,
-            runtime_env={"py_modules": modules, "worker_process_setup_hook": quiet()},
-            configure_logging=False,
-        )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise SettingError(
-            f"{named_by} {address}: no Ray cluster answers there ({reason}). Start one with 'ray start --head', or say "
-            f"--ray-address {LOCAL} to train on this machine"
-        ) from error
-
-
-def quiet() -> Callable[[], None]:
-    """A function that silences warnings and logs in Ray's processes which do not concern a user of ours.
-
-    Ray runs it in each process before the search path is set, so it must be pickled by value; a function inside another
-    one is.
-    """
-
-    def set_up() -> None:
-        import logging
-        import warnings
-
-        warnings.simplefilter("ignore")
-        # Asks every second for the dashboard's state API, which is not there.
-        logging.getLogger("ray.train.v2._internal.execution.controller.placement_group_cleaner").setLevel(logging.ERROR)
-
-    return set_up

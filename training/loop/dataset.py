@@ -38,6 +38,10 @@ class Articles(Dataset[Article]):
         """Say which pass begins."""
         self.epoch = epoch
 
+    def lengths_now(self) -> NDArray[np.int64]:
+        """How long each article is in this pass, in tokens, near enough to put like lengths together."""
+        return self.lengths
+
     def __getitem__(self, index: int) -> Article:
         row: Article = self.table[int(index)]
         return row
@@ -52,15 +56,30 @@ class AugmentedArticles(Articles):
         classes = np.asarray(self.table["class"])
         self.classes = classes
         self.by_class = {int(c): np.flatnonzero(classes == c) for c in np.unique(classes)}
-        self.lengths = np.minimum(self.lengths, room)
+
+    def lengths_now(self) -> NDArray[np.int64]:
+        """How long each article is in this pass, with those that follow it, before tokens are left out."""
+        lengths = self.lengths
+        if self.recipe.join:
+            more = (self.lengths[self._more(index, self._draws(index))].sum() for index in range(len(self)))
+            lengths = lengths + np.fromiter(more, dtype=np.int64, count=len(self))
+        return np.minimum(lengths, self.room)
+
+    def _draws(self, index: int) -> np.random.Generator:
+        return np.random.default_rng((self.recipe.seed, self.epoch, int(index)))
+
+    def _more(self, index: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """The articles of its class that follow an article in this pass; the first that is drawn."""
+        if not self.recipe.join or rng.random() >= self.recipe.join:
+            return np.empty(0, dtype=np.int64)
+        return np.asarray(rng.choice(self.by_class[int(self.classes[index])], size=int(rng.integers(1, 3))))
 
     def __getitem__(self, index: int) -> Article:
         row = super().__getitem__(index)
-        rng = np.random.default_rng((self.recipe.seed, self.epoch, int(index)))
+        rng = self._draws(index)
         ids: Ids = row["input_ids"]
-        if self.recipe.join and rng.random() < self.recipe.join:
-            same = self.by_class[int(self.classes[index])]
-            more = rng.choice(same, size=int(rng.integers(1, 3)))
+        more = self._more(index, rng)
+        if len(more):
             ids = np.concatenate(
                 [ids, *(super(AugmentedArticles, self).__getitem__(int(i))["input_ids"] for i in more)]
             )
@@ -87,7 +106,7 @@ class LengthGrouped(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng((self.seed, self.articles.epoch))
-        for rows in length_sorted(self.articles.lengths.tolist(), batch=self.batch, rng=rng):
+        for rows in length_sorted(self.articles.lengths_now().tolist(), batch=self.batch, rng=rng):
             yield from rows.tolist()
 
 

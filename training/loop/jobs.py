@@ -33,6 +33,8 @@ class Job:
     """Where the first worker sends its figures while the run goes on."""
     run_id: str = ""
     """The MLflow run that they belong to; empty sends nothing."""
+    relay: bool = False
+    """Whether the first worker has its driver draw its progress, instead of writing lines into its log."""
 
     @classmethod
     def of(
@@ -95,5 +97,3 @@ class Outcome:
     """The step of the checkpoint that the run last went on from; 0 for the beginning."""
     parameter_bytes: int
     """Size of the parameters that are trained: what the workers exchange."""
-    live_logged_step: int
-    """The last step whose figures MLflow has taken already."""

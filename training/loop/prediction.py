@@ -14,6 +14,7 @@ from transformers import AutoConfig
 from infolens.contract import Task
 from training.models.adapters import add_adapters, load_adapters, merge_adapters
 from training.models.architectures import architecture_of, load_prepared
+from training.progress.bars import track
 from training.recipes.recipe import Recipe
 
 from .averaging import AVERAGE_FILE, read_average
@@ -66,7 +67,8 @@ def predict(model: Any, tokenizer: Any, items: Sequence[Ids], *, tokens: int, ba
     short = [item[:room] for item in items]
     result = np.zeros((len(items), model.config.num_labels), dtype=np.float32)
     with torch.inference_mode():
-        for rows in length_sorted([len(item) for item in short], batch=batch):
+        batches = list(length_sorted([len(item) for item in short], batch=batch))
+        for rows in track(batches, "asking the model", unit="inputs", weight=batch):
             inputs = collate(tokenizer, [short[i] for i in rows], types=record.token_types)
             inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
             result[rows] = model(**inputs, **record.predict_arguments).logits.float().softmax(-1).cpu().numpy()

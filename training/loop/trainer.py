@@ -11,10 +11,12 @@ from typing import Any, Final
 import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import rotate_checkpoints
 
 from training.errors import DivergedError
+from training.progress.losses import RecentLoss
 from training.recipes.recipe import Recipe
 
 from . import sharding
@@ -54,8 +56,19 @@ def token_cross_entropy(outputs: Any, labels: torch.Tensor, num_items_in_batch: 
     return functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=-100, reduction="sum") / count
 
 
-def training_arguments(recipe: Recipe, learning: Learning, folder: Path, *, staged: bool) -> TrainingArguments:
-    """The recipe in the words of `transformers`."""
+def training_arguments(
+    recipe: Recipe, learning: Learning, folder: Path, *, staged: bool, skips_layers: bool = False
+) -> TrainingArguments:
+    """The recipe in the words of `transformers`.
+
+    Args:
+        recipe: How to train.
+        learning: The task's loss and measure.
+        folder: Where checkpoints go.
+        staged: Whether the order of articles is a curriculum, which is one pass.
+        skips_layers: Whether a step may leave out layers of the model, so that their parameters have no gradient. DDP
+            looks for such in every step, which takes time, so it is told only where there can be some.
+    """
     gpu = torch.cuda.is_available()
     cadence: dict[str, Any] = {"eval_strategy": "epoch", "save_strategy": "epoch"}
     if recipe.save_steps:
@@ -63,7 +76,7 @@ def training_arguments(recipe: Recipe, learning: Learning, folder: Path, *, stag
         cadence |= {"eval_steps": recipe.save_steps, "save_steps": recipe.save_steps}
     # Shards leave every batch's gradients shared out; to wait for the last batch would keep them whole until then.
     each_batch = {"gradient_accumulation_kwargs": {"sync_each_batch": True}} if recipe.strategy == "fsdp" else None
-    return TrainingArguments(
+    return OneDevice(
         output_dir=str(folder),
         num_train_epochs=1.0 if staged else recipe.num_train_epochs,
         max_steps=recipe.max_steps or -1,
@@ -93,8 +106,18 @@ def training_arguments(recipe: Recipe, learning: Learning, folder: Path, *, stag
         dataloader_pin_memory=gpu,
         disable_tqdm=True,
         accelerator_config=each_batch,
+        ddp_find_unused_parameters=skips_layers,
         **cadence,
     )
+
+
+class OneDevice(TrainingArguments):
+    """Arguments of a process that trains on one GPU, however many it sees: more of them are more processes."""
+
+    @property
+    def n_gpu(self) -> int:
+        """1 where there is a GPU; the trainer would share each batch out over all of them (``DataParallel``)."""
+        return min(1, int(super().n_gpu))
 
 
 class NewsTrainer(Trainer):
@@ -133,6 +156,7 @@ class NewsTrainer(Trainer):
             callbacks=[*callbacks, *_board(recipe), _Average(self), _Rotation()],
         )
         self.average = WeightAverage(model, recipe.average) if recipe.average else None
+        self.recent_loss = RecentLoss()
         self.remove_callback(PrinterCallback)  # the log has its own words
         # "Sharded at load time" means to the trainer: the model owns its shards, leave it as it is. It is said after
         # the beginning, which would refuse to save what the trainer cannot gather by itself.
@@ -168,10 +192,21 @@ class NewsTrainer(Trainer):
         return self.optimizer
 
     def train(self, resume_from_checkpoint: str | None = None, **more: Any) -> Any:
-        """Train, going on from a checkpoint folder where one is given; the average goes on too."""
+        """Train, going on from a checkpoint folder where one is given; the average goes on too.
+
+        Where that is the checkpoint of the last step, nothing is trained, and the state is its state.
+        """
+        if resume_from_checkpoint is not None and _takes_end(self, Path(resume_from_checkpoint)):
+            return None
         if resume_from_checkpoint is not None and self.average is not None:
             self.average.load(Path(resume_from_checkpoint))
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **more)
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Train on a batch, and keep its loss."""
+        loss: torch.Tensor = super().training_step(*args, **kwargs)
+        self.recent_loss.add(loss)
+        return loss
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Measure the averaged weights, where there are such."""
@@ -186,7 +221,7 @@ class NewsTrainer(Trainer):
         Raises:
             DivergedError: The loss is not finite.
         """
-        loss = logs.get("loss")
+        loss = logs.get("loss", logs.get("eval_loss"))  # both are known before the checkpoint of their step is written
         if loss is not None and not math.isfinite(loss):
             raise DivergedError(
                 f"the loss is {loss} at step {self.state.global_step}: lower learning_rate or max_grad_norm, "
@@ -209,6 +244,20 @@ class NewsTrainer(Trainer):
             self.average.save(folder, write=self.args.should_save)
 
 
+def _takes_end(trainer: NewsTrainer, checkpoint: Path) -> bool:
+    """Whether a checkpoint is the last step's, whose state is then the trainer's: `transformers` would add a step."""
+    state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+    *_, steps = trainer.set_initial_training_values(trainer.args, trainer.get_train_dataloader())
+    if state.global_step < steps:
+        return False
+    if state.best_model_checkpoint and not Path(state.best_model_checkpoint).is_dir():
+        state.best_model_checkpoint = None
+    trainer.state = state
+    for event in (trainer.callback_handler.on_train_begin, trainer.callback_handler.on_train_end):
+        event(trainer.args, state, TrainerControl())
+    return True
+
+
 def _board(recipe: Recipe) -> list[TrainerCallback]:
     """Writes TensorBoard's event files, where the recipe names a folder for them."""
     if not recipe.logging_dir:
@@ -226,6 +275,9 @@ class _Rotation(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if args.should_save:
             rotate_checkpoints(args.output_dir, _KEPT_CHECKPOINTS, state.best_model_checkpoint, use_mtime=False)
+            for kept in Path(args.output_dir).glob("checkpoint-*/optimizer.pt"):
+                if kept.parent.name != f"checkpoint-{state.global_step}":
+                    kept.unlink()  # a run goes on from the newest one only; this is two thirds of a checkpoint
 
 
 class _Average(TrainerCallback):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import resource
@@ -21,14 +22,17 @@ from transformers import TrainerCallback, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
 from infolens.contract import CONTRACTS, AnswerKind, Task
+from training import quiet, storage
+from training.errors import DivergedError
 from training.metrics.classification import evaluate
 from training.models.adapters import add_adapters
 from training.models.architectures import architecture_of, load_prepared
+from training.progress.bars import Relay, display
+from training.progress.steps import StepProgress
 from training.recipes.kinds import ClassifierRecipe
 from training.recipes.recipe import Recipe
 from training.tracking.live import LiveMetrics
 
-from . import storage
 from .dataset import Articles, AugmentedArticles, ClassifierCollator, SummaryCollator
 from .jobs import Job, Outcome, WorkerFigures
 from .prepared import Prepared, read_prepared, read_table
@@ -37,8 +41,8 @@ from .trainer import Learning, NewsTrainer, soft_cross_entropy, token_cross_entr
 
 logger = logging.getLogger(__name__)
 
-STEPS_FOLDER: Final = "steps"
-"""Where a run inside this process keeps its checkpoints."""
+_LOGGED: Final = 20
+"""Values of the loss in a run, about and at least, however short it is."""
 
 
 def learning_of(task: Task, recipe: Recipe) -> Learning:
@@ -56,7 +60,7 @@ def _learning_of_labels(recipe: Recipe) -> Learning:
         probabilities = torch.from_numpy(np.asarray(logits)).float().softmax(-1).numpy()
         names = [str(index) for index in range(probabilities.shape[1])]
         figures = evaluate(probabilities, np.asarray(prediction.label_ids).argmax(-1), names)
-        return {name: figures[name] for name in ("accuracy", "macro_f1", "log_loss")}
+        return {name: figures[name] for name in ("accuracy", "macro_f1")}  # its log loss is the validation loss
 
     return Learning(
         loss=soft_cross_entropy,
@@ -86,7 +90,7 @@ def train(job: Job, *, rank: int = 0, callbacks: tuple[TrainerCallback, ...] = (
     if job.threads:
         torch.set_num_threads(job.threads)
     set_seed(recipe.seed)
-    with storage.local_copy(job.prepared) as folder:
+    with storage.local_copy(job.prepared) as folder, contextlib.ExitStack() as closing:
         prepared = read_prepared(folder)
         if prepared is None:
             raise FileNotFoundError(f"{job.prepared}: holds no prepared run")
@@ -95,7 +99,14 @@ def train(job: Job, *, rank: int = 0, callbacks: tuple[TrainerCallback, ...] = (
         trainer = _build(task, recipe, prepared, Path(job.steps), (watch, *live, *callbacks))
         last = job.resume or _last_checkpoint(Path(job.steps))
         if last:
-            logger.info("going on from %s", Path(last).name)
+            state = json.loads((Path(last) / "trainer_state.json").read_text(encoding="utf-8"))
+            logger.info("going on from step %d", state["global_step"])
+        if rank == 0:
+            shown = StepProgress(
+                recipe.articles_per_step, Relay() if job.relay else display(), trainer.recent_loss.take
+            )
+            trainer.add_callback(shown)
+            closing.callback(shown.close)
         began = time.monotonic()
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     mine = WorkerFigures(
@@ -111,32 +122,35 @@ def train(job: Job, *, rank: int = 0, callbacks: tuple[TrainerCallback, ...] = (
         steps=trainer.state.global_step,
         resumed_step=watch.first_step,
         parameter_bytes=parameter_bytes(trainer.model.parameters()),
-        live_logged_step=live[0].logged_step if live else 0,
     )
 
 
-def train_in_ray(config: Mapping[str, Job]) -> Outcome | None:
+def train_in_ray(config: Mapping[str, Any]) -> Outcome | DivergedError | None:
     """What Ray Train calls in each worker: `train`, with every checkpoint reported to Ray, and resumed from it.
 
     Args:
-        config: ``{"job": Job}``, as Ray Train takes no other kind of argument.
+        config: ``{"job": Job, "sent_s": float}``, as Ray Train takes no other kind of argument; ``sent_s`` is the time
+            at which the run was handed to Ray, in seconds since 1970.
 
     Returns:
-        The outcome, of the first worker alone.
+        The outcome, of the first worker alone. Where the loss is not finite, which every worker sees at the same step,
+        the error: if it were raised, Ray would try the same again.
     """
     import ray.train
 
     context = ray.train.get_context()
     rank = context.get_world_rank()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    logging.getLogger("ray").setLevel(logging.WARNING)
-    if rank:
-        logging.getLogger(__name__.split(".", maxsplit=1)[0]).setLevel(logging.WARNING)
+    quiet.set_up_worker(rank)
+    logger.info("Ray started the worker in %.1f s", max(0.0, time.time() - config["sent_s"]))
     before = ray.train.get_checkpoint()
-    with tempfile.TemporaryDirectory() as steps, contextlib.ExitStack() as stack:
+    # Here, in the folder that Ray has made for the run: what a worker that is killed leaves goes with it.
+    with tempfile.TemporaryDirectory(prefix="steps-", dir=Path.cwd()) as steps, contextlib.ExitStack() as stack:
         resume = stack.enter_context(before.as_directory()) if before else ""
         job = replace(config["job"], steps=steps, resume=str(resume))
-        outcome = train(job, rank=rank, callbacks=(_Report(rank),))
+        try:
+            outcome: Outcome | DivergedError = train(job, rank=rank, callbacks=(_Report(rank),))
+        except DivergedError as error:
+            outcome = error
     return outcome if rank == 0 else None
 
 
@@ -153,13 +167,20 @@ def _build(
         recipe=recipe,
         learning=learning,
         model=model,
-        arguments=training_arguments(recipe, learning, steps, staged=bool(prepared.passes)),
+        arguments=training_arguments(
+            recipe, learning, steps, staged=bool(prepared.passes), skips_layers=skips_layers(model.config)
+        ),
         collator=collator,
         train=articles,
         validation=Articles(validation_table),
         passes=prepared.passes,
-        callbacks=(_MeasureTheEnd(), *callbacks),
+        callbacks=(_MeasureTheEnd(), _LogOften(), *callbacks),
     )
+
+
+def skips_layers(config: Any) -> bool:
+    """Whether a model leaves out layers at random while it trains (LayerDrop), as a BART's configuration may ask."""
+    return any(getattr(config, name, 0) for name in ("layerdrop", "encoder_layerdrop", "decoder_layerdrop"))
 
 
 def _batches_of_texts(_: Recipe, model: Any, tokenizer: Any, table: Any) -> tuple[Articles, Any]:
@@ -181,7 +202,7 @@ _BATCHES: Final = {AnswerKind.TEXT: _batches_of_texts, AnswerKind.LABELS: _batch
 def _last_checkpoint(steps: Path) -> str | None:
     """The newest checkpoint that is whole: the trainer writes its state last."""
     last: str | None = get_last_checkpoint(str(steps)) if steps.is_dir() else None
-    if last and not (Path(last) / "trainer_state.json").exists():
+    if last and not (Path(last) / storage.WHOLE).exists():
         import shutil
 
         logger.warning("%s was cut off; going on from the one before", last)
@@ -229,31 +250,34 @@ class _Watch(TrainerCallback):
 
 
 class _MeasureTheEnd(TrainerCallback):
-    """The last step is measured and saved too, wherever it falls, and the log says how long is left."""
-
-    def __init__(self) -> None:
-        self.began, self.first = 0.0, 0
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.began, self.first = time.monotonic(), state.global_step
+    """The last step is measured and saved too, wherever it falls."""
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step >= state.max_steps and args.save_strategy == "steps":  # an epoch's end does it by itself
             control.should_evaluate = control.should_save = control.should_log = True
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if state.is_world_process_zero and logs and state.global_step > self.first:
-            left_s = (time.monotonic() - self.began) / (state.global_step - self.first)
-            left_s *= state.max_steps - state.global_step
-            shown = {n: v for n, v in logs.items() if n in {"loss", "learning_rate"} or n in _SHOWN}
-            if shown:
-                figures = ", ".join(f"{name.removeprefix('eval_')} {value:.4g}" for name, value in shown.items())
-                measured = "validation: " if any(name.startswith("eval_") for name in shown) else ""
-                where = f"step {state.global_step} of {state.max_steps}"
-                logger.info("%s: %s%s; about %.0f s left", where, measured, figures, left_s)
+
+class _LogOften(TrainerCallback):
+    """Gives a short run a curve too; a checkpoint's step is logged, so that a run that goes on logs the same means."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        state.logging_steps = min(args.logging_steps, max(1, state.max_steps // _LOGGED))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        control.should_log |= control.should_save
+
+    on_epoch_end = on_step_end
 
 
-_SHOWN: Final = frozenset({"eval_loss", "eval_accuracy", "eval_macro_f1"})
+class Upload(TrainerCallback):
+    """Copies each checkpoint to a place, and removes there what is kept here no more."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Copy the checkpoint that was just written."""
+        storage.upload_checkpoint(Path(args.output_dir), f"checkpoint-{state.global_step}", self.place)
 
 
 class _Report(TrainerCallback):
@@ -268,7 +292,8 @@ class _Report(TrainerCallback):
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         figures = {n: v for log in state.log_history for n, v in log.items() if isinstance(v, int | float)}
         figures["pid"] = os.getpid()
-        ray.train.report(figures, checkpoint=ray.train.Checkpoint.from_directory(str(folder)))
+        checkpoint = ray.train.Checkpoint.from_directory(str(folder))
+        ray.train.report(figures, checkpoint=checkpoint, delete_local_checkpoint_after_upload=True)
         if self.rank == 0:
             # Until Ray has taken note of it, a checkpoint is lost when a worker dies.
             ray.train.get_all_reported_checkpoints(ray.train.CheckpointConsistencyMode.COMMITTED)

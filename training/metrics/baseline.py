@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.progress.bars import track
+
 
 def fit_baseline(texts: Sequence[str], labels: Sequence[int], *, strength: float = 5.0) -> Any:
     """Fit the baseline; returns a scikit-learn pipeline with ``predict_proba``.
@@ -72,7 +74,7 @@ def out_of_fold(
         if folds < 2:
             return np.full_like(result, 1 / classes)
         parts = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels))
-    for inside, outside in parts:
+    for inside, outside in track(parts, "fitting the baseline, out of fold", unit="fits"):
         if len(only := np.unique(labels[inside])) == 1:
             result[outside, only[0]] = 1.0
             continue

@@ -10,6 +10,8 @@ import numpy as np
 
 from infolens.contract import CONTRACTS, AnswerKind, Task
 
+from .overview import overview
+
 PLOTS: Final = "plots"
 _BLUE, _ORANGE, _GREY = "#1f5fa8", "#d9641e", "#8a8f98"
 
@@ -20,7 +22,11 @@ def draw(folder: Path) -> list[Path]:
     history = json.loads((folder / "history.json").read_text(encoding="utf-8"))
     plots = folder / PLOTS
     plots.mkdir(exist_ok=True)
-    pictures = {"loss": _loss(history), **_PICTURES[CONTRACTS[Task(metrics["task"])].answers](metrics)}
+    pictures = {
+        "overview": overview(metrics, history),
+        "loss": _loss(history),
+        **_PICTURES[CONTRACTS[Task(metrics["task"])].answers](metrics),
+    }
     paths = []
     for name, figure in pictures.items():
         paths.append(plots / f"{name}.png")
@@ -58,32 +64,41 @@ def _loss(history: list[dict[str, Any]]) -> Any:
     validation = [(entry["step"], entry["eval_loss"]) for entry in history if "eval_loss" in entry]
     for points, colour, marker, label in ((train, _GREY, "", "training"), (validation, _BLUE, "o", "validation")):
         if points:
-            axes.plot(*zip(*points, strict=True), color=colour, marker=marker, label=label)
+            shown = marker if len(points) > 1 else "o"  # one point alone makes no line
+            axes.plot(*zip(*points, strict=True), color=colour, marker=shown, label=label)
     score = [(entry["step"], entry["eval_macro_f1"]) for entry in history if "eval_macro_f1" in entry]
-    axes.set(xlabel="optimizer step", ylabel="loss", title="Loss")
-    axes.set_ylim(bottom=0)
+    axes.set(xlabel="optimizer step", ylabel="loss (cross entropy)", title="Loss and validation score by step")
+    axes.set_ylim(0, 1.05 * max((value for _, value in [*train, *validation]), default=1.0))
+    axes.xaxis.get_major_locator().set_params(integer=True)
     if score:
         right = axes.twinx()
         right.plot(*zip(*score, strict=True), color=_ORANGE, marker="s", label="validation macro-F1 (right)")
-        right.set(ylim=(0, 1), ylabel="macro-F1")
+        right.set(ylim=(0, 1), ylabel="macro-F1 (0 to 1)")
         right.spines["top"].set_visible(False)
-    lines = [line for part in figure.axes for line in part.get_lines()]
-    axes.legend(lines, [line.get_label() for line in lines], frameon=False, loc="lower left")
+    _legend_below(figure)
     return figure
 
 
+def _legend_below(figure: Any) -> None:
+    """Explain all that is drawn below the axes, where it covers nothing."""
+    found = [axes.get_legend_handles_labels() for axes in figure.axes]
+    handles, labels = ([one for part in side for one in part] for side in zip(*found, strict=True))
+    figure.legend(handles, labels, frameon=False, loc="outside lower center", ncols=len(labels))
+
+
 def _confusion(counts: Any, labels: tuple[str, ...]) -> Any:
-    size = 3.2 + 0.55 * len(labels)
+    size = 3.2 + 0.6 * len(labels)
     figure, axes = _figure(size + 1, size)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
     axes.set_yticks(range(len(labels)), labels)
     for (row, column), share in np.ndenumerate(shares):
-        colour = "white" if share > 0.55 else "black"
-        text = f"{share:.0%}\n{counts[row, column]}" if len(labels) < 5 else f"{share:.0%}"
-        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
-    axes.set(xlabel="the model says", ylabel="the label is", title="Test split: where articles of a label go")
+        colour = "white" if share > 0.55 else "black" if share else _GREY
+        text = f"{share:.0%}\n{counts[row, column]}" if counts[row, column] else "0"
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9 if len(labels) < 5 else 7)
+    axes.set(xlabel="the model says", ylabel="the label is")
+    axes.set_title("Test split: where the articles of a label go\n(share of the row, number of articles)", fontsize=10)
     return figure
 
 
@@ -94,10 +109,13 @@ def _calibration(test: dict[str, Any]) -> Any:
     sizes = [20 + 300 * entry["articles"] / test["articles"] for entry in bins]
     confidence, accuracy = ([entry[name] for entry in bins] for name in ("confidence", "accuracy"))
     axes.plot(confidence, accuracy, color=_BLUE)
-    axes.scatter(confidence, accuracy, s=sizes, color=_BLUE, label="test articles (area: how many)")
+    # Certain and right is where many models have most of their articles: that dot lies on the corner.
+    axes.scatter(
+        confidence, accuracy, s=sizes, color=_BLUE, clip_on=False, zorder=3, label="test articles (area: how many)"
+    )
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability that the model gives", ylabel="share that is right")
     axes.set_title(f"Calibration: expected error {test['calibration_error']:.3f}")
-    axes.legend(frameon=False, loc="upper left")
+    _legend_below(figure)
     return figure
 
 
@@ -107,8 +125,10 @@ def _rouge_by_length(metrics: dict[str, Any]) -> Any:
     places = np.arange(len(groups))
     for shift, name, colour in ((-0.2, "test", _BLUE), (0.2, "lead_1", _GREY)):
         label = "the model" if name == "test" else "the article's first sentence"
-        axes.bar(places + shift, [group[name]["rouge1"] for group in groups], 0.38, color=colour, label=label)
+        bars = axes.bar(places + shift, [group[name]["rouge1"] for group in groups], 0.38, color=colour, label=label)
+        axes.bar_label(bars, fmt="%.1f", fontsize=8)
     axes.set_xticks(places, [f"{group['words']}\n({group['rows']} articles)" for group in groups])
-    axes.set(xlabel="words of the article", ylabel="ROUGE-1 F (0 to 100)", title="Summaries by the article's length")
-    axes.legend(frameon=False)
+    axes.set(xlabel="words of the article", ylabel="ROUGE-1 F (0 to 100)")
+    axes.set_title("Words that summary and reference share, by the article's length")
+    _legend_below(figure)
     return figure

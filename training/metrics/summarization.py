@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import closing
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,7 @@ import torch
 from training.data.cleaning import clean_text
 from training.data.curriculum import SelectionConfig, collapse, copied_bigrams, coverage, oracle
 from training.data.sentences import split_sentences
+from training.progress.bars import Progress, track
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,28 +82,29 @@ def generate_settings(model: Any, *, num_beams: int, max_tokens: int) -> None:
 
 @torch.inference_mode()
 def generate(model: Any, tokenizer: Any, articles: Sequence[str], *, max_tokens: int, batch: int = 16) -> list[str]:
-    """Summaries of the articles as the model's generation config says, in their order, with progress in the log."""
+    """Summaries of the articles as the model's generation config says, in their order; shows how far it is."""
     model.eval()
     order = sorted(range(len(articles)), key=lambda i: len(articles[i]))
     found: dict[int, str] = {}
-    for start in range(0, len(order), batch):
-        chosen = order[start : start + batch]
-        inputs = tokenizer(
-            [articles[i] for i in chosen],
-            truncation=True,
-            max_length=max_tokens,
-            padding=True,
-            split_special_tokens=True,  # as the server reads them
-            return_tensors="pt",
-        ).to(model.device)
-        sequences = model.generate(
-            input_ids=inputs["input_ids"],
-            attention_mask=inputs["attention_mask"],
-            min_length=16,
-        )
-        for index, text in zip(chosen, tokenizer.batch_decode(sequences, skip_special_tokens=True), strict=True):
-            found[index] = text.strip()
-        logger.info("summarized %d of %d test articles", len(found), len(articles))
+    with closing(Progress("summarizing the test articles", len(order), patience_s=2.0)) as progress:
+        for start in range(0, len(order), batch):
+            chosen = order[start : start + batch]
+            inputs = tokenizer(
+                [articles[i] for i in chosen],
+                truncation=True,
+                max_length=max_tokens,
+                padding=True,
+                split_special_tokens=True,  # as the server reads them
+                return_tensors="pt",
+            ).to(model.device)
+            sequences = model.generate(
+                input_ids=inputs["input_ids"],
+                attention_mask=inputs["attention_mask"],
+                min_length=16,
+            )
+            for index, text in zip(chosen, tokenizer.batch_decode(sequences, skip_special_tokens=True), strict=True):
+                found[index] = text.strip()
+            progress.to(len(found))
     return [found[i] for i in range(len(articles))]
 
 
@@ -128,7 +131,8 @@ def evaluate(model: Any, tokenizer: Any, test: pd.DataFrame, *, max_tokens: int,
     }
     for k in (1, 2, 3):
         result[f"lead_{k}"] = rouge([lead_k(a, k) for a in originals], references)
-    best = [oracle(a, r, SelectionConfig()) or lead_k(a, 1) for a, r in zip(originals, references, strict=True)]
+    pairs = track(list(zip(originals, references, strict=True)), "measuring what copying can do")
+    best = [oracle(a, r, SelectionConfig()) or lead_k(a, 1) for a, r in pairs]
     result["oracle"] = rouge(best, references)
     result["by_length"] = _by_length(summaries, originals, references)
     if "source" in test.columns:

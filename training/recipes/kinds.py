@@ -16,8 +16,8 @@ class ClassifierRecipe(Recipe):
     """How a model is trained whose answers are labels."""
 
     labels: tuple[str, ...] = ()
-    """The labels in the order of their ids, or THEIRS=NAME where the data writes others, such as 0=real; empty takes
-    every label that the data has."""
+    """The labels in the order of their ids, or THEIRS=NAME where the data writes others, such as 0=real; several of
+    theirs may be one NAME, and a name with a comma or = stands in double quotes; empty takes all that the data has."""
     convert_to: str = ""
     """Architecture that the base becomes, where its weights allow it: distilbert for a BERT, which then has fewer
     parameters and computes the same; empty keeps the base's own."""
@@ -127,8 +127,9 @@ _SUMMARY_STARTER: Final = SummarizerRecipe(
     per_device_eval_batch_size=16, learning_rate=5e-4, warmup_ratio=0.05, max_target_tokens=96, save_steps=200,
 )  # fmt: skip
 _CLASSIFIER_STARTER: Final = ClassifierRecipe(
-    max_tokens=128, train_tokens=128, num_train_epochs=5.0, per_device_train_batch_size=128, learning_rate=1e-3,
-    lr_scheduler_type="cosine", dropout=0.2, token_dropout=0.1, join=0.1, teacher=0.3, average=0.999,
+    max_tokens=128, train_tokens=128, num_train_epochs=5.0, per_device_train_batch_size=32,
+    gradient_accumulation_steps=4, learning_rate=1e-3, lr_scheduler_type="cosine", dropout=0.2, token_dropout=0.1,
+    join=0.1, teacher=0.3, average=0.999,
 )  # fmt: skip
 
 FINE_TUNING: Final[dict[Task, Recipe]] = {

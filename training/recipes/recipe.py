@@ -89,20 +89,22 @@ class Recipe:
 
     strategy: str = "single"
     """single, ddp (every worker has all weights) or fsdp (weights, gradients and optimizer are shared out)."""
-    workers: int = 1
-    """Processes that train, one a GPU where there are GPUs; 0 trains inside this process, without Ray's workers."""
+    workers: int = 0
+    """Processes of Ray that train, one a GPU where there are GPUs; 0 trains inside this process, without Ray, on one
+    GPU where there is any."""
     cpus_per_worker: int = 0
     """CPU cores, and so threads, of a worker; 0 shares this machine's cores out."""
     gpus_per_worker: float = -1.0
     """GPUs of a worker; -1 takes one where this machine or cluster has any."""
     max_failures: int = 2
-    """How often a worker may die before the run is given up; it goes on from the last checkpoint."""
+    """How often a worker of Ray may die before the run is given up; it goes on from the last checkpoint."""
     storage: str = ""
     """Folder or URL (s3://bucket/path, or any of fsspec's) for checkpoints; empty: beside the output. Workers on
     several machines need one that all of them reach."""
 
     logging_steps: int = 25
-    """Optimizer steps between two lines of the loss."""
+    """Optimizer steps between two values of the loss in history.json and MLflow; fewer in a short run, which has about
+    20 values at least, and each checkpoint has one. The progress shows the loss all the time."""
     save_steps: int = 0
     """Optimizer steps between two checkpoints, each measured on the validation split; 0 for one an epoch."""
     logging_dir: str = ""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
 
 from infolens.contract import Task
+from training.data.advice.quoting import split_outside, unquoted
 from training.errors import SettingError
 
 Config = TypeVar("Config")
@@ -80,9 +81,17 @@ def _convert(name: str, value: Any, kind: Any, where: str) -> Any:
 
 
 def parse_list(parts: str | Iterable[str]) -> tuple[str, ...]:
-    """Texts, or one text with commas between them, without blanks at their ends and without empty ones."""
-    every = parts.split(",") if isinstance(parts, str) else parts
-    return tuple(part.strip() for part in every if part.strip())
+    """Texts, or one text with commas between them, without blanks at their ends and without empty ones.
+
+    In one text a part may stand in double quotes, and hold commas then (see `training.data.advice.quoting`). The quotes
+    of a part that has an ``=`` are left to who reads it.
+    """
+    if not isinstance(parts, str):
+        return tuple(part.strip() for part in parts if part.strip())
+    every = (part.strip() for part in split_outside(parts, ","))
+    return tuple(
+        part if "=" in part or unquoted(part).startswith('"') else unquoted(part).strip() for part in every if part
+    )
 
 
 def parse_columns(text: str) -> dict[str, str]:

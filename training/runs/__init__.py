@@ -1,1 +1,1 @@
-"""Whole runs: fit, tune, compare, plan, promote."""
+"""Whole runs: fit, tune, compare, plan, promote, report."""

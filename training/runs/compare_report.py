@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .comparing import names_of
 from .cost_model import CostModel, fit_bandwidth, fit_compute
 from .output import write_whole
 
@@ -39,6 +39,11 @@ def cost_model(report: dict[str, Any], *, without: str = "") -> CostModel:
     return CostModel(
         fixed_ms=fixed_ms, article_ms=article_ms, parameter_bytes=first["parameter_bytes"], bandwidth_gb_s=bandwidth
     )
+
+
+def names_of(report: dict[str, Any], prefix: str) -> Sequence[str]:
+    """The cells that vary one thing, after the one that they are compared to."""
+    return ["1 worker", *(name for name in report["cells"] if name.startswith(prefix))]
 
 
 def share_of_core(report: dict[str, Any], cell: dict[str, Any]) -> float:

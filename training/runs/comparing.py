@@ -12,7 +12,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,18 @@ import psutil
 import torch
 
 from infolens.contract import Task
-from training.loop.cluster import run, start_ray
+from training.loop.cluster import clear, run
 from training.loop.jobs import Outcome
+from training.loop.prepared import Prepared
+from training.loop.ray_session import ray_ahead, ray_for
 from training.recipes.recipe import Recipe
+from training.tracking.client import Tracking
 
-from .fitting import git_revision, load_data, prepare
-from .output import remember, write_whole
+from . import compare_report
+from .compare_runs import recorded
+from .fitting import NO_TRACKING, git_revision, load_data, prepare
+from .output import held, remember, write_whole
+from .worked import clock
 
 logger = logging.getLogger(__name__)
 
@@ -71,40 +77,86 @@ def cells(recipe: Recipe, matrix: Matrix) -> dict[str, Recipe]:
     return found
 
 
-def compare(task: Task, recipe: Recipe, out: Path, matrix: Matrix, *, ray_address: str = "") -> dict[str, Any]:
-    """Measure every cell and return the report, which is in ``out/compare.json`` too.
+def compare(
+    task: Task,
+    recipe: Recipe,
+    out: Path,
+    matrix: Matrix,
+    *,
+    tracking: Tracking = NO_TRACKING,
+    ray_address: str = "",
+) -> dict[str, Any]:
+    """Measure every cell and return the report; writes it as ``compare.json``, ``compare.md`` and ``compare.png`` too.
 
     Args:
         task: What the model answers.
         recipe: What every cell begins from.
-        out: Folder of the comparison; cells that are in it already are kept.
+        out: Folder of the comparison, where the report is written; cells that are in it already are kept.
         matrix: Which cells.
+        tracking: Where the comparison and its cells are recorded.
         ray_address: Of a Ray cluster; empty starts Ray on this machine.
 
     Raises:
         SettingError: ``out`` holds another comparison.
-        TrainingError: The data, the base or the settings do not fit; a cell broke off.
+        TrainingError: The data, the base or the settings do not fit; a cell broke off; MLflow does not answer.
     """
     every = cells(recipe, matrix)
     remember(out / "comparison.json", {"task": task.value, "recipe": asdict(recipe)}, "a comparison of another recipe")
     work = out / "work"
     work.mkdir(parents=True, exist_ok=True)
     todo = [name for name in every if not _cell_file(out, name).exists()]
-    if todo:
-        data = load_data(task, recipe)
-        prepared = prepare(task, recipe, data, work)
-        start_ray(ray_address, cpus=max(max(1, r.cpus_per_worker) * r.workers for r in every.values()))
-    for number, name in enumerate(todo, start=1):
-        logger.info("%s (%d of %d)", name, number, len(todo))
-        measured = []
-        for _ in range(matrix.repeats):
-            shutil.rmtree(work / "ray", ignore_errors=True)
-            began = time.monotonic()
-            outcome = run(task, every[name], prepared, work, ray_address=ray_address)
-            measured.append(_measured(outcome, every[name], time.monotonic() - began))
-        measured.sort(key=lambda cell: cell["train_s"])
-        _cell_file(out, name).parent.mkdir(exist_ok=True)
-        write_whole(_cell_file(out, name), json.dumps(measured[len(measured) // 2], indent=2) + "\n")
+    with ExitStack() as stack:
+        stack.enter_context(held(out))
+        time_spent = stack.enter_context(clock(work))
+        if todo:
+            data = load_data(task, recipe)
+            cpus = max(max(1, each.cpus_per_worker) * each.workers for each in every.values())
+            stack.enter_context(ray_ahead(ray_address, cpus=cpus, trains=True))
+            prepared = prepare(task, recipe, data, work)
+            stack.enter_context(ray_for(ray_address, cpus=cpus))
+        runs = stack.enter_context(recorded(task, recipe, out, tracking, lambda: time_spent.worked_s))
+        for number, name in enumerate(every, start=1):
+            if name not in todo:
+                continue
+            logger.info("cell %d of %d: %s", number, len(every), name)
+            with runs.cell(name, every[name]) as run_id:
+                cell = _measure(task, every[name], prepared, work, matrix.repeats, ray_address, tracking, run_id)
+            _cell_file(out, name).parent.mkdir(exist_ok=True)
+            write_whole(_cell_file(out, name), json.dumps(cell, indent=2) + "\n")
+            runs.complete(name, cell)
+        report = _report(task, recipe, out, list(every), matrix)
+        write_whole(out / "compare.json", json.dumps(report, indent=2) + "\n")
+        compare_report.write(report, out)
+        runs.finish(report, worked_s=time_spent.worked_s)
+    shutil.rmtree(work, ignore_errors=True)
+    return report
+
+
+def _measure(
+    task: Task,
+    recipe: Recipe,
+    prepared: Prepared,
+    work: Path,
+    repeats: int,
+    ray_address: str,
+    tracking: Tracking,
+    run_id: str,
+) -> dict[str, Any]:
+    """Train a cell as often as it is asked for; returns the figures of the median."""
+    measured = []
+    for _ in range(repeats):
+        shutil.rmtree(work / "ray", ignore_errors=True)
+        began = time.monotonic()
+        outcome = run(
+            task, recipe, prepared, work, ray_address=ray_address, tracking=tracking if run_id else None, run_id=run_id
+        )
+        measured.append(_measured(outcome, recipe, time.monotonic() - began))
+        clear(recipe, prepared, work)
+    measured.sort(key=lambda cell: cell["train_s"])
+    return measured[len(measured) // 2]
+
+
+def _report(task: Task, recipe: Recipe, out: Path, names: list[str], matrix: Matrix) -> dict[str, Any]:
     report = {
         "task": task.value,
         "base": recipe.base,
@@ -115,11 +167,9 @@ def compare(task: Task, recipe: Recipe, out: Path, matrix: Matrix, *, ray_addres
         "git_revision": git_revision(),
         "repeats": matrix.repeats,
         "recipe": asdict(recipe),
-        "cells": {name: json.loads(_cell_file(out, name).read_text(encoding="utf-8")) for name in every},
+        "cells": {name: json.loads(_cell_file(out, name).read_text(encoding="utf-8")) for name in names},
     }
     add_ratios(report)
-    write_whole(out / "compare.json", json.dumps(report, indent=2) + "\n")
-    shutil.rmtree(work, ignore_errors=True)
     return report
 
 
@@ -175,8 +225,3 @@ def _measured(outcome: Outcome, recipe: Recipe, total_s: float) -> dict[str, Any
 
 def _cell_file(out: Path, name: str) -> Path:
     return out / "cells" / f"{name.replace(',', '').replace(' ', '-')}.json"
-
-
-def names_of(report: dict[str, Any], prefix: str) -> Sequence[str]:
-    """The cells that vary one thing, after the one that they are compared to."""
-    return ["1 worker", *(name for name in report["cells"] if name.startswith(prefix))]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +66,38 @@ def work_folder(out: Path) -> Path:
     work = out.with_name(out.name + ".partial")
     check_place(work)
     return work
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep a folder, which is made if need be, for this process while the block runs, or until the process is gone.
+
+    Raises:
+        StorageError: The folder cannot be made, or another process has it.
+    """
+    descriptor = _open(folder)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StorageError(
+                f"{folder}: another run writes there now; wait until it has ended, or name another folder with --out"
+            ) from error
+        except OSError:  # a file system that cannot keep folders, as some across a network
+            pass
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open(folder: Path) -> int:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise StorageError(
+            f"{folder}: cannot be made ({error.strerror or error}); name another place with --out"
+        ) from error
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from .compare_report import cost_model, predicted_step_ms
-from .comparing import names_of
+from .compare_report import cost_model, names_of, predicted_step_ms
 from .cost_model import CostModel, plan
 
 _MINIMUM_CELLS: Final = 2

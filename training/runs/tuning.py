@@ -1,7 +1,8 @@
 """Search for good settings with Ray Tune: random samples, and ASHA, which stops the poor ones early (Li et al., 2020).
 
 Every trial trains on the same prepared articles, in a process of its own, and is a nested run in MLflow. A search that
-was cut off goes on with the same command.
+was stopped goes on with the same command: what its trials have reached is in ``trials.json`` from the first measurement
+on, and each keeps its newest checkpoint until it has ended.
 """
 
 from __future__ import annotations
@@ -9,49 +10,39 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from transformers import TrainerCallback
-
 from infolens.contract import Task
-from training.errors import RunError
-from training.loop.cluster import start_ray
+from training import storage
+from training.errors import RunError, SettingError, StoppedError
 from training.loop.jobs import Job
-from training.loop.worker import learning_of, train
+from training.loop.ray_session import ray_ahead, ray_for
+from training.loop.worker import learning_of
+from training.recipes.kinds import default_recipe
 from training.recipes.recipe import Recipe
-from training.recipes.settings import replace_fields, to_toml
-from training.tracking.client import Tracking, log_params, open_client, open_run
+from training.recipes.settings import replace_fields
+from training.tracking.client import REASON, Tracking, log_params, open_client, open_run
+from training.tracking.ending import honest_end
+from training.tracking.recording import log_data
 
 from .fitting import load_data, prepare
-from .output import remember, write_whole
+from .output import held, remember
+from .search.board import FILE, TUNED, Board, State
+from .search.nested import Nested
+from .search.report import BEST, PICTURE, TABLE, table, write_best, write_report
+from .search.running import Search, run_search
+from .search.trial import Plan
 
 logger = logging.getLogger(__name__)
 
-
-TUNED: Final = ("learning_rate", "per_device_train_batch_size", "optim", "warmup_ratio", "weight_decay")
-"""What a search varies."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Search:
-    """What is searched, and for how long."""
-
-    samples: int = 10
-    """Trials."""
-    concurrent: int = 1
-    """Trials at a time; each takes its share of the machine's cores."""
-    measurements: int = 4
-    """How often a trial is measured on the validation split; after each, ASHA may stop it."""
-    grace: int = 1
-    """Measurements that every trial may make."""
-    reduction: int = 2
-    """One in this many of the trials that reach a measurement goes on."""
-    learning_rate: tuple[float, float] = (1e-5, 1e-3)
-    """The range of the rate, log-uniform; a recipe outside of it moves the range so that it lies in its middle."""
-    seed: int = 0
+SETTINGS: Final = "search.json"
+"""In a search's folder: what it searches."""
+_TRIALS: Final = "trials"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,43 +52,16 @@ class Found:
     recipe: Recipe
     score: float
     trials: int
+    """Trials that it is the best of, those that failed among them."""
     stopped_early: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trials:
-    """What all trials of a search have in common; it travels to their processes."""
-
-    job: Job
-    parent_run: str
-    """The MLflow run of the search; empty where nothing is recorded."""
-    measurements: int
-    """How often a trial is measured."""
-    score: str
-    """The validation figure that is searched for."""
-
-
-def space(recipe: Recipe, search: Search) -> dict[str, Any]:
-    """Ray Tune's search space around a recipe."""
-    from ray import tune
-
-    low, high = search.learning_rate
-    if not low <= recipe.learning_rate <= high:
-        low, high = recipe.learning_rate / 10, recipe.learning_rate * 10
-    batch = recipe.per_device_train_batch_size
-    return {
-        "learning_rate": tune.loguniform(low, high),
-        "per_device_train_batch_size": tune.choice(sorted({max(4, batch // 2), batch, batch * 2})),
-        "optim": tune.choice(["adamw_torch", "adafactor", "sgd"]),
-        "warmup_ratio": tune.uniform(0.0, 0.2),
-        "weight_decay": tune.loguniform(1e-3, 1e-1),
-    }
+    failed: int = 0
+    unfinished: int = 0
 
 
 def tune_recipe(
     task: Task, recipe: Recipe, out: Path, search: Search, *, tracking: Tracking, ray_address: str = ""
 ) -> Found:
-    """Search; writes ``best.toml`` and ``trials.json`` into ``out``, and the trials' folders below it.
+    """Search; writes ``best.toml``, ``trials.json``, ``trials.md`` and ``tuning.png`` into ``out``.
 
     Args:
         task: What the model answers.
@@ -108,176 +72,159 @@ def tune_recipe(
         ray_address: Of a Ray cluster; empty starts Ray on this machine.
 
     Raises:
-        SettingError: ``out`` holds another search.
+        SettingError: ``out`` holds another search, or no machine has the cores that a trial asks for.
+        StoppedError: The search was stopped; there is no ``best.toml``, and the same command goes on.
         RunError: No trial came to a measurement.
         TrainingError: The data, the base or the settings do not fit.
     """
-    from ray import tune
-    from ray.tune.schedulers import ASHAScheduler
-
-    client = open_client(tracking) if tracking.enabled else None
     settings = {"task": task.value, "recipe": asdict(recipe), "search": asdict(search)}
-    remember(out / "search.json", settings, "a search with other settings")
-    prepared = prepare(task, recipe, load_data(task, recipe), out)
     learning = learning_of(task, recipe)
-    cores = max(1, (os.cpu_count() or 1) // search.concurrent)
-    cores = recipe.cpus_per_worker or cores
-    start_ray(ray_address, cpus=cores * search.concurrent)
-    job = Job.of(
-        task,
-        replace(recipe, strategy="single", workers=0),
-        str(prepared.folder.resolve()),
-        threads=cores,
-        tracking=tracking.anywhere if client else None,
-    )
-    run_id = _parent_run(client, tracking, task, recipe, out) if client else ""
-    plan = Trials(job=job, parent_run=run_id, measurements=search.measurements, score=learning.score)
-    name, place = "trials", str(out.resolve())
-    trainable = tune.with_resources(tune.with_parameters(run_trial, plan=plan), {"cpu": cores, "gpu": _gpus()})
-    mode = "max" if learning.higher_is_better else "min"
-    config = tune.TuneConfig(
-        metric="score",
-        mode=mode,
-        num_samples=search.samples,
-        scheduler=ASHAScheduler(
-            time_attr="measurement",
-            max_t=search.measurements,
-            grace_period=search.grace,
-            reduction_factor=search.reduction,
-        ),
-        search_alg=tune.search.BasicVariantGenerator(random_state=search.seed, max_concurrent=search.concurrent),
-        reuse_actors=False,
-    )
-    if tune.Tuner.can_restore(f"{place}/{name}"):
-        logger.info("going on with the search in %s", out)
-        tuner = tune.Tuner.restore(f"{place}/{name}", trainable, resume_unfinished=True, restart_errored=True)
-    else:
-        run_config = tune.RunConfig(
-            name=name,
-            storage_path=place,
-            verbose=0,
-            callbacks=[_progress()],
-            failure_config=tune.FailureConfig(max_failures=1),
-        )
-        tuner = tune.Tuner(trainable, param_space=space(recipe, search), tune_config=config, run_config=run_config)
-    results = tuner.fit()
-    return _report(task, recipe, out, results, search, mode, learning.score, client, run_id)
+    remember(out / SETTINGS, settings, "a search with other settings")
+    board = Board.read(out, score=learning.score, higher_is_better=learning.higher_is_better, total=search.samples)
+    if board.complete and (out / BEST).exists():
+        logger.info("%s holds a search that is done: %s", out, board.told())
+        return _found(board, task, recipe)
+    client = open_client(tracking) if tracking.enabled else None
+    at_a_time = min(search.concurrent, search.samples)
+    cores = recipe.cpus_per_worker or max(1, _cores() // at_a_time)
+    with held(out), _said_how_to_go_on(board), ExitStack() as stack:
+        data = load_data(task, recipe)
+        stack.enter_context(ray_ahead(ray_address, cpus=cores * at_a_time))
+        prepared = prepare(task, recipe, data, out)
+        run_id = _parent_run(client, tracking, task, recipe, out) if client else ""
+        with honest_end(client, run_id, lambda: board.worked_s):
+            if client:
+                log_data(client, run_id, recipe.data, data.hashes, data.articles)
+            if cores * at_a_time > _cores():
+                logger.warning("%d trials at a time share %d cores, and are as much slower", at_a_time, _cores())
+            job = Job.of(
+                task,
+                replace(recipe, strategy="single", workers=0),
+                str(prepared.folder.resolve()),
+                threads=cores,
+                tracking=tracking.anywhere if client else None,
+            )
+            plan = Plan(
+                job=job,
+                parent_run=run_id,
+                folder=str((out / _TRIALS).resolve()),
+                total=search.samples,
+                measurements=search.measurements,
+                score=learning.score,
+                higher_is_better=learning.higher_is_better,
+            )
+            nested = Nested(client=client, tracking=tracking.anywhere, parent=run_id)
+            with ray_for(ray_address, cpus=cores * at_a_time):
+                run_search(recipe, search, board, plan, nested, cores)
+            return _finish(task, recipe, board, nested)
 
 
-def run_trial(config: Mapping[str, Any], *, plan: Trials) -> None:
-    """One trial, in a process of Ray Tune's: train, and report each measurement.
+def best_so_far(task: Task, out: Path) -> Found:
+    """Write ``best.toml`` from what a search that was stopped has measured, and train nothing.
 
     Args:
-        config: The trial's value of each setting of `TUNED`.
-        plan: What all trials have in common.
+        task: What the search is for.
+        out: The search's folder.
+
+    Raises:
+        SettingError: ``out`` holds no search of this task, or none of its trials was measured.
     """
-    from ray import tune
-
-    job = plan.job
-    task, tracking = job.task, job.tracking
-    steps = Path(tune.get_context().get_trial_dir()) / "steps"
-    changed = {name: config[name] for name in TUNED}
-    client, run_id = None, ""
-    if tracking is not None:
-        client = open_client(tracking)
-        tags = {"task": task.value, "mlflow.parentRunId": plan.parent_run}
-        file = steps.parent / "run_id"
-        known = file.read_text(encoding="utf-8") if file.exists() else ""
-        run_id = open_run(client, tracking, tune.get_context().get_trial_name(), tags=tags, run_id=known)
-        file.write_text(run_id, encoding="utf-8")
-        log_params(client, run_id, changed)
-    job = replace(job, recipe=replace_fields(job.recipe, changed), steps=str(steps), run_id=run_id)
-    train(job, callbacks=(_ReportToTune(plan.measurements, plan.score),))
-    if client is not None:
-        client.set_terminated(run_id)
-
-
-class _ReportToTune(TrainerCallback):
-    """Has the model measured at even distances, and tells Tune the score each time."""
-
-    def __init__(self, measurements: int, score: str) -> None:
-        self.measurements, self.score = measurements, score
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        every = max(1, -(-state.max_steps // self.measurements))
-        args.eval_strategy = args.save_strategy = "steps"
-        state.eval_steps = state.save_steps = every
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        from ray import tune
-
-        found = [entry for entry in state.log_history if f"eval_{self.score}" in entry][-1]
-        every = state.save_steps
-        tune.report(
-            {
-                "score": found[f"eval_{self.score}"],
-                "loss": found["eval_loss"],
-                "measurement": -(-state.global_step // every),
-                "step": state.global_step,
-            }
-        )
+    file = out / SETTINGS
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingError(f"{out}: holds no search; --out names the folder of a 'tune' that was stopped") from error
+    if settings["task"] != task.value:
+        raise SettingError(f"{out}: holds a search for {settings['task']}, not for {task.value}")
+    saved = settings["recipe"]
+    recipe = replace_fields(default_recipe(task, saved["base"]), saved, where=f"{file}: ")
+    learning = learning_of(task, recipe)
+    board = Board.read(
+        out, score=learning.score, higher_is_better=learning.higher_is_better, total=settings["search"]["samples"]
+    )
+    if board.best() is None:
+        raise SettingError(f"{out}: no trial was measured yet, so there is no best one; the same 'tune' goes on")
+    found = _found(board, task, recipe)
+    measured = [trial for trial in board.trials.values() if trial.points and trial.state is not State.FAILED]
+    unfinished = sum(not trial.ended for trial in measured)
+    logger.info(
+        "%s rests on %d of %d trials, %d of them unfinished", out / BEST, len(measured), board.total, unfinished
+    )
+    return found
 
 
-def _progress() -> Any:
-    """Ray Tune's callback that says how the trials do."""
-    from ray.tune import Callback
+def _finish(task: Task, recipe: Recipe, board: Board, nested: Nested) -> Found:
+    """Write and record what was found, and clear away what only a search that goes on needs."""
+    if board.best() is None:
+        reasons = {trial.error for trial in board.trials.values() if trial.error}
+        reason = f"no trial came to a measurement: {'; '.join(sorted(reasons)) or 'none was started'}"
+        nested.tell(REASON, reason)
+        raise RunError(reason)
+    found = _found(board, task, recipe)
+    out = board.folder
+    if board.complete:
+        for name in (_TRIALS, "prepared", "starter"):
+            shutil.rmtree(out / name, ignore_errors=True)
+    else:  # the same command begins those that failed again
+        for folder in (out / _TRIALS).glob("*/steps"):
+            shutil.rmtree(folder, ignore_errors=True)
+    note = f"{_note(task, recipe)}\n\n{table(board, limit=20)}"
+    nested.finish([out / name for name in (BEST, FILE, TABLE, PICTURE)], note, worked_s=board.worked_s)
+    logger.info("best.toml, trials.md and tuning.png are in %s, which takes %s", out, _size(out))
+    return found
 
-    class Progress(Callback):
-        def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Any, **info: Any) -> None:
-            ended = sum(other.is_finished() for other in trials)
-            logger.info(
-                "trial %s: score %.4f after %d steps (%d of %d trials ended)",
-                trial.trial_id, result["score"], result["step"], ended, len(trials),
-            )  # fmt: skip
 
-        def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            logger.warning("trial %s failed: see %s", trial.trial_id, trial.local_path)
+def _found(board: Board, task: Task, recipe: Recipe) -> Found:
+    """Write ``best.toml`` and the report from what was measured."""
+    best = board.best()
+    if best is None or best.score is None:
+        raise RunError(f"{board.folder}: no trial was measured")
+    write_report(board)
+    return Found(
+        recipe=write_best(board, task, recipe, best),
+        score=best.score,
+        trials=len(board.trials),
+        stopped_early=board.count(State.STOPPED_EARLY),
+        failed=board.count(State.FAILED),
+        unfinished=board.count(State.UNFINISHED, State.RUNNING),
+    )
 
-    return Progress()
+
+@contextmanager
+def _said_how_to_go_on(board: Board) -> Iterator[None]:
+    """Have an interrupted search say in one line how far it came and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        way = "the same command goes on"
+        if board.best() is not None:
+            way += f"; with --best-so-far it writes {BEST} from what there is"
+        raise StoppedError(f"{board.told()}; {way}") from None
 
 
-def _gpus() -> float:
-    import ray
-
-    return 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
+def _cores() -> int:
+    return os.cpu_count() or 1
 
 
 def _parent_run(client: Any, tracking: Tracking, task: Task, recipe: Recipe, out: Path) -> str:
     file = out / "run_id"
     known = file.read_text(encoding="utf-8") if file.exists() else ""
-    run_id = open_run(client, tracking, f"tune {out.name}", tags={"task": task.value}, run_id=known)
+    tags = {"task": task.value, "mlflow.note.content": _note(task, recipe)}
+    run_id = open_run(client, tracking, f"tune {out.name}", tags=tags, run_id=known)
     log_params(client, run_id, {"task": task.value, **asdict(recipe)})
     file.write_text(run_id, encoding="utf-8")
     return run_id
 
 
-def _report(
-    task: Task, recipe: Recipe, out: Path, results: Any, search: Search, mode: str, score: str, client: Any, run_id: str
-) -> Found:
-    trials = [
-        {
-            **{name: result.config[name] for name in TUNED},
-            "score": result.metrics.get("score"),
-            "loss": result.metrics.get("loss"),
-            "measurements": result.metrics.get("measurement"),
-            "error": str(result.error).strip().splitlines()[-1] if result.error else None,
-        }
-        for result in results
-        if result.config
-    ]
-    measured = [trial for trial in trials if trial["score"] is not None]
-    if not measured:
-        errors = {str(trial["error"]) for trial in trials if trial["error"]}
-        raise RunError(f"no trial came to a measurement: {'; '.join(sorted(errors)) or 'see ' + str(out)}")
-    measured.sort(key=lambda trial: trial["score"], reverse=mode == "max")
-    best = measured[0]
-    found = replace(recipe, **{name: best[name] for name in TUNED})
-    write_whole(out / "trials.json", json.dumps(measured, indent=2) + "\n")
-    write_whole(out / "best.toml", to_toml(found, task))
-    if client:
-        client.log_metric(run_id, f"best_{score}", best["score"])
-        client.log_artifact(run_id, str(out / "best.toml"))
-        client.log_artifact(run_id, str(out / "trials.json"))
-        client.set_terminated(run_id)
-    stopped = sum((trial["measurements"] or 0) < search.measurements for trial in measured)
-    return Found(recipe=found, score=float(best["score"]), trials=len(trials), stopped_early=stopped)
+def _note(task: Task, recipe: Recipe) -> str:
+    """What MLflow shows above the search, for people."""
+    base = "a small model from scratch" if recipe.starter else f"`{recipe.base}`"
+    return (
+        f"**Search for settings, {task.value}**: {base} on `{Path(recipe.data).name or recipe.data}`; varied are "
+        f"{', '.join(TUNED)}. The trials are the runs below this one."
+    )
+
+
+def _size(folder: Path) -> str:
+    """How much a folder takes, in words."""
+    return storage.in_bytes(storage.size_bytes(str(folder)))

@@ -24,6 +24,7 @@ from training.metrics.summarization import evaluate, generate_settings
 from training.models.architectures import answering, architecture_of, load_writer, read_config, require_length
 from training.models.copying import write_copying_weights
 from training.models.tokenization import train_byte_bpe
+from training.progress.bars import track
 from training.recipes.kinds import SummarizerRecipe
 from training.recipes.recipe import STARTER
 
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 Pair = tuple[str, str]
 Frames = dict[str, "pd.DataFrame"]
+_AT_ONCE: Final = 1000
+"""Texts that the tokenizer reads at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,20 +114,27 @@ def _stages(train: pd.DataFrame, extra: Sequence[Pair], recipe: SummarizerRecipe
     stages = [
         Stage(
             name="gap sentences",
-            pairs=gap_pairs(articles, read_words=gap_read, config=selection) if recipe.gap_epochs else [],
+            pairs=gap_pairs(track(articles, "choosing gap sentences"), read_words=gap_read, config=selection)
+            if recipe.gap_epochs
+            else [],
             epochs=recipe.gap_epochs,
             source_tokens=recipe.gap_tokens,
         ),
         Stage(
             name="oracle",
-            pairs=oracle_pairs(rows, read_words=read, config=selection) if recipe.oracle_epochs else [],
+            pairs=oracle_pairs(track(rows, "choosing the oracle's sentences"), read_words=read, config=selection)
+            if recipe.oracle_epochs
+            else [],
             epochs=recipe.oracle_epochs,
             source_tokens=recipe.max_tokens,
         ),
         Stage(
             name="pairs",
             pairs=faithful_pairs(
-                rows, read_words=read, min_coverage=recipe.min_coverage, min_bigrams=recipe.min_bigrams
+                track(rows, "choosing faithful pairs"),
+                read_words=read,
+                min_coverage=recipe.min_coverage,
+                min_bigrams=recipe.min_bigrams,
             )
             if recipe.num_train_epochs
             else [],
@@ -214,6 +224,8 @@ def _columns(tokenizer: Any, stages: Sequence[Stage], recipe: SummarizerRecipe) 
 
 def _ids(tokenizer: Any, texts: Sequence[str], limit: int) -> list[list[int]]:
     """Token ids of texts, special ones included; a special token that a text spells is text, as it is to the server."""
-    encoded = tokenizer(texts, truncation=True, max_length=limit, split_special_tokens=True)
-    ids: list[list[int]] = encoded["input_ids"]
+    ids: list[list[int]] = []
+    for start in track(range(0, len(texts), _AT_ONCE), "reading tokens", weight=_AT_ONCE):
+        part = texts[start : start + _AT_ONCE]
+        ids += tokenizer(part, truncation=True, max_length=limit, split_special_tokens=True)["input_ids"]
     return ids

@@ -7,22 +7,32 @@ later with ``python -m training record``.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
+import shlex
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from training.errors import TrackingError
+
+from .about import EXPERIMENT_TAGS, run_tags
 
 logger = logging.getLogger(__name__)
 
 NONE: Final = "none"
 VARIABLE: Final = "MLFLOW_TRACKING_URI"
 """MLflow's own variable, which counts where no option names a store."""
+REASON: Final = "reason"
+"""The tag of a run that failed: why; it goes when the run goes on."""
+WORKED_S: Final = "worked_s"
+"""The tag of a run: seconds of work on it, its sessions added up where it was interrupted."""
 _FOLDER: Final = "mlruns"
 _SQLITE: Final = "sqlite:///"
 
@@ -35,13 +45,14 @@ class Tracking:
     """URI of an MLflow server or database; empty: ``mlruns/mlflow.db`` in the current folder; ``none``: nowhere."""
     experiment: str = "infolens"
     named_by: str = "--tracking-uri"
-    """What named the URI, for messages: the option or `VARIABLE`."""
+    """What named the URI, for messages: the option or `VARIABLE`; empty where nothing did."""
 
     @classmethod
     def named(cls, option: str, *, experiment: str) -> Tracking:
-        """What a command line says: the option, or else `VARIABLE`, or else neither."""
+        """What a command line says: the option, or else `VARIABLE`, or else the default; as it means it `anywhere`."""
         variable = "" if option else os.environ.get(VARIABLE, "")
-        return cls(uri=option or variable, experiment=experiment, named_by=VARIABLE if variable else "--tracking-uri")
+        named_by = "--tracking-uri" if option else VARIABLE if variable else ""
+        return cls(uri=option or variable, experiment=experiment, named_by=named_by).anywhere
 
     @property
     def enabled(self) -> bool:
@@ -57,13 +68,35 @@ class Tracking:
         return self.uri if path in (self.uri, "", ":memory:") else f"{_SQLITE}{Path(path).resolve()}"
 
     @property
+    def shown(self) -> str:
+        """The resolved URI for messages: without a password."""
+        password = urlsplit(self.resolved).password
+        return self.resolved.replace(f":{password}@", ":***@") if password else self.resolved
+
+    @property
+    def option(self) -> str:
+        """What a command needs to find the same store, with a space before it; empty where it does so by itself."""
+        needed = bool(self.uri) and self.named_by != VARIABLE and self.resolved != Tracking().resolved
+        return f" --tracking-uri {shlex.quote(self.shown)}" if needed else ""
+
+    @property
     def anywhere(self) -> Tracking:
         """The same place for a process in another folder, as Ray's workers are."""
-        return replace(self, uri=self.resolved)
+        return replace(self, uri=self.resolved, named_by=self.named_by if self.uri else "")
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file that holds the runs; None for another database or a server."""
+        path = self.resolved.removeprefix(_SQLITE).partition("?")[0]
+        return None if not self.resolved.startswith(_SQLITE) or path in ("", ":memory:") else Path(path)
 
 
-def open_client(tracking: Tracking) -> Any:
+def open_client(tracking: Tracking, *, make_experiment: bool = True) -> Any:
     """An ``mlflow.MlflowClient`` whose server is known to answer.
+
+    Args:
+        tracking: Where the store is.
+        make_experiment: Whether the experiment is made if the store has none of its name; who only reads leaves it out.
 
     Raises:
         TrackingError: It does not.
@@ -71,22 +104,36 @@ def open_client(tracking: Tracking) -> Any:
     # A server that is gone must cost seconds, not the minutes of MLflow's defaults.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for each small file
+    # MLflow's own links go to a page about traces, and to stdout, where a command's result stands.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     import mlflow
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     try:
-        if not tracking.uri:
-            Path(_FOLDER).mkdir(exist_ok=True)
         check_file(tracking.resolved)
+        if tracking.file:
+            _make_whole(tracking.file)
         mlflow.set_tracking_uri(tracking.resolved)
         client = mlflow.MlflowClient(tracking.resolved)
-        if client.get_experiment_by_name(tracking.experiment) is None:
-            place = None if tracking.uri else (Path(_FOLDER) / "artifacts").resolve().as_uri()
-            client.create_experiment(tracking.experiment, artifact_location=place)
+        if make_experiment:
+            _open_experiment(client, tracking)
     except Exception as error:  # MLflow raises what its transports and databases raise
         raise TrackingError(_refusal(tracking, error)) from error
     return client
+
+
+def _open_experiment(client: Any, tracking: Tracking) -> None:
+    """Make the experiment that is named, or let one that others made say what its runs are."""
+    experiment = client.get_experiment_by_name(tracking.experiment)
+    if experiment is None:
+        place = (tracking.file.parent / "artifacts").as_uri() if tracking.file else None
+        client.create_experiment(tracking.experiment, artifact_location=place, tags=EXPERIMENT_TAGS)
+        return
+    for name, value in EXPERIMENT_TAGS.items():
+        if name not in experiment.tags:
+            client.set_experiment_tag(experiment.experiment_id, name, value)
 
 
 def check_file(uri: str) -> None:
@@ -105,16 +152,33 @@ def check_file(uri: str) -> None:
         database.execute("ROLLBACK")
 
 
+def _make_whole(file: Path) -> None:
+    """Make the tables of a new SQLite file beside it, and rename that: MLflow takes seconds, and opens no half."""
+    if file.stat().st_size:
+        return
+    import mlflow
+
+    with file.open("rb") as place:
+        fcntl.flock(place, fcntl.LOCK_EX)  # two first runs at once
+        if file.stat().st_size:
+            return
+        with tempfile.TemporaryDirectory(dir=file.parent, prefix=f"{file.name}.") as beside:
+            partial = Path(beside) / file.name
+            mlflow.MlflowClient(f"{_SQLITE}{partial}").search_experiments(max_results=1)
+            partial.replace(file)
+
+
 def _refusal(tracking: Tracking, error: Exception) -> str:
     """Why a store cannot be opened, and what to do."""
-    where, reason = f"{tracking.named_by} {tracking.resolved}", first_line(error)
+    where, reason = f"{tracking.named_by} {tracking.shown}", first_line(error)
     out = "unset it" if tracking.named_by == VARIABLE else "leave it out"
     out += " to record in mlruns/, or say --tracking-uri none"
     path = tracking.uri.removeprefix("file://")
-    if not tracking.uri:
+    if not (tracking.uri and tracking.named_by):
         return (
-            f"{Path(_FOLDER).resolve()}: runs are recorded there, but it cannot be opened ({reason}). Start where it "
-            "can be written, name another store with --tracking-uri, or say --tracking-uri none"
+            f"{Path(tracking.resolved.removeprefix(_SQLITE)).parent}: runs are recorded there, but it cannot be opened "
+            f"({reason}). Start where it can be written, name another store with --tracking-uri, or say "
+            "--tracking-uri none"
         )
     if "://" not in path:
         return (
@@ -129,6 +193,8 @@ def _refusal(tracking: Tracking, error: Exception) -> str:
 def open_run(client: Any, tracking: Tracking, name: str, *, tags: Mapping[str, str], run_id: str = "") -> str:
     """Open a run, or go on with ``run_id`` if the server still has it; returns its id.
 
+    A new run says who started it and with which command (`about.run_tags`); ``tags`` count before these.
+
     Raises:
         TrackingError: The server refuses.
     """
@@ -137,33 +203,34 @@ def open_run(client: Any, tracking: Tracking, name: str, *, tags: Mapping[str, s
     if run_id:
         try:
             client.update_run(run_id, status="RUNNING")
+            if REASON in client.get_run(run_id).data.tags:
+                client.delete_tag(run_id, REASON)
         except MlflowException:
             logger.warning("MLflow has no run %s any more; opening another one", run_id)
         else:
             return run_id
     experiment = client.get_experiment_by_name(tracking.experiment)
     try:
-        run = client.create_run(experiment.experiment_id, tags=dict(tags), run_name=name)
+        run = client.create_run(experiment.experiment_id, tags={**run_tags(), **tags}, run_name=name)
     except MlflowException as error:
-        raise TrackingError(f"{tracking.resolved}: refuses a new run: {first_line(error)}") from error
+        raise TrackingError(f"{tracking.shown}: refuses a new run: {first_line(error)}") from error
     return str(run.info.run_id)
 
 
-def log_params(client: Any, run_id: str, params: Mapping[str, Any]) -> None:
-    """Record parameters once; MLflow takes at most 100 a call and refuses other values later."""
+def log_params(client: Any, run_id: str, params: Mapping[str, Any]) -> dict[str, str]:
+    """Record parameters once; MLflow takes at most 100 a call and refuses other values later.
+
+    Returns:
+        Those that the run has with another value, which stays.
+    """
     from mlflow.entities import Param
 
     known = client.get_run(run_id).data.params
-    new = [Param(name, str(value)[:6000]) for name, value in params.items() if name not in known]
+    wanted = {name: str(value)[:6000] for name, value in params.items()}
+    new = [Param(name, value) for name, value in wanted.items() if name not in known]
     for start in range(0, len(new), 100):
         client.log_batch(run_id, params=new[start : start + 100])
-
-
-def log_history(client: Any, run_id: str, history: Iterable[Mapping[str, Any]]) -> None:
-    """Record a trainer's log: each figure at its step."""
-    metrics = [metric for entry in history for metric in _metrics(entry)]
-    for start in range(0, len(metrics), 1000):
-        client.log_batch(run_id, metrics=metrics[start : start + 1000])
+    return {name: value for name, value in wanted.items() if known.get(name, value) != value}
 
 
 @contextmanager
@@ -180,26 +247,6 @@ def system_metrics(run_id: str, *, every_s: float = 10.0) -> Iterator[None]:
         yield
     finally:
         monitor.finish()
-
-
-_LEFT_OUT: Final = ("runtime", "per_second", "total_flos", "preparation_time")
-
-
-def _metrics(entry: Mapping[str, Any]) -> list[Any]:
-    import time
-
-    from mlflow.entities import Metric
-
-    now = int(time.time() * 1000)
-    result = []
-    for name, value in entry.items():
-        if name == "step" or not isinstance(value, int | float) or any(part in name for part in _LEFT_OUT):
-            continue
-        shown = (
-            name.replace("eval_", "validation_") if name.startswith("eval_") else f"train_{name.removeprefix('train_')}"
-        )
-        result.append(Metric(shown, float(value), now, int(entry.get("step", 0))))
-    return result
 
 
 def first_line(error: BaseException) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -17,42 +16,59 @@ from typing import Any, Final
 
 from infolens.contract import CONTRACTS, AnswerKind, Task
 from training.errors import TrackingError
+from training.metrics.headline import DECIDING
 from training.metrics.pictures import PLOTS
 from training.models.architectures import labels_of, load_prepared
+from training.quiet import mlflow_silenced
 from training.recipes.recipe import Recipe
 
-from . import summary_flavour
-from .client import Tracking, first_line, log_history, log_params, open_client, open_run
+from . import about, summary_flavour
+from .client import Tracking, first_line, log_params, open_client, open_run
+from .ending import KILLED, end_run, honest_end
+from .figures import Curves, final_figures, plain, send_figures
+from .watching import announce
 
 logger = logging.getLogger(__name__)
 
 RUN_FILE: Final = "mlflow.json"
-"""In a checkpoint folder: the run's id, and up to which step the server has its figures."""
+"""In a checkpoint folder: the run's id, and the version of the model when it is recorded."""
+CHANGED: Final = "changed_settings"
+"""The tag of a run that went on with other settings than it began with, which its parameters cannot say."""
+HASH_DIGITS: Final = 12
+"""As many digits of the hash of a split are the digest of its data set in MLflow."""
 CHALLENGER: Final = "challenger"
 CHAMPION: Final = "champion"
 
 _EXAMPLE: Final = "The council voted on Tuesday to repair the old bridge over the harbour. Work begins in spring."
 
 
-def open_folder_run(client: Any, tracking: Tracking, task: Task, recipe: Recipe, work: Path, *, name: str) -> str:
-    """Open the run of a work folder, or go on with the one that it began with; returns the run's id."""
+def open_folder_run(
+    client: Any, tracking: Tracking, task: Task, recipe: Recipe, work: Path, *, name: str, key: str = ""
+) -> str:
+    """Open the run of a work folder, or go on with the one that it began with; returns the run's id.
+
+    Args:
+        client: An ``mlflow.MlflowClient``.
+        tracking: Where the run is recorded.
+        task: What the model answers.
+        recipe: How it trains; what differs from when the run began is in its tag `CHANGED`.
+        work: The folder of the run.
+        name: Of a new run.
+        key: Of what it trains on: with another one training begins anew, and so does the run.
+    """
     file = work / RUN_FILE
-    known = json.loads(file.read_text(encoding="utf-8"))["run_id"] if file.exists() else ""
-    tags = {"task": task.value, "strategy": recipe.strategy, "mlflow.note.content": _note(task, recipe)}
-    run_id = open_run(client, tracking, name, tags=tags, run_id=known)
-    log_params(client, run_id, {"task": task.value, **asdict(recipe)})
-    file.write_text(json.dumps({"run_id": run_id}), encoding="utf-8")
+    known = _known(file)
+    if known.get("key", key) != key:
+        end_run(client, known.pop("run_id", ""), KILLED)
+    config = asdict(recipe)
+    tags = {"task": task.value, "strategy": recipe.strategy, about.NOTE: about.begun(task, config)}
+    run_id = open_run(client, tracking, name, tags=tags, run_id=known.get("run_id", ""))
+    changed = log_params(client, run_id, about.parameters(task, config))
+    if changed:
+        client.set_tag(run_id, CHANGED, ", ".join(f"{setting}={value}" for setting, value in changed.items())[:5000])
+    _keep(file, {"run_id": run_id, "key": key})
+    announce(client, tracking, run_id)
     return run_id
-
-
-def _note(task: Task, recipe: Recipe) -> str:
-    """What MLflow shows above a run, for people."""
-    how = "one process" if recipe.workers <= 1 else f"{recipe.workers} workers, {recipe.strategy.upper()}"
-    kind = "a small model from scratch" if recipe.starter else f"`{recipe.base}`"
-    return (
-        f"**{task.value}**: {kind} on `{Path(recipe.data).name or recipe.data}`, {how}, {recipe.precision}, "
-        f"{recipe.articles_per_step} articles a step."
-    )
 
 
 def record(folder: Path, tracking: Tracking) -> str:
@@ -74,64 +90,89 @@ def record(folder: Path, tracking: Tracking) -> str:
     try:
         return _record(client, folder, metrics, history, tracking)
     except Exception as error:  # MLflow raises what its transports and stores raise
-        raise TrackingError(f"{tracking.resolved}: {first_line(error)}") from error
+        raise TrackingError(f"{tracking.shown}: {first_line(error)}") from error
 
 
 def _record(client: Any, folder: Path, metrics: dict[str, Any], history: list[dict[str, Any]], to: Tracking) -> str:
-    import mlflow
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
     task = Task(metrics["task"])
     file = folder / RUN_FILE
-    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    run_id = open_run(client, to, folder.name, tags={"task": task.value}, run_id=known.get("run_id", ""))
-    sent = known.get("logged_step", 0) if run_id == known.get("run_id") else 0
-    file.write_text(json.dumps({"run_id": run_id, "logged_step": sent}), encoding="utf-8")
-    log_params(client, run_id, {"task": task.value, **metrics["config"], "parameters": metrics["parameters"]})
-    log_history(client, run_id, [entry for entry in history if entry.get("step", 0) > sent])
-    for split in ("test", "out_of_domain"):
-        for name, value in _plain(metrics.get(split, {})).items():
-            client.log_metric(run_id, f"{split}_{name}", value)
-    for name, value in _plain(metrics.get("baseline", {}).get("test", {})).items():
-        client.log_metric(run_id, f"baseline_{name}", value)
-    for number, worker in enumerate(metrics["workers"]):
-        client.log_metric(run_id, f"worker_{number}_peak_memory_mb", worker["peak_memory_bytes"] / 1e6)
-    for tag, value in (("git_revision", metrics["git_revision"]), ("data_hash", metrics["data_hash"]["train"])):
-        client.set_tag(run_id, tag, value)
-    source = str(metrics["config"]["data"])
-    inputs = [
-        DatasetInput(
-            Dataset(
-                Path(source).name or "data",
-                digest[:36],
-                "local",
-                json.dumps({"uri": source}),
-                profile=json.dumps({"rows": metrics["articles"][split]}),
-            ),
-            [InputTag("mlflow.data.context", split)],
-        )
-        for split, digest in metrics["data_hash"].items()
-    ]
-    client.log_inputs(run_id, inputs)
-    for name in ("metrics.json", "history.json", "recipe.toml"):
-        client.log_artifact(run_id, str(folder / name))
-    client.log_artifacts(run_id, str(folder / PLOTS), PLOTS)
-    with mlflow.start_run(run_id=run_id):
-        version = _log_model(client, folder, task, metrics)
-    file.write_text(json.dumps({"run_id": run_id, "logged_step": 10**12, "version": version}), encoding="utf-8")
+    known = _known(file).get("run_id", "")
+    run_id = open_run(client, to, folder.name, tags={"task": task.value}, run_id=known)
+    _keep(file, {"run_id": run_id})
+    with honest_end(client, run_id):
+        version = _complete(client, run_id, folder, metrics, history)
+    _keep(file, {"run_id": run_id, "version": version})
     logger.info("MLflow: run %s, model %s version %s is the %s", run_id, task.value, version, CHALLENGER)
     return version
 
 
+def _known(file: Path) -> dict[str, str]:
+    """What `RUN_FILE` says; empty where it is not there, or cannot be read, as after a disk was full."""
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _keep(file: Path, document: Mapping[str, str]) -> None:
+    partial = file.with_name(f"{file.name}.partial")
+    partial.write_text(json.dumps(document), encoding="utf-8")
+    partial.replace(file)
+
+
+def _complete(client: Any, run_id: str, folder: Path, metrics: dict[str, Any], history: list[dict[str, Any]]) -> str:
+    """Send all that a run still lacks, and register its model; returns the model's version."""
+    import mlflow
+
+    task = Task(metrics["task"])
+    config = metrics["config"]
+    log_params(client, run_id, {**about.parameters(task, config), "parameters": metrics["parameters"]})
+    Curves(client, run_id, constant_rate=config["lr_scheduler_type"] == "constant").send(history)
+    send_figures(client, run_id, final_figures(metrics, history))
+    client.set_tag(run_id, about.NOTE, about.finished(task, metrics))
+    if commit := metrics["git_revision"].removesuffix("-dirty"):
+        client.set_tag(run_id, "mlflow.source.git.commit", commit)
+    for tag, origin in _origin(metrics).items():
+        client.set_tag(run_id, tag, origin)
+    log_data(client, run_id, str(config["data"]), metrics["data_hash"], metrics["articles"])
+    for name in ("metrics.json", "history.json", "recipe.toml"):
+        client.log_artifact(run_id, str(folder / name))
+    client.log_artifacts(run_id, str(folder / PLOTS), PLOTS)
+    with mlflow.start_run(run_id=run_id):
+        return _log_model(client, folder, task, metrics)
+
+
+def log_data(client: Any, run_id: str, source: str, hashes: Mapping[str, str], rows: Mapping[str, int]) -> None:
+    """Record the articles of a run: where they are, and by split their hash and how many there are."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    name, where = Path(source).name or "data", json.dumps({"uri": source})
+    inputs = [
+        DatasetInput(
+            Dataset(name, digest[:HASH_DIGITS], "local", where, profile=json.dumps({"rows": rows[split]})),
+            [InputTag("mlflow.data.context", split)],
+        )
+        for split, digest in hashes.items()
+    ]
+    client.log_inputs(run_id, inputs)
+
+
 def _log_model(client: Any, folder: Path, task: Task, metrics: dict[str, Any]) -> str:
     """Log the model with signature and example, register it under the task's name and make it the challenger."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow's own, about type hints and pinned requirements
+    with mlflow_silenced():  # it warns about type hints and pinned requirements, and prints what it registers
         info = _LOG[CONTRACTS[task].answers](task, folder)
     version = str(info.registered_model_version)
-    for name, value in _plain(metrics["test"]).items():
-        client.set_model_version_tag(task.value, version, f"test_{name}", f"{value:.6f}")
+    deciding = DECIDING[CONTRACTS[task].answers]  # the other figures stand in the run and its metrics.json
+    for part, figures in (("test", metrics["test"]), ("baseline", metrics.get("baseline", {}).get("test", {}))):
+        if (value := plain(figures).get(deciding)) is not None:
+            client.set_model_version_tag(task.value, version, f"{part}_{deciding}", f"{value:.6f}")
     client.set_model_version_tag(task.value, version, "test_hash", metrics["data_hash"]["test"])
+    for tag, origin in _origin(metrics).items():
+        client.set_model_version_tag(task.value, version, tag, origin)
+    client.update_model_version(task.value, version, about.of_version(task, metrics))
+    if not client.get_registered_model(task.value).description:
+        client.update_registered_model(task.value, about.of_model(task))
     client.set_registered_model_alias(task.value, CHALLENGER, version)
     return version
 
@@ -173,8 +214,13 @@ def _log_text(task: Task, folder: Path) -> Any:
 _LOG: Final = {AnswerKind.LABELS: _log_labels, AnswerKind.TEXT: _log_text}
 
 
-def _plain(figures: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in figures.items() if isinstance(value, int | float)}
+def _origin(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """Tag -> what a model comes from: its code, its articles and its recipe."""
+    return {
+        "git_revision": metrics["git_revision"],
+        "data_hash": metrics["data_hash"]["train"],
+        "recipe_hash": metrics.get("recipe_hash", ""),
+    }
 
 
 def _read(folder: Path, name: str) -> Any:

@@ -62,7 +62,7 @@ def test_addresses_and_image_are_placeholders_and_ours() -> None:
 
 
 def test_workers_are_sent_every_room_that_training_imports() -> None:
-    from training.loop.cluster import ROOMS
+    from training.loop.ray_session import ROOMS
 
     assert {Path(room).name for room in ROOMS} == {"training", *MAY_IMPORT["training"]}
     assert all((ROOT / room / "__init__.py").is_file() for room in ROOMS)

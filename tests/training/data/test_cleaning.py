@@ -1,3 +1,6 @@
+import time
+from collections.abc import Callable
+
 import pytest
 
 from training.data.cleaning import clean_text, clean_title, fingerprint, split_of
@@ -68,6 +71,21 @@ def test_cleaning_twice_changes_nothing_more() -> None:
 def test_a_byline_of_one_endless_word_is_no_trap() -> None:
     text = "By " + "A" * 5000 + "!"
     assert clean_text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("sign", "clean"),
+    [("\n", clean_text), ("\n ", clean_text), ("-", clean_title), ("[", clean_title), ("<", clean_text)],
+)
+def test_a_run_of_one_sign_takes_twice_the_time_when_it_is_twice_as_long(
+    sign: str, clean: Callable[[str], str]
+) -> None:
+    def seconds(count: int) -> float:
+        began = time.process_time()
+        clean("It rained." + sign * count + "Then it did not.")
+        return time.process_time() - began
+
+    assert seconds(16_000) < 12 * max(seconds(4_000), 0.005)  # where each looks at all that follow, 16 times
 
 
 def test_fingerprint_ignores_case_punctuation_and_white_space() -> None:

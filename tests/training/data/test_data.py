@@ -132,7 +132,7 @@ def test_cleaning_can_be_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "row", "value", "message"),
     [
-        ("label", 16, "maybe", r"column 'label', row 17: 'maybe' is not one of: real, fake$"),
+        ("label", 16, "maybe", r"column 'label', row 17: 'maybe' is not one of: real, fake\. Mend such rows, or"),
         ("label", 16, "faked", r"column 'label', row 17: 'faked' is not one of: real, fake \(is 'fake' meant\?\)"),
         ("label", 16, " ", r"column 'label', row 17: must be text that is not blank, not ' '"),
         ("text", 4, "  ", r"column 'text', row 5: must be text that is not blank, not '  '"),

@@ -77,7 +77,7 @@ def test_check_names_what_does_not_fit_and_what_leaks(tmp_path: Path, capsys: py
     assert main([*check, "--labels", "real,fake"]) == 1
     text = capsys.readouterr().out
     assert "63 rows for veracity" in text
-    assert "! 2 values do not fit" in text
+    assert "! 2 rows do not fit" in text
     assert "column 'label', row 5: 'doubtful' is not one of: real, fake" in text
     assert "column 'text', row 11: must be text that is not blank" in text
     assert "! column 'source' alone (2 values) is right in 100%" in text
@@ -89,7 +89,7 @@ def test_check_names_what_does_not_fit_and_what_leaks(tmp_path: Path, capsys: py
     # Without --labels each that occurs is one; this one cannot be learned.
     assert main(check) == 1
     text = capsys.readouterr().out
-    assert "! 1 values do not fit" in text
+    assert "! 1 row does not fit" in text
     assert "! training refuses them: no article of the training split has the label 'doubtful' (1 test)" in text
     assert json.loads(report.read_text())["labels"]["doubtful"] == 1
 

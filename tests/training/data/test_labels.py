@@ -263,7 +263,11 @@ def test_a_label_that_could_not_be_served_is_refused_before_training(label: str)
 def test_a_rare_label_that_is_nearly_another_is_pointed_out(caplog: pytest.LogCaptureFixture) -> None:
     frame = pd.DataFrame({"label": ["Sports"] * 50 + ["sports", "Travel"]})
     run_labels({"train": frame}, Task.CATEGORY, (), source="news.csv")
-    assert "the label 'sports' is rare: is 'Sports' meant?" in caplog.text
+    said = "'sports' (1) for 'Sports'. To read them as others: --labels Travel,Sports,sports=Sports"
+    assert f"in case or blanks only: {said}" in caplog.text
+    frame.loc[50, "label"] = "Sprots"
+    run_labels({"train": frame}, Task.CATEGORY, (), source="news.csv")
+    assert "the label 'Sprots' is rare: is 'Sports' meant?" in caplog.text
     assert "'Travel'" not in caplog.text
 
 

@@ -51,6 +51,19 @@ def test_joined_articles_are_of_one_class(table: datasets.Dataset) -> None:
         assert {int(token) // 100 % 2 for token in ids} == {index % 2}
 
 
+@pytest.mark.parametrize("room", [20, 500])
+def test_articles_are_put_together_by_the_lengths_that_they_have_in_the_pass(
+    table: datasets.Dataset, room: int
+) -> None:
+    articles = AugmentedArticles(table, small(join=0.5, token_dropout=0.0), room=room)
+    for epoch in (0, 3):
+        articles.set_epoch(epoch)
+        assert articles.lengths_now().tolist() == [len(articles[index]["input_ids"]) for index in range(10)]
+    rows = np.asarray(list(LengthGrouped(articles, batch=5, seed=0)))
+    now = articles.lengths_now()[rows].reshape(2, 5)
+    assert now[0].max() <= now[1].min() or now[1].max() <= now[0].min()
+
+
 def test_the_order_changes_with_the_pass_and_reaches_the_articles(table: datasets.Dataset) -> None:
     articles = AugmentedArticles(table, small(), room=16)
     sampler = LengthGrouped(articles, batch=2, seed=0)

@@ -19,6 +19,7 @@ from infolens.contract import Task
 from tests.training.toys import small, toy_splits
 from training.errors import DivergedError, StorageError
 from training.loop.cluster import run
+from training.loop.failures import shortage
 from training.loop.jobs import Outcome
 from training.loop.prepared import Prepared
 from training.recipes.recipe import Recipe
@@ -57,7 +58,8 @@ class Killer(threading.Thread):
         while not self.over.wait(0.05):
             self.step = max(self.checkpoints(), default=0)
             if self.step >= self.minimum:
-                workers = [p for p in psutil.process_iter(["cmdline"]) if "RayTrainWorker" in str(p.info["cmdline"])]
+                ours = psutil.Process().children(recursive=True)  # and not those of a test beside this one
+                workers = [process for process in ours if "RayTrainWorker" in " ".join(process.cmdline())]
                 os.kill(workers[-1].pid, signal.SIGKILL)
                 return
 
@@ -143,7 +145,27 @@ def spoilt(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Prep
 
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_loss_that_is_no_number_ends_the_run(spoilt: Prepared, workers: int, tmp_path: Path) -> None:
-    recipe = small(**{**vars(RECIPE), "workers": workers, "max_failures": 0})
-    with pytest.raises(DivergedError, match=r"^the loss is nan at step 15: lower learning_rate or max_grad_norm"):
+def test_a_loss_that_is_no_number_ends_the_run_at_once_and_is_never_saved(
+    spoilt: Prepared, workers: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recipe = small(**{**vars(RECIPE), "workers": workers, "max_failures": 2, "save_steps": 3})
+    with pytest.raises(DivergedError, match=r"^the loss is nan at step 3: lower learning_rate or max_grad_norm"):
         run(Task.VERACITY, recipe, spoilt, tmp_path)
+    assert "try 2 of 3" not in capfd.readouterr().err
+    assert list(tmp_path.rglob("trainer_state.json")) == []
+
+
+def test_a_run_that_is_at_its_last_step_trains_no_more(prepared: Prepared, tmp_path: Path) -> None:
+    recipe = small(**{**vars(RECIPE), "max_steps": 25})
+    outcomes = [run(Task.VERACITY, recipe, prepared, tmp_path) for _ in range(2)]
+    assert [outcome.steps for outcome in outcomes] == [25, 25]
+    assert outcomes[1].resumed_step == 25
+    assert outcomes[0].checkpoint == outcomes[1].checkpoint
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_what_ray_lacks_for_a_run_is_said() -> None:
+    assert shortage({"CPU": 1}, 2) == ""
+    assert shortage({"CPU": 3, "GPU": 0.5}, 2).startswith(
+        "workers=2 ask for 3 CPU and 0.5 GPU each, and there is room for 0: Ray has "
+    )

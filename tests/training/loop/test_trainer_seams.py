@@ -6,7 +6,7 @@ import gc
 import os
 import pickle
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import multiprocessing
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import BartConfig, Trainer, TrainerCallback, TrainingArguments
 
 from infolens.contract import Task
 from tests.training.toys import small, toy_splits
 from training.loop import worker
 from training.loop.jobs import Job, Outcome
 from training.loop.prepared import Prepared
-from training.loop.trainer import NewsTrainer
+from training.loop.trainer import NewsTrainer, training_arguments
+from training.models.architectures import load_prepared
 from training.recipes.recipe import Recipe
 from training.runs.fitting import Data, prepare
 
@@ -107,6 +108,43 @@ def test_checkpoints_are_counted_by_number_not_by_the_time_of_their_files(prepar
     assert not (tmp_path / "checkpoint-2").exists()
 
 
+def test_ddp_looks_for_unused_parameters_only_where_layers_are_left_out(prepared: Prepared, tmp_path: Path) -> None:
+    """To look for them takes time in every step, and without it a step that leaves some out fails."""
+    model, _ = load_prepared(Task.VERACITY, prepared.model)
+    whole = BartConfig(decoder_layerdrop=0.0)
+    dropping = BartConfig(decoder_layerdrop=0.1)
+    found = []
+    for config in (model.config, whole, dropping):
+        skips = worker.skips_layers(config)
+        learning = worker.learning_of(Task.VERACITY, ALONE)
+        arguments = training_arguments(ALONE, learning, tmp_path, staged=False, skips_layers=skips)
+        found.append(arguments.ddp_find_unused_parameters)
+    assert found == [False, False, True]
+
+
+def test_the_loss_of_the_steps_since_it_was_last_taken_is_that_of_the_log(prepared: Prepared, tmp_path: Path) -> None:
+    taken: dict[int, float | None] = {}
+    trainers: list[NewsTrainer] = []
+    build = worker._build
+
+    class Take(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step % 2 == 0:
+                taken[state.global_step] = trainers[0].recent_loss.take(state.global_step)
+
+    def noted(*args: Any) -> NewsTrainer:
+        trainers.append(build(*args))
+        return trainers[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "_build", noted)
+        recipe = replace(ALONE, gradient_accumulation_steps=2)
+        outcome = worker.train(_job(recipe, prepared, tmp_path), callbacks=(Take(),))
+    losses = _losses(outcome)
+    means = {step: (losses[step - 1] + losses[step]) / 2 for step in range(2, STEPS + 1, 2)}
+    assert taken == pytest.approx(means, abs=1e-3)
+
+
 def test_every_pass_has_its_own_order_and_augmentation(prepared: Prepared, tmp_path: Path) -> None:
     class Watched(TrainerCallback):  # type: ignore[misc]
         def on_epoch_end(self, args: object, state: object, control: object, **kwargs: Any) -> None:
@@ -115,6 +153,18 @@ def test_every_pass_has_its_own_order_and_augmentation(prepared: Prepared, tmp_p
     epochs: list[int] = []
     worker.train(_job(small(**{**vars(ALONE), "max_steps": 0}), prepared, tmp_path), callbacks=(Watched(),))
     assert epochs == [0, 1]
+
+
+@pytest.mark.parametrize(("steps", "every", "logged"), [(4, 25, 1), (45, 25, 2), (45, 1, 1)])
+def test_a_short_run_has_a_curve_and_each_checkpoint_a_point(
+    prepared: Prepared, tmp_path: Path, steps: int, every: int, logged: int
+) -> None:
+    recipe = small(
+        **{**vars(ALONE), "max_steps": steps, "save_steps": 15, "logging_steps": every, "num_train_epochs": 1.0}
+    )
+    outcome = worker.train(_job(recipe, prepared, tmp_path))
+    saved = range(15, steps + 1, 15)
+    assert sorted(_losses(outcome)) == sorted({*range(logged, steps + 1, logged), *saved, steps})
 
 
 def test_event_files_for_tensorboard_lie_where_the_recipe_says(prepared: Prepared, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ import pytest
 from infolens.contract import Task
 from tests.training.toys import small, toy_file
 from training.cli import main
-from training.errors import RunError, SettingError
+from training.errors import RunError, SettingError, TrackingError
 from training.loop.jobs import Outcome, WorkerFigures
-from training.runs import comparing
-from training.runs.compare_report import cost_model, markdown, write
+from training.runs import compare_runs, comparing
+from training.runs.compare_report import cost_model, markdown
 from training.runs.comparing import Matrix, cells, compare
 from training.runs.cost_model import CostModel, fit_bandwidth, fit_compute, plan
 from training.runs.planning import Plan, error_range, plan_table, step_errors
+from training.tracking.client import WORKED_S, Tracking, open_client
 
 ROOT = Path(__file__).parents[3]
 
@@ -41,36 +43,91 @@ def _measure(step_ms: float, workers: int) -> Outcome:
     history = [{"step": 8, "eval_loss": 0.5, "eval_accuracy": 0.9, "eval_macro_f1": 0.8}]
     return Outcome(
         checkpoint=Path(), history=history, workers=(worker,) * workers, steps=8, resumed_step=0,
-        parameter_bytes=4 * 10**6, live_logged_step=0,
+        parameter_bytes=4 * 10**6,
     )  # fmt: skip
 
 
-def test_a_comparison_that_was_cut_off_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+class _Measured:
+    """Stands in for the training of cells: says what was asked for, and breaks off at the third cell, once."""
 
-    def run(task: Task, recipe: Any, *_: Any, **__: Any) -> Outcome:
-        asked.append(f"{recipe.strategy} {recipe.workers}")
-        if len(asked) == 3:
-            raise RunError("a worker died")
+    def __init__(self, error: BaseException) -> None:
+        self.error, self.asked = error, list[str]()
+
+    def __call__(self, task: Task, recipe: Any, *_: Any, **__: Any) -> Outcome:
+        self.asked.append(f"{recipe.strategy} {recipe.workers}")
+        if len(self.asked) == 3:
+            raise self.error
         return _measure(20 + 100 / recipe.workers, recipe.workers)
 
+
+THREE_CELLS = Matrix(batches=(), precisions=("fp32",), accumulations=(1,), workers=(1, 2))
+
+
+def test_a_comparison_that_was_cut_off_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = _Measured(RunError("a worker died"))
     monkeypatch.setattr(comparing, "run", run)
-    monkeypatch.setattr(comparing, "start_ray", lambda *_, **__: None)
+    for name in ("ray_ahead", "ray_for"):
+        monkeypatch.setattr(comparing, name, lambda *_, **__: nullcontext())
     recipe = small(data=str(toy_file(Task.VERACITY, tmp_path / "data.csv")), teacher=0.0)
-    matrix = Matrix(batches=(), precisions=("fp32",), accumulations=(1,), workers=(1, 2))
     with pytest.raises(RunError):
-        compare(Task.VERACITY, recipe, tmp_path / "out", matrix)
-    assert asked == ["single 1", "ddp 2", "fsdp 2"]
-    report = compare(Task.VERACITY, recipe, tmp_path / "out", matrix)
-    assert asked[3:] == ["fsdp 2"]
+        compare(Task.VERACITY, recipe, tmp_path / "out", THREE_CELLS)
+    assert run.asked == ["single 1", "ddp 2", "fsdp 2"]
+    report = compare(Task.VERACITY, recipe, tmp_path / "out", THREE_CELLS)
+    assert run.asked[3:] == ["fsdp 2"]
     assert report["cells"]["2 workers, DDP"]["speed_up"] == pytest.approx(12 / 7)
     assert report["cells"]["2 workers, DDP"]["efficiency"] == pytest.approx(6 / 7)
-    write(report, tmp_path / "out")
     page = (tmp_path / "out" / "compare.md").read_text()
     assert "| 2 workers, FSDP | 7.0 s | 1.71 | 86% | 70 ms | 100 MB | 0.5000 | 0.9000 | 0.8000 |" in page
     assert (tmp_path / "out" / "compare.png").stat().st_size > 10_000
+    assert not (tmp_path / "out" / "mlflow.json").exists()
     with pytest.raises(SettingError, match=r"holds a comparison of another recipe"):
-        compare(Task.VERACITY, small(seed=5, data=recipe.data), tmp_path / "out", matrix)
+        compare(Task.VERACITY, small(seed=5, data=recipe.data), tmp_path / "out", THREE_CELLS)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_comparison_that_is_stopped_goes_on_in_the_same_runs(
+    tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparing, "run", _Measured(KeyboardInterrupt()))
+    for name in ("ray_ahead", "ray_for"):
+        monkeypatch.setattr(comparing, name, lambda *_, **__: nullcontext())
+    recipe = small(data=str(toy_file(Task.VERACITY, tmp_path / "data.csv")), teacher=0.0)
+    client = open_client(tracking)
+
+    def runs() -> dict[str, Any]:
+        experiment = client.get_experiment_by_name("test")
+        return {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+
+    with pytest.raises(KeyboardInterrupt):
+        compare(Task.VERACITY, recipe, tmp_path / "out", THREE_CELLS, tracking=tracking)
+    stopped = runs()
+    assert {name: run.info.status for name, run in stopped.items()} == {
+        "compare out": "KILLED", "1 worker": "FINISHED", "2 workers, DDP": "FINISHED", "2 workers, FSDP": "KILLED",
+    }  # fmt: skip
+    with monkeypatch.context() as patch:  # MLflow is away for the last cell and the report
+        patch.setattr(compare_runs, "send_figures", _away)
+        with pytest.raises(TrackingError, match=r"the comparison is whole, in .*out, but MLflow did not take it: away"):
+            compare(Task.VERACITY, recipe, tmp_path / "out", THREE_CELLS, tracking=tracking)
+    assert runs()["compare out"].info.status == "FAILED"
+    report = compare(Task.VERACITY, recipe, tmp_path / "out", THREE_CELLS, tracking=tracking)
+    ended = runs()
+    assert {name: run.info.run_id for name, run in ended.items()} == {
+        name: run.info.run_id for name, run in stopped.items()
+    }
+    assert {run.info.status for run in ended.values()} == {"FINISHED"}
+    parent = ended.pop("compare out")
+    assert float(parent.data.tags[WORKED_S]) > 0
+    for name, run in ended.items():
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert run.data.metrics["cost/speed_up"] == pytest.approx(report["cells"][name]["speed_up"])
+        assert run.data.metrics["validation/macro_f1"] == 0.8
+    assert ended["2 workers, FSDP"].data.params["strategy"] == "fsdp"
+    assert len(client.get_metric_history(ended["1 worker"].info.run_id, "cost/step_ms")) == 1
+    assert "compare.png" in {item.path for item in client.list_artifacts(parent.info.run_id)}
+
+
+def _away(*_: Any) -> None:
+    raise ConnectionError("away")
 
 
 def test_the_cost_model_finds_the_costs_that_made_the_steps() -> None:

@@ -45,7 +45,9 @@ def test_a_starter_learns_a_separable_problem(starters: dict[Task, Path], task: 
     assert metrics["baseline"]["test"]["accuracy"] >= 0.9
     assert metrics["test"]["per_source"]["toy"]["articles"] == 32
     assert metrics["max_tokens"] == 32
-    assert {path.name for path in (out / "plots").iterdir()} == {"loss.png", "confusion.png", "calibration.png"}
+    assert {path.name for path in (out / "plots").iterdir()} == {
+        "overview.png", "loss.png", "confusion.png", "calibration.png",
+    }  # fmt: skip
 
     model = AutoModelForSequenceClassification.from_pretrained(out).eval()
     tokenizer = AutoTokenizer.from_pretrained(out)

@@ -11,7 +11,7 @@ import torch
 from transformers import AutoTokenizer, BartForConditionalGeneration, TrainerCallback
 
 from infolens.contract import Task
-from training.errors import BaseModelError, SettingError, TrainingError
+from training.errors import BaseModelError, SettingError, StoppedError, TrainingError
 from training.loop import cluster, worker
 from training.recipes.kinds import FINE_TUNING, STARTERS, SummarizerRecipe, default_recipe
 from training.runs.fitting import Data, fit
@@ -69,7 +69,9 @@ def test_a_starter_is_trained_measured_and_saved(tmp_path: Path) -> None:
     assert model.generation_config.max_length == 48
     assert len(AutoTokenizer.from_pretrained(out)) == model.config.vocab_size
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint"]
-    assert {path.name for path in (out / "plots").iterdir()} == {"loss.png", "rouge_by_length.png"}
+    assert {path.name for path in (out / "plots").iterdir()} == {
+        "overview.png", "loss.png", "rouge_by_length.png",
+    }  # fmt: skip
 
     tuned = fit(Task.SUMMARY, _fine_tuning(str(out)), tmp_path / "tuned", data=articles(2))
     assert tuned["steps"] == 1
@@ -89,7 +91,7 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights(tmp_path: Path, monke
     fit(Task.SUMMARY, recipe, tmp_path / "whole", data=articles())
     with monkeypatch.context() as patch:
         patch.setattr(cluster, "train", functools.partial(worker.train, callbacks=(_StopAt(5),)))
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(StoppedError):
             fit(Task.SUMMARY, recipe, tmp_path / "cut", data=articles())
     assert not (tmp_path / "cut").exists()
     steps = next((tmp_path / "cut.partial" / "steps").iterdir())

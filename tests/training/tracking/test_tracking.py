@@ -14,16 +14,17 @@ import pytest
 import torch
 
 from export.checkpoint.checkpoint import load_checkpoint
-from export.checkpoint.registry import checkpoint_folder
+from export.checkpoint.registry import checkpoint_found
 from export.errors import CheckpointError
 from infolens.contract import Task
 from tests.training.tasks.test_summarizer import SMALL as SMALL_SUMMARIZER
 from tests.training.tasks.test_summarizer import article, articles
 from tests.training.toys import small, toy_file, toy_splits
-from training.errors import TrackingError
+from training.errors import RunError, TrackingError
 from training.models.architectures import load_prepared
 from training.runs.fitting import Data, fit
 from training.runs.registry import promote
+from training.tracking import about
 from training.tracking.client import Tracking, open_client
 from training.tracking.live import LiveMetrics
 from training.tracking.recording import record
@@ -33,7 +34,7 @@ pytestmark = [
     pytest.mark.usefixtures("quick_answers"),
 ]
 DATA = Data(splits=toy_splits(Task.VERACITY))
-QUICK = small(num_train_epochs=2.0, teacher=0.0, logging_steps=10, data="toy.csv")
+QUICK = small(num_train_epochs=2.0, teacher=0.0, logging_steps=4, data="toy.csv")
 
 
 @pytest.fixture
@@ -66,27 +67,52 @@ def test_a_run_shows_what_a_person_looks_for(store: Tracking, fitted: Path) -> N
     assert run.data.params["learning_rate"] == "0.004"
     assert run.data.params["task"] == "veracity"
     assert run.data.tags["git_revision"]
-    assert "small model from scratch" in run.data.tags["mlflow.note.content"]
+    assert {"mlflow.user", "mlflow.source.name", "mlflow.source.git.commit"} <= set(run.data.tags)
+    # The settings that matter, and not the forty that are as the default recipe has them.
+    assert {"data", "width", "vocabulary"} <= set(run.data.params)
+    assert not {"lora_rank", "storage", "validation", "optim"} & set(run.data.params)
+    assert len(run.data.params) < 30
     metrics = json.loads((fitted / "metrics.json").read_text())
-    assert run.data.metrics["test_macro_f1"] == pytest.approx(metrics["test"]["macro_f1"])
-    assert run.data.metrics["baseline_accuracy"] == 1.0
-    steps = [point.step for point in client.get_metric_history(run.info.run_id, "train_loss") if point.step]
-    assert sorted(set(steps)) == [*range(10, 81, 10)]
-    assert len(client.get_metric_history(run.info.run_id, "validation_macro_f1")) == 2  # nothing is sent twice
+    note = run.data.tags["mlflow.note.content"]
+    assert "small model from scratch" in note
+    score = metrics["test"]["macro_f1"]
+    assert f"macro-F1 {score:.4g} (baseline 1)" in note
+    assert run.data.metrics["test/macro_f1"] == pytest.approx(score)
+    assert run.data.metrics["baseline/accuracy"] == 1.0
+    # The mean loss of the run, which the trainer logs at the end, is no point of the curve.
+    assert steps_of(client, run.info.run_id, "train/loss") == [*range(4, 81, 4)]
+    assert run.data.metrics["train/mean_loss"] > run.data.metrics["train/loss"]
+    assert len(steps_of(client, run.info.run_id, "validation/macro_f1")) == 2
+    assert "validation/log_loss" not in run.data.metrics  # it is validation/loss
+    constant = {"train/epoch", "validation/epoch", "test/articles", "baseline/articles"}
+    assert not constant & set(run.data.metrics)
     names = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert {"plots", "recipe.toml", "metrics.json", "history.json"} <= names
     assert {item.path for item in client.list_artifacts(run.info.run_id, "plots")} == {
-        f"plots/{name}.png" for name in ("loss", "confusion", "calibration")
+        f"plots/{name}.png" for name in ("overview", "loss", "confusion", "calibration")
     }
     datasets = {entry.tags[0].value: entry.dataset.digest for entry in run.inputs.dataset_inputs}
-    assert datasets["train"] == metrics["data_hash"]["train"][:36]
+    assert datasets["train"] == metrics["data_hash"]["train"][:12]
     version = client.get_model_version_by_alias("veracity", "challenger")
     assert version.run_id == run.info.run_id
+    assert version.description.startswith(f"macro-F1 {score:.4g} (baseline 1)")
+    assert not set("*`") & set(version.description + client.get_registered_model("veracity").description)
+    # What promotions and exports need; the other figures are the run's.
+    assert sorted(version.tags) == [
+        *("baseline_macro_f1", "data_hash", "git_revision", "recipe_hash", "test_hash", "test_macro_f1")
+    ]
+    assert "veracity@champion" in client.get_registered_model("veracity").description
     import mlflow
 
     info = mlflow.models.get_model_info(f"models:/veracity/{version.version}")
     assert info.signature is not None
     assert info.saved_input_example_info is not None
+
+
+def test_passes_that_a_number_of_steps_overrules_are_no_parameter() -> None:
+    assert "num_train_epochs" in about.parameters(Task.VERACITY, vars(QUICK))
+    found = about.parameters(Task.VERACITY, vars(small(max_steps=5)))
+    assert ("num_train_epochs" in found, found["max_steps"]) == (False, 5)
 
 
 def test_the_first_champion_a_better_one_and_the_export(store: Tracking, fitted: Path, tmp_path: Path) -> None:
@@ -115,14 +141,14 @@ def test_the_first_champion_a_better_one_and_the_export(store: Tracking, fitted:
     assert not verdict.promoted
     assert "a gain of +0.0000" in verdict.text
 
-    with checkpoint_folder("models:/veracity@champion", tracking_uri=store.uri) as folder:
-        checkpoint = load_checkpoint(Task.VERACITY, folder)
+    with checkpoint_found("models:/veracity@champion", tracking_uri=store.uri) as found:
+        checkpoint = load_checkpoint(Task.VERACITY, found.source)
         assert checkpoint.max_tokens == 32
-        place = Path(folder)
+        place = Path(found.source)
     assert not place.exists()
     with (
         pytest.raises(CheckpointError, match=r"models:/veracity@nobody: sqlite.* does not give it"),
-        checkpoint_folder("models:/veracity@nobody", tracking_uri=store.uri),
+        checkpoint_found("models:/veracity@nobody", tracking_uri=store.uri),
     ):
         pass
     with pytest.raises(TrackingError, match=r"there is no model 'category' with the alias 'challenger'"):
@@ -131,13 +157,13 @@ def test_the_first_champion_a_better_one_and_the_export(store: Tracking, fitted:
 
 def test_a_summarizer_is_recorded_fetched_and_asked(store: Tracking, tmp_path: Path) -> None:
     fit(Task.SUMMARY, SMALL_SUMMARIZER, tmp_path / "summary", data=articles(2), tracking=store)
-    assert promote(Task.SUMMARY, store).promoted
-    with checkpoint_folder("models:/summary@champion", tracking_uri=store.uri) as folder:
-        files = {file.name for file in Path(folder).iterdir()}
+    assert promote(Task.SUMMARY, store, at_least=0).promoted
+    with checkpoint_found("models:/summary@champion", tracking_uri=store.uri) as found:
+        files = {file.name for file in Path(found.source).iterdir()}
         assert {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json"} <= files
         assert not {"plots", "metrics.json"} & files
         with (tmp_path / "summary" / "model.safetensors").open("rb") as kept:
-            assert (Path(folder) / "model.safetensors").read_bytes() == kept.read()
+            assert (Path(found.source) / "model.safetensors").read_bytes() == kept.read()
     import mlflow
 
     mlflow.set_tracking_uri(store.uri)
@@ -162,20 +188,9 @@ def _copy(folder: Path, to: Path, *, macro_f1: float) -> Path:
     return to
 
 
-def test_the_default_store_makes_its_own_folder(empty_store: Path) -> None:
-    assert empty_store.is_file()
-    experiment = open_client(Tracking(uri=f"sqlite:///{empty_store}")).get_experiment_by_name("infolens")
-    assert experiment.artifact_location == (empty_store.parent / "artifacts").as_uri()
-
-
-def test_the_default_store_is_the_same_for_workers_in_another_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    sent = Tracking().anywhere
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    assert sent.resolved == f"sqlite:///{tmp_path}/mlruns/mlflow.db"
+def steps_of(client: Any, run_id: str, name: str) -> list[int]:
+    """The steps of a curve's points, as often as they were sent."""
+    return sorted(point.step for point in client.get_metric_history(run_id, name))
 
 
 def test_a_server_that_is_not_there_is_said_before_anything_is_trained(tmp_path: Path) -> None:
@@ -217,7 +232,8 @@ def test_a_server_that_goes_away_costs_no_finished_work(
         if state.global_step > 30:
             import mlflow
 
-            self.client = self.client and mlflow.MlflowClient(gone)
+            if self.curves is not None:
+                self.curves.client = mlflow.MlflowClient(gone)
             monkeypatch.setattr(Tracking, "resolved", property(lambda self: gone))
         kept(self, args, state, control, logs, **kwargs)
 
@@ -232,6 +248,28 @@ def test_a_server_that_goes_away_costs_no_finished_work(
     record(tmp_path / "out", store)
     client = open_client(store)
     run_id = json.loads((tmp_path / "out" / "mlflow.json").read_text())["run_id"]
-    points = client.get_metric_history(run_id, "train_loss")
-    assert sorted(point.step for point in points if point.step) == [10, 20, 30, 40, 50, 60, 70, 80, 80]
+    assert steps_of(client, run_id, "train/loss") == [*range(4, 81, 4)]
     assert client.get_run(run_id).info.status == "FINISHED"
+
+
+def test_a_run_that_broke_off_goes_on_with_its_curves(
+    tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = LiveMetrics.on_log
+
+    def breaks_off(self: LiveMetrics, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        kept(self, args, state, control, logs, **kwargs)
+        if state.global_step == 68:  # the last checkpoint is that of step 40
+            raise RuntimeError("the machine went down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LiveMetrics, "on_log", breaks_off)
+        with pytest.raises(RunError, match="the machine went down"):
+            fit(Task.VERACITY, QUICK, tmp_path / "out", data=DATA, tracking=tracking)
+    metrics = fit(Task.VERACITY, QUICK, tmp_path / "out", data=DATA, tracking=tracking)
+    assert metrics["resumed_step"] == 40
+    client = open_client(tracking)
+    (run,) = client.search_runs([client.get_experiment_by_name("test").experiment_id])
+    assert run.info.status == "FINISHED"
+    assert steps_of(client, run.info.run_id, "train/loss") == [*range(4, 81, 4)]
+    assert steps_of(client, run.info.run_id, "validation/loss") == [40, 80]

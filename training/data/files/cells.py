@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-import pandas as pd
+if TYPE_CHECKING:  # the command line checks labels, and would wait for it
+    import pandas as pd
 
 _SHORT: Final = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
@@ -18,7 +18,8 @@ _SHOWN_CHARACTERS: Final = 60
 
 def shown_value(value: Any) -> str:
     """A cell as a message shows it; of a long one the two ends."""
-    return _SHORT.repr(value)
+    empty = value is None or (isinstance(value, float) and value != value)  # as pandas has it, nan
+    return "an empty cell" if empty else _SHORT.repr(value)
 
 
 def shortened(text: str) -> str:
@@ -35,6 +36,8 @@ def shown_columns(names: Iterable[Any]) -> str:
 
 def label_text(value: Any) -> str:
     """A cell as a label: without blanks at its ends; empty where none is there, or something that is none."""
+    import numpy as np
+
     if isinstance(value, bool | np.bool_):
         return str(bool(value)).lower()
     if isinstance(value, float | np.floating):
@@ -61,6 +64,8 @@ def text_fault(value: Any) -> str:
 
 def remark_fault(value: Any) -> str:
     """What keeps a cell from being a title or a source, which may be missing; empty where nothing does."""
+    import numpy as np
+
     if isinstance(value, list | tuple | set | dict | bytes | np.ndarray):
         return f"must be text or nothing, not {shown_value(value)}"
     return _encoding_fault(value) if isinstance(value, str) else ""

@@ -44,7 +44,7 @@ class Evaluation:
     data: tuple[str, ...]
     """Tables, whose rows are put together."""
     server: str
-    """URL; over HTTP the server says which revision of a model answers."""
+    """URL; the server's door says which revision of a model answers."""
     out: Path
     """Folder of the documents and of the answers that are kept."""
     split: str = ""
@@ -138,7 +138,7 @@ def _warn_of_unknown(status: ServerStatus, wanted: Evaluation) -> None:
     if wanted.task.value not in status.tasks:
         logger.warning(
             "%s does not say which revision of the model answers, so nothing is known of it later and no answer is "
-            "used again; the server's http:// address says it",
+            "used again; name the address of a server that 'make serve' starts, not of Triton itself",
             wanted.server,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from .groups import groups_of
 CHANCE: Final = "p_"
 """Columns of probabilities begin so, with the label behind it; `BASELINE` stands before them for the baseline's."""
 BASELINE: Final = "baseline_"
+_SHOWN: Final = 20
 
 
 def require_labels(frame: pd.DataFrame, names: Sequence[str]) -> None:
@@ -27,12 +29,14 @@ def require_labels(frame: pd.DataFrame, names: Sequence[str]) -> None:
     Raises:
         DataError: It cannot give one of them.
     """
-    for label in sorted(set(frame["label"])):
-        if label not in names:
-            raise DataError(
-                f"the label {label!r} is none that the served model gives: {', '.join(names)}. Rename it with "
-                "--labels THEIRS=NAME,... (all labels of the table), or serve a model that has it"
-            )
+    other = Counter(label for label in frame["label"] if label not in names)
+    if other:
+        told = ", ".join(f"{label!r} ({rows:,} rows)" for label, rows in other.most_common(_SHOWN))
+        more = f" and {len(other) - _SHOWN} more" if len(other) > _SHOWN else ""
+        raise DataError(
+            f"labels that the served model does not give: {told}{more}; it gives {', '.join(names)}. Rename them with "
+            "--labels THEIRS=NAME,... (all labels of the table), or serve a model that has them"
+        )
 
 
 def scores_of(frame: pd.DataFrame, answers: Sequence[Answered], names: Sequence[str]) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from infolens.contract import CONTRACTS, AnswerKind, Task
 from training.runs.output import write_whole
+from training.runs.pages.rendering import render
 
 from .pictures import pictures_of
 from .report import HEADLINES, comparison, gained, gains_of, sentence, shown, systems_of
@@ -55,13 +56,10 @@ def write_page(folder: Path, document: Mapping[str, Any]) -> None:
 
 def page(document: Mapping[str, Any]) -> str:
     """The page as HTML."""
-    from jinja2 import Environment, StrictUndefined
-
     kind = CONTRACTS[Task(document["task"])].answers
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     headlines = HEADLINES[kind]
-    return template.render(
+    return render(
+        _TEMPLATE,
         document=document,
         figures=document["figures"],
         sentence=sentence(document),

@@ -12,10 +12,12 @@ from typing import Any, Final
 import pandas as pd
 
 from infolens.contract import Task
+from training.data.advice.problems import BadRows
 from training.data.cleaning import fingerprint
 from training.data.files.cells import shown_columns
-from training.data.policy import RowPolicy, read_rows
+from training.data.policy import RowPolicy, read_rows, refusal
 from training.data.schema import SPLITS, schema_of
+from training.data.tables import LEAVE_OUT
 from training.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -133,12 +135,13 @@ def require_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
 
 def _read(source: str, task: Task, policy: RowPolicy) -> tuple[pd.DataFrame, bool]:
     """All rows that fit, and whether the table names their splits."""
-    parts, names_splits = [], False
+    parts, names_splits, bad = [], False, BadRows()
     for part in read_rows(source, task, policy):
-        if part.problems:
-            raise DataError(f"{source}: {part.problems[0]}")
+        bad.add(part.problems)
         names_splits = names_splits or "split" in part.raw
         parts.append(part.articles)
+    if bad:
+        raise refusal(source, bad, policy.rule, way_out=LEAVE_OUT)
     return pd.concat(parts, ignore_index=True), names_splits
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -194,7 +195,7 @@ def test_what_does_not_fit_is_said_before_anything_is_asked(
     base = ("--data", categories, "--out", out)
     cases: dict[str, tuple[str | Path, ...]] = {
         "column 'article' is missing": ("summary", *base),
-        "the label 'Business' is none that the served model gives: real, fake": ("veracity", *base),
+        "; it gives real, fake. Rename them with --labels THEIRS=NAME,...": ("veracity", *base),
         "--by nothing: the table has no such column": ("category", *base, "--by", "nothing"),
         "--read summary is for classifiers": ("summary", *base, "--read", "summary"),
         "--set beams=4: the settings of a summary are": ("summary", *base, "--set", "beams=4"),
@@ -207,13 +208,25 @@ def test_what_does_not_fit_is_said_before_anything_is_asked(
     assert not list(out.glob("*.jsonl"))
 
 
-def test_over_grpc_no_answer_is_used_again(
-    triton: Started, categories: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("known", [True, False])
+def test_over_grpc_answers_are_used_again_where_the_revision_is_told(
+    known: bool,
+    triton: Started,
+    categories: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """An older server says no revision."""
+    with Client(triton.grpc_url) as client:
+        status = client.status()
+    assert len(status.tasks["category"].revision) == 12
+    if not known:
+        monkeypatch.setattr(Client, "status", lambda _: dataclasses.replace(status, tasks={}))
     out = tmp_path / "out"
     arguments = ("category", "--data", categories, "--baseline", "none", "--limit", "2", "--out", out)
     for _ in range(2):
         assert evaluate(triton.grpc_url, *arguments) == 0
-    assert "does not say which revision of the model answers" in caplog.text
-    assert document(out)["served"]["revision"] == ""
-    assert len((out / "answers.jsonl").read_text(encoding="utf-8").splitlines()) == 4
+    assert ("does not say which revision of the model answers" in caplog.text) != known
+    assert document(out)["served"]["revision"] == (status.tasks["category"].revision if known else "")
+    assert len((out / "answers.jsonl").read_text(encoding="utf-8").splitlines()) == (2 if known else 4)

@@ -143,7 +143,7 @@ def test_promotions_keep_the_evaluation_for_the_next(tracking: Tracking, tmp_pat
     def challenge(version: int) -> None:
         """Register a version whose checkpoint is better than all before."""
         run_id = client.create_run(experiment).info.run_id
-        tags = {"test_macro_f1": f"0.{80 + version}", "test_hash": "frozen"}
+        tags = {"test_macro_f1": f"0.{80 + version}", "baseline_macro_f1": "0.8", "test_hash": "frozen"}
         made = client.create_model_version("veracity", "nowhere", run_id, tags=tags)
         assert int(made.version) == version
         client.set_registered_model_alias("veracity", "challenger", made.version)

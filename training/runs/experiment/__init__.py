@@ -1,0 +1,1 @@
+"""What an experiment came to: its runs, read from MLflow, as a page and as Markdown."""
