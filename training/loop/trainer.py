@@ -12,9 +12,9 @@ import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import rotate_checkpoints
 
+from training import storage
 from training.errors import DivergedError
 from training.progress.losses import RecentLoss
 from training.recipes.recipe import Recipe
@@ -246,7 +246,7 @@ class NewsTrainer(Trainer):
 
 def _takes_end(trainer: NewsTrainer, checkpoint: Path) -> bool:
     """Whether a checkpoint is the last step's, whose state is then the trainer's: `transformers` would add a step."""
-    state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+    state = TrainerState.load_from_json(str(checkpoint / storage.WHOLE))
     *_, steps = trainer.set_initial_training_values(trainer.args, trainer.get_train_dataloader())
     if state.global_step < steps:
         return False

@@ -99,7 +99,7 @@ def train(job: Job, *, rank: int = 0, callbacks: tuple[TrainerCallback, ...] = (
         trainer = _build(task, recipe, prepared, Path(job.steps), (watch, *live, *callbacks))
         last = job.resume or _last_checkpoint(Path(job.steps))
         if last:
-            state = json.loads((Path(last) / "trainer_state.json").read_text(encoding="utf-8"))
+            state = json.loads((Path(last) / storage.WHOLE).read_text(encoding="utf-8"))
             logger.info("going on from step %d", state["global_step"])
         if rank == 0:
             shown = StepProgress(
