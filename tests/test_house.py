@@ -39,8 +39,8 @@ FLOORS = {
     "engine": "settings tensors, article, artefact executor rows, pytorch ort trt scheduling, opening",
     "reading": "sentences alignment windows, spread",
     "inspection": "errors, hub weights heads vocabulary, configuration generation",
-    "training": "errors, stopping quiet, storage progress, data, recipes, models, metrics, tracking, loop, tasks, "
-    "runs, commands, cli, __main__",
+    "training": "errors, memory stopping quiet, storage progress, data, recipes, models, metrics, tracking, loop, "
+    "tasks, runs, commands, cli, __main__",
     "export": "errors progress arguments lineage, graph, architectures, checkpoint repository, "
     "parity optimum calibration, options, exporter steps forms, cli, __main__",
     "benchmarks": "common, peers load capacity latency page fixtures training_start, engine, gpu, cli, __main__",

@@ -23,7 +23,9 @@ from .commands import experiments as cli_experiments
 from .commands import promotion as cli_promotion
 from .commands.options import add_recipe_options, add_tracking_options, recipe_from, schema_help, tracking_from
 from .errors import StoppedError, TrainingError
+from .memory import return_early
 from .stopping import going_on, stoppable
+from .tracking.database import made_beside
 
 _EXAMPLES: Final = """\
 examples:
@@ -167,17 +169,19 @@ def _settings(options: argparse.Namespace) -> int:
 def _fit(options: argparse.Namespace) -> int:
     task, recipe = recipe_from(options)
     tracking = tracking_from(options)
-    gc.disable()  # what the libraries make while they are loaded stays: looking through it takes a fifth of that time
-    try:
-        from .commands.ended import told
-        from .runs.fitting import fit
+    return_early()
+    with made_beside(tracking.file if tracking.enabled else None):
+        gc.disable()  # what libraries make while they are loaded stays: looking through it takes a fifth of that time
+        try:
+            from .commands.ended import told
+            from .runs.fitting import fit
 
-        if tracking.enabled:
-            import mlflow  # noqa: F401 (loaded here)
-    finally:
-        gc.enable()
-        gc.freeze()
-    metrics = fit(task, recipe, options.out, tracking=tracking, ray_address=options.ray_address)
+            if tracking.enabled:
+                import mlflow  # noqa: F401 (loaded here)
+        finally:
+            gc.enable()
+            gc.freeze()
+        metrics = fit(task, recipe, options.out, tracking=tracking, ray_address=options.ray_address)
     print(told(task, metrics, options.out, tracking), file=sys.stderr)
     plain = {name: value for name, value in metrics["test"].items() if not isinstance(value, dict | list)}
     print(json.dumps({"checkpoint": str(options.out), "test": plain}))

@@ -11,8 +11,9 @@ import numpy as np
 from infolens.contract import CONTRACTS, Task
 
 ROWS: Final = 400
-SHORTEST_WORDS: Final = 20
-LONGEST_WORDS: Final = 120
+SHORTEST_WORDS: Final = 5
+LONGEST_WORDS: Final = 60
+"""As headlines with the sentence below them have."""
 LABELS: Final = CONTRACTS[Task.CATEGORY].default_labels[:10]
 _CONSONANTS: Final = "bdfgklmnprstvz"
 _VOWELS: Final = "aeiou"

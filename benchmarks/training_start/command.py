@@ -19,7 +19,7 @@ measures from outside: seconds to the first step and to the end, memory and CPU 
 a new folder and its own MLflow database there. Nothing else should run on the machine.
 
 examples:
-  python -m benchmarks training-start                                    both ways, three times (6 minutes on 2 cores)
+  python -m benchmarks training-start                                    both ways, three times (5 minutes on 2 cores)
   python -m benchmarks training-start --workers 0 --rounds 1 --steps 2   does it run? (half a minute)
   python -m benchmarks training-start --against ../before                another checkout beside this one, in turn, with
                                                                          its own default of workers

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -17,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import psutil
-
+from benchmarks.common.processes import ProcessWatch
 from benchmarks.common.server import BenchmarkError
 
 from .articles import write_table
@@ -27,7 +25,7 @@ from .config import Side, StartConfig, sides_of
 STEP: Final = re.compile(r"\bstep (\d+) of \d+\b")
 """What a line of the log says of a step that is done."""
 LOOK_S: Final = 0.5
-"""Seconds between two looks at the processes of a run; each costs some milliseconds of CPU time."""
+"""Seconds between two looks at the processes of a run."""
 _ELSEWHERE: Final = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "RAY_ADDRESS")
 """Variables that would have a run record, or train, elsewhere."""
 _ENDING_S: Final = 60.0
@@ -111,7 +109,7 @@ def train(side: Side, folder: Path, *, steps: int, look_s: float = LOOK_S) -> St
     with _ended(subprocess.Popen(  # noqa: S603 - our own module
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, encoding="utf-8", errors="replace",
-    )) as process, TreeWatch(process.pid, look_s=look_s).running() as watch:  # fmt: skip
+    )) as process, ProcessWatch(process.pid, interval_s=look_s).running() as watch:  # fmt: skip
         for line in process.stdout or ():
             told.append(line.rstrip())
             if not first_step and (found := STEP.search(line)):
@@ -140,56 +138,3 @@ def _ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
             except subprocess.TimeoutExpired:
                 process.kill()
         process.communicate()
-
-
-class TreeWatch:
-    """Adds up the memory and CPU time of a process and of all below it.
-
-    Args:
-        pid: The process.
-        look_s: Seconds between two looks.
-    """
-
-    def __init__(self, pid: int, *, look_s: float = LOOK_S) -> None:
-        self.peak_bytes = 0
-        """The most that all had at a time: proportional set size."""
-        self._root, self._look_s = psutil.Process(pid), look_s
-        self._done = threading.Event()
-        self._cpu_s: dict[psutil.Process, float] = {}
-
-    @property
-    def cpu_s(self) -> float:
-        """CPU time of all that were seen, user and system, as of the last look at each."""
-        return sum(self._cpu_s.values())
-
-    @contextmanager
-    def running(self) -> Iterator[TreeWatch]:
-        """Look again and again while the block runs."""
-        thread = threading.Thread(target=self._watch, name="tree-watch", daemon=True)
-        thread.start()
-        try:
-            yield self
-        finally:
-            self._done.set()
-            thread.join()
-
-    def _watch(self) -> None:
-        while not self._done.is_set():
-            self._look()
-            self._done.wait(self._look_s)
-
-    def _look(self) -> None:
-        together_bytes = 0
-        try:
-            processes = (self._root, *self._root.children(recursive=True))
-        except psutil.NoSuchProcess:
-            return
-        for process in processes:
-            try:
-                with process.oneshot():
-                    times = process.cpu_times()
-                    self._cpu_s[process] = times.user + times.system
-                    together_bytes += process.memory_full_info().pss
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-        self.peak_bytes = max(self.peak_bytes, together_bytes)

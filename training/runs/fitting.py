@@ -32,6 +32,7 @@ from training.loop.jobs import Outcome
 from training.loop.prediction import load_trained
 from training.loop.prepared import Prepared
 from training.loop.ray_session import check_address
+from training.memory import return_free
 from training.metrics import pictures
 from training.recipes.kinds import ClassifierRecipe, SummarizerRecipe
 from training.recipes.recipe import Recipe
@@ -184,6 +185,7 @@ def _fit(
     with clock(work) as time_spent:
         with _explained(recipe, work):
             prepared = prepare(task, recipe, data, work)
+        return_free()
         run_id = ""
         if client:
             run_id = recording.open_folder_run(client, tracking, task, recipe, work, name=out.name, key=prepared.key)

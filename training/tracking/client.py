@@ -7,14 +7,11 @@ later with ``python -m training record``.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import shlex
-import sqlite3
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +20,7 @@ from urllib.parse import urlsplit
 from training.errors import TrackingError
 
 from .about import EXPERIMENT_TAGS, run_tags
+from .database import SQLITE, check_file, make_whole
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +32,6 @@ REASON: Final = "reason"
 WORKED_S: Final = "worked_s"
 """The tag of a run: seconds of work on it, its sessions added up where it was interrupted."""
 _FOLDER: Final = "mlruns"
-_SQLITE: Final = "sqlite:///"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +60,9 @@ class Tracking:
     def resolved(self) -> str:
         """The URI for MLflow, which means the same in every folder."""
         if not self.uri:
-            return f"{_SQLITE}{Path(_FOLDER).resolve() / 'mlflow.db'}"
-        path = self.uri.removeprefix(_SQLITE)
-        return self.uri if path in (self.uri, "", ":memory:") else f"{_SQLITE}{Path(path).resolve()}"
+            return f"{SQLITE}{Path(_FOLDER).resolve() / 'mlflow.db'}"
+        path = self.uri.removeprefix(SQLITE)
+        return self.uri if path in (self.uri, "", ":memory:") else f"{SQLITE}{Path(path).resolve()}"
 
     @property
     def shown(self) -> str:
@@ -87,8 +84,8 @@ class Tracking:
     @property
     def file(self) -> Path | None:
         """The SQLite file that holds the runs; None for another database or a server."""
-        path = self.resolved.removeprefix(_SQLITE).partition("?")[0]
-        return None if not self.resolved.startswith(_SQLITE) or path in ("", ":memory:") else Path(path)
+        path = self.resolved.removeprefix(SQLITE).partition("?")[0]
+        return None if not self.resolved.startswith(SQLITE) or path in ("", ":memory:") else Path(path)
 
 
 def open_client(tracking: Tracking, *, make_experiment: bool = True) -> Any:
@@ -114,7 +111,7 @@ def open_client(tracking: Tracking, *, make_experiment: bool = True) -> Any:
     try:
         check_file(tracking.resolved)
         if tracking.file:
-            _make_whole(tracking.file)
+            make_whole(tracking.file)
         mlflow.set_tracking_uri(tracking.resolved)
         client = mlflow.MlflowClient(tracking.resolved)
         if make_experiment:
@@ -136,38 +133,6 @@ def _open_experiment(client: Any, tracking: Tracking) -> None:
             client.set_experiment_tag(experiment.experiment_id, name, value)
 
 
-def check_file(uri: str) -> None:
-    """Open a SQLite file for writing: where that fails, MLflow would try again for a hundred seconds.
-
-    Raises:
-        OSError: Its folder cannot be made.
-        sqlite3.Error: It cannot be written, or is no database.
-    """
-    path = uri.removeprefix(_SQLITE).partition("?")[0]
-    if not uri.startswith(_SQLITE) or path in ("", ":memory:"):
-        return
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path, timeout=20.0, isolation_level=None)) as database:
-        database.execute("BEGIN IMMEDIATE")
-        database.execute("ROLLBACK")
-
-
-def _make_whole(file: Path) -> None:
-    """Make the tables of a new SQLite file beside it, and rename that: MLflow takes seconds, and opens no half."""
-    if file.stat().st_size:
-        return
-    import mlflow
-
-    with file.open("rb") as place:
-        fcntl.flock(place, fcntl.LOCK_EX)  # two first runs at once
-        if file.stat().st_size:
-            return
-        with tempfile.TemporaryDirectory(dir=file.parent, prefix=f"{file.name}.") as beside:
-            partial = Path(beside) / file.name
-            mlflow.MlflowClient(f"{_SQLITE}{partial}").search_experiments(max_results=1)
-            partial.replace(file)
-
-
 def _refusal(tracking: Tracking, error: Exception) -> str:
     """Why a store cannot be opened, and what to do."""
     where, reason = f"{tracking.named_by} {tracking.shown}", first_line(error)
@@ -176,14 +141,14 @@ def _refusal(tracking: Tracking, error: Exception) -> str:
     path = tracking.uri.removeprefix("file://")
     if not (tracking.uri and tracking.named_by):
         return (
-            f"{Path(tracking.resolved.removeprefix(_SQLITE)).parent}: runs are recorded there, but it cannot be opened "
+            f"{Path(tracking.resolved.removeprefix(SQLITE)).parent}: runs are recorded there, but it cannot be opened "
             f"({reason}). Start where it can be written, name another store with --tracking-uri, or say "
             "--tracking-uri none"
         )
     if "://" not in path:
         return (
             f"{where}: MLflow keeps runs on a server or in a database, no more in a folder of files. Say "
-            f"--tracking-uri {_SQLITE}{Path(path).resolve() / 'mlflow.db'}, {out}"
+            f"--tracking-uri {SQLITE}{Path(path).resolve() / 'mlflow.db'}, {out}"
         )
     if tracking.uri.startswith("sqlite:"):
         return f"{where}: the database cannot be opened ({reason}). Name a file that can be written, {out}"

@@ -128,7 +128,7 @@ def test_the_table_is_the_same_each_time_and_as_it_is_said_to_be(tmp_path: Path)
         rows = list(csv.DictReader(source))
     lengths = [len(row["text"].split()) for row in rows]
     assert (len(rows), len({row["text"] for row in rows})) == (400, 400)
-    assert 20 <= min(lengths) < 30 < 110 < max(lengths) <= 120
+    assert 5 <= min(lengths) < 10 < 55 < max(lengths) <= 60
     assert Counter(Counter(row["label"] for row in rows).values()) == {40: 10}
     assert Counter(row["split"] for row in rows) == {"train": 320, "validation": 40, "test": 40}
     assert all(re.fullmatch(r"[A-Z][a-z ]+\.", row["text"]) for row in rows)
