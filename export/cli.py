@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from infolens.contract import CONTRACTS, AnswerKind, Task, TaskContract
 
-from . import steps
+from . import drift, steps
 from .arguments import add_repository, config_name, share
 from .calibration import command as calibration
 from .checkpoint.labels import read_naming
@@ -38,6 +38,8 @@ _EPILOG = """examples:
   python -m export category --checkpoint checkpoints/deberta --exporter optimum
   python -m export calibrate category unseen.parquet
                                         fit how sure it must be, on articles that it was not trained on
+  python -m export reference distilbert --data category.parquet
+                                        count what its training articles were like, so that the server can tell of drift
   python -m export list                 the models of the repository, and which of them serve
   python -m export serve category distilbert
                                         let another model of the repository answer
@@ -84,6 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
     repository_command.add(commands, add_repository)
     calibration.add_command(commands)
     steps.add_command(commands)
+    drift.add_command(commands)
     return parser
 
 
@@ -280,5 +283,11 @@ def _say_who_serves(options: argparse.Namespace, made: str) -> None:
         )
 
 
-_COMMANDS: Final = {"configs": _configs, "calibrate": _calibrate, "steps": _steps, **repository_command.COMMANDS}
+_COMMANDS: Final = {
+    "configs": _configs,
+    "calibrate": _calibrate,
+    "steps": _steps,
+    "reference": drift.run,
+    **repository_command.COMMANDS,
+}
 """The commands that are not the name of a task."""

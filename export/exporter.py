@@ -33,6 +33,7 @@ from .parity.engines import running_engine
 from .parity.reference import Reference
 from .parity.report import ParityReport
 from .progress import size, step
+from .reference import of_labels
 from .repository.artefact import Artefact
 from .repository.publish import ExportedModel, publish, require_place
 from .repository.workspace import require_space, workspace
@@ -68,7 +69,7 @@ def export(options: ExportOptions) -> ExportResult:
             precision: folder / precision / _PLACES[options.form]
             for precision in dict.fromkeys((Precision.FP32, options.precision))
         }
-        artefact, tokenizer, reference = _with_checkpoint(options, models)
+        artefact, tokenizer, reference, counted = _with_checkpoint(options, models)
         report, load_s = ParityReport(), 0.0
         # Only int8 graphs use native operators, so the library is not built for the others.
         native = ensure_operators().path if options.precision is Precision.INT8 else None
@@ -92,7 +93,7 @@ def export(options: ExportOptions) -> ExportResult:
         model = models[options.precision]
         file_bytes = {file.name: file.stat().st_size for file in model_files(model)}
         name = options.model_name(artefact.model_type)
-        made = ExportedModel(name=name, artefact=artefact, model=model, tokenizer=tokenizer)
+        made = ExportedModel(name=name, artefact=artefact, model=model, tokenizer=tokenizer, reference=counted)
         number = publish(made, options.repository, replace=options.replace, serve=options.serve)
     return ExportResult(
         name=name,
@@ -104,10 +105,11 @@ def export(options: ExportOptions) -> ExportResult:
     )
 
 
-def _with_checkpoint(options: ExportOptions, models: dict[Precision, Path]) -> tuple[Artefact, str, Reference]:
+def _with_checkpoint(options: ExportOptions, models: dict[Precision, Path]) -> tuple[Artefact, str, Reference, str]:
     """Do everything that needs the checkpoint in memory; it is released on return.
 
-    Writes the graphs. Returns the facts about the checkpoint, the text of its served tokenizer, and its answers.
+    Writes the graphs. Returns the facts about the checkpoint, the text of its served tokenizer, its answers, and the
+    text of its ``reference.json``, which is empty where it has none.
     """
     with (
         checkpoint_found(options.checkpoint, tracking_uri=options.tracking_uri) as found,
@@ -138,7 +140,8 @@ def _with_checkpoint(options: ExportOptions, models: dict[Precision, Path]) -> t
             write(precision, path)
     with step("asking transformers for its answers"):
         reference = reference_of(checkpoint, tokenizer, padding)
-    return _artefact(checkpoint, options, padding, lineage), tokenizer, reference
+    counted = of_labels(found.reference, checkpoint.labels)
+    return _artefact(checkpoint, options, padding, lineage), tokenizer, reference, counted
 
 
 def _artefact(checkpoint: Checkpoint, options: ExportOptions, padding: Padding, lineage: Lineage) -> Artefact:

@@ -7,10 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from reading.reference import FILE as REFERENCE_FILE
+
 from .errors import RepositoryError
 from .graph.model_file import MODEL_FILE
 from .graph.precision import Precision
 from .progress import step
+from .reference import read_reference
 from .repository.artefact import FILE_NAME, read_artefact
 from .repository.workspace import workspace
 
@@ -60,5 +63,7 @@ def run(options: argparse.Namespace) -> int:
             write_steps(trained, Precision.INT8, written)
             stepwise = replace(artefact, form="step", parity={})
             (written / FILE_NAME).write_text(stepwise.to_json(), encoding="utf-8")
+            if reference := read_reference(version):
+                (written / REFERENCE_FILE).write_text(reference, encoding="utf-8")
         written.rename(out)
     return 0

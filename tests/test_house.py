@@ -37,13 +37,14 @@ MAY_IMPORT = {
 """What each room may import of the others; `serving.backends` runs inside Triton, without the rest of its room."""
 FLOORS = {
     "engine": "settings tensors, article, artefact executor rows, pytorch ort trt scheduling, opening",
-    "reading": "sentences alignment windows, spread",
+    "reading": "sentences alignment windows reference, spread",
     "inspection": "errors, hub weights heads vocabulary, configuration generation",
     "training": "errors, memory stopping quiet, storage progress, data, recipes, models, metrics, tracking, loop, "
     "tasks, runs, commands, cli, __main__",
-    "export": "errors progress arguments lineage, graph, architectures, checkpoint repository, "
-    "parity optimum calibration, options, exporter steps forms, cli, __main__",
-    "benchmarks": "common, peers load capacity latency page fixtures training_start, engine, gpu, cli, __main__",
+    "export": "errors progress arguments lineage reference, graph, architectures, checkpoint repository, "
+    "parity optimum calibration, options, exporter steps forms drift, cli, __main__",
+    "benchmarks": "common, peers load capacity latency page fixtures training_start, engine, gpu, cli, "
+    "__main__",
     "k8s": "check monitoring, cli, __main__",
 }
 """The folders and files of a room, the lowest first: each imports of the lower ones only, and nothing beside itself."""

@@ -37,6 +37,8 @@ _SETTINGS: Final = {
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # there a command's JSON stands
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # it tells its makers of what it is used for
+    "HF_HUB_DISABLE_TELEMETRY": "1",
 }
 """The libraries' own variables, which their processes inherit; what is set already stays."""
 

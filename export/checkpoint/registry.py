@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from export.errors import CheckpointError
 from export.lineage import METRICS_FILE, RECIPE_FILE, Lineage, Source, is_of_training, of_folder, of_tags, of_training
+from export.reference import read_reference
+from reading.reference import FILE as REFERENCE_FILE
 
 SCHEME: Final = "models:/"
 _DEFAULT_STORE: Final = Path("mlruns/mlflow.db")
@@ -28,6 +30,8 @@ class Found:
     source: str
     """A folder, or a hub id."""
     lineage: Lineage
+    reference: str = ""
+    """The text of ``reference.json``, what its training articles were like; empty where it came without."""
 
 
 @contextmanager
@@ -47,7 +51,8 @@ def checkpoint_found(source: str, *, tracking_uri: str = "") -> Iterator[Found]:
     elif Path(source).is_dir():
         lineage = of_folder(Path(source))
         licence = "" if lineage.test else _licence(Path(source) / "README.md")
-        yield Found(source=source, lineage=replace(lineage, licence=licence))
+        reference = read_reference(Path(source))
+        yield Found(source=source, lineage=replace(lineage, licence=licence), reference=reference)
     else:
         yield Found(source=source, lineage=Lineage(source=Source.HUB, base=source))
 
@@ -91,6 +96,7 @@ def _fetch(source: str, tracking_uri: str, place: Path) -> Found:
     import logging
     import os
 
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for each of three downloads
     try:
@@ -124,7 +130,7 @@ def _fetch(source: str, tracking_uri: str, place: Path) -> Found:
     tokenizer = found / "components" / "tokenizer"
     for file in tokenizer.iterdir() if tokenizer.is_dir() else ():
         file.replace(model / file.name)  # MLflow stores the tokenizer apart; a checkpoint has both in one folder.
-    return Found(source=str(model), lineage=lineage)
+    return Found(source=str(model), lineage=lineage, reference=read_reference(place / "run"))
 
 
 def _version(client: Any, source: str) -> tuple[str, dict[str, str], dict[str, str]]:
@@ -154,7 +160,7 @@ def _lineage(client: Any, known: dict[str, str], tags: dict[str, str], place: Pa
     place.mkdir()
     here = {
         name: Path(client.download_artifacts(run_id, name, str(place)))
-        for name in (METRICS_FILE, RECIPE_FILE)
+        for name in (METRICS_FILE, RECIPE_FILE, REFERENCE_FILE)
         if name in files
     }
     if METRICS_FILE in here:

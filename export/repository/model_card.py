@@ -12,6 +12,7 @@ from typing import Final
 
 from export.errors import RepositoryError
 from export.lineage import Lineage, Source
+from export.reference import read_reference, with_row
 from infolens.contract import CONTRACTS, AnswerKind, Task
 
 from .artefact import FILE_NAME, Artefact
@@ -104,7 +105,9 @@ def came_from(lineage: Lineage) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def cards_of(repository: Path, name: str, before: int, version: int, artefact: Artefact) -> dict[str, bytes]:
+def cards_of(
+    repository: Path, name: str, before: int, version: int, artefact: Artefact, reference: str = ""
+) -> dict[str, bytes]:
     """The files of cards once a version is published, by their path in the repository.
 
     Args:
@@ -114,8 +117,9 @@ def cards_of(repository: Path, name: str, before: int, version: int, artefact: A
             is none to keep.
         version: The version that is published.
         artefact: The facts about it.
+        reference: The text of its ``reference.json``; empty where it has none.
     """
-    files = {f"{name}/{CARD}": card_text(name, version, artefact).encode()}
+    files = {f"{name}/{CARD}": with_row(card_text(name, version, artefact), version, reference).encode()}
     if before not in (0, version):
         here = (file for file in KEPT if (repository / name / file).is_file())
         files |= {f"{name}/{before}/{file}": (repository / name / file).read_bytes() for file in here}
@@ -142,7 +146,8 @@ def cards_after_removal(
         card = repository / name / CARD
         if not card.is_file() or _mark(removed) not in card.read_text(encoding="utf-8"):
             return {}, ()  # It is of neither: there is none, or it was written by hand before versions had their own.
-        files = {f"{name}/{CARD}": card_text(name, now, artefact).encode()}
+        text = with_row(card_text(name, now, artefact), now, read_reference(repository / name / str(now)))
+        files = {f"{name}/{CARD}": text.encode()}
     if f"{name}/{PICTURE}" not in files:
         gone += (f"{name}/{PICTURE}",)
     return files, gone

@@ -9,6 +9,7 @@ from pathlib import Path
 from export.errors import RepositoryError
 from export.graph.model_file import model_files
 from infolens.contract import CONTRACTS, EVIDENCE_MODEL, INFO_LENS, AnswerKind, Task
+from reading.reference import FILE as REFERENCE_FILE
 
 from .artefact import FILE_NAME, Artefact
 from .contents import (
@@ -42,6 +43,8 @@ class ExportedModel:
     of them are moved away."""
     tokenizer: str
     """The text of ``tokenizer.json``."""
+    reference: str = ""
+    """The text of ``reference.json``, what its training articles were like; empty where nobody counted them."""
 
 
 def publish(exported: ExportedModel, repository: Path, *, replace: bool = False, serve: bool = True) -> int:
@@ -81,13 +84,16 @@ def publish(exported: ExportedModel, repository: Path, *, replace: bool = False,
         f"{models.name}/{folder}/{FILE_NAME}": exported.artefact.to_json().encode(),
         f"{models.postprocessor}/{folder}/{file}": content,
     }
+    if exported.reference:
+        versions[f"{models.name}/{folder}/{REFERENCE_FILE}"] = exported.reference.encode()
     artefacts = {**before, exported.name: exported.artefact}
     texts = stored_texts(repository)
     wanted = exported.name if serve else (_serves(before, texts, task) or exported.name)
     if _serves(artefacts, texts, task) != wanted:
         texts[None] = with_serving(texts[None], task, wanted)
     generated = generated_files(artefacts, texts)
-    cards = cards_of(repository, exported.name, newest_version(repository / exported.name), version, exported.artefact)
+    last_version = newest_version(repository / exported.name)
+    cards = cards_of(repository, exported.name, last_version, version, exported.artefact, exported.reference)
     with workspace(repository) as staging:
         write_files(staging / "new", {**versions, **generated, **cards})
         # Versions before configurations, so that no configuration names a version that is missing; and the model last,

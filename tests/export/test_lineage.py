@@ -90,6 +90,10 @@ def test_a_registered_model_says_all_of_it(
     ):
         assert words in card
     assert "version **1** of `category`" in card
+    counted = (repository / "distilbert" / "1" / "reference.json").read_bytes()
+    assert counted == (folder / "reference.json").read_bytes()
+    assert json.loads(counted)["label"] == {"Sports": 0.5, "Travel": 0.5}
+    assert "commonest words of 96 training articles" in card
     assert "one of Travel, Sports, with 2 probabilities" in card
     assert check_generated(repository) == []
 

@@ -122,6 +122,20 @@ def test_standard_output_is_one_line_for_scripts(spoken: dict[int, Spoken], work
     assert f"macro-F1 {answer['test']['macro_f1']:.4f}" in summary
 
 
+def test_no_library_tells_its_makers_of_a_run() -> None:
+    """MLflow does so unless it is told not to before it is loaded; `training.loop.ray_session` tells Ray."""
+    code = """
+from training import quiet
+quiet.set_up()
+from huggingface_hub import constants
+from mlflow.telemetry.utils import is_telemetry_disabled
+print(is_telemetry_disabled(), constants.HF_HUB_DISABLE_TELEMETRY)
+"""
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True).stdout
+    assert found == "True True\n"
+
+
 def in_terminal(code: str, *, columns: int = 100, lines: int = 30, **more: str) -> str:
     """What Python code writes to a terminal."""
     ours, its = pty.openpty()

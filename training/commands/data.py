@@ -15,6 +15,7 @@ from training.recipes.settings import parse_columns, parse_list
 from training.runs.output import check_file, write_whole
 from training.stopping import going_on
 
+from . import feedback
 from .options import DATA_HELP, ENCODING_HELP, LABELS_HELP, schema_help
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def add(commands: Any) -> None:
     """Add the commands."""
     data = commands.add_parser(
         "data",
-        help="look at a table before training on it, or make a clean one of it",
+        help="look at a table before training on it, make a clean one of it, or one of what people said",
         description="Check a table, or prepare a clean one with splits that share nothing.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -59,7 +60,7 @@ def add(commands: Any) -> None:
     prepare.add_argument("--no-cleaning", action="store_true", help="keep source markers, bylines and links")
     prepare.add_argument("--skip-bad-rows", action="store_true", help="leave out rows that do not fit")
     prepare.set_defaults(run=_prepare)
-    for parser in (check, prepare):
+    for parser in (check, prepare, feedback.add(actions)):
         parser.add_argument(
             "--keep-near-duplicates",
             action="store_true",

@@ -111,7 +111,7 @@ def schema_help() -> str:
     """Which columns each task reads."""
     lines = [
         "columns that each task reads (and 'split': train, validation, test; a hash of the text decides where it lacks "
-        "one):"
+        "one; and 'weight': a number above 0, how much a training row counts beside those that have 1 or none):"
     ]
     for task in Task:
         schema, usual = schema_of(task), CONTRACTS[task].default_labels

@@ -31,11 +31,13 @@ from .reading import read_parts, warn_of_others
 from .schema import (
     OUT_OF_DOMAIN,
     SPLITS,
+    WEIGHT,
     Schema,
     check_columns,
     problems,
     schema_of,
     split_named,
+    weight_of,
 )
 
 logger = logging.getLogger(__name__)
@@ -182,6 +184,8 @@ def _filled(frame: pd.DataFrame, schema: Schema, rule: LabelRule) -> pd.DataFram
         frame[schema.answer] = [rule.read(value) for value in frame[schema.answer]]
     for name in schema.optional:
         frame[name] = column_texts(frame[name]) if name in frame else ""
+    if WEIGHT in frame:
+        frame[WEIGHT] = [weight_of(value) for value in frame[WEIGHT]]
     return frame
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import errno
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from training.errors import DataError, StorageError
 from .advice.problems import BadRows
 from .labels import label_problem
 from .policy import Copy, CopyFilter, RowPolicy, read_rows, refusal, settled
-from .schema import schema_of
+from .schema import WEIGHT, schema_of
 
 
 def prepare_table(
@@ -40,29 +41,51 @@ def prepare_table(
         SettingError: The policy's labels do not fit together.
         StorageError: ``out`` is there already, is no parquet file, or the disk is full.
     """
-    if out.suffix != ".parquet":
-        raise StorageError(f"--out is a .parquet file, not {out}")
-    if out.exists():
-        raise StorageError(f"{out}: is there already; name another file with --out, or move it away")
+    require_new(out)
     policy = settled(source, policy)
-    copies, bad = CopyFilter(schema_of(task), near=policy.near_copies), BadRows()
+    copies, bad, weighted = CopyFilter(schema_of(task), near=policy.near_copies), BadRows(), False
     for part in read_rows(source, task, policy):
         bad.add(part.problems)
+        weighted = weighted or WEIGHT in part.raw
         if skip_bad_rows or not bad:  # else the table is refused, and only what does not fit counts
             copies.add(part.articles)
     if bad and not skip_bad_rows:
         raise refusal(source, bad, policy.rule, way_out="Mend such rows, or leave them out with --skip-bad-rows")
     counts: Counter[str] = Counter()
     labels: dict[str, Counter[str]] = defaultdict(Counter)
-    partial = out.with_name(out.name + ".partial")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        _write(partial, _kept(source, task, policy, copies.dropped, counts, labels))
+    with placed(out) as partial:
+        write_parquet(partial, _kept(source, task, policy, copies.dropped, counts, labels, weighted=weighted))
         if not counts["written"]:
             raise DataError(f"{source}: no row is left; dropped: {_reasons(counts)}")
         problem = label_problem(task, labels, policy.rule) if schema_of(task).labelled else ""
         if problem:
             raise DataError(f"{source}: {problem}")
+    return counts
+
+
+def require_new(out: Path) -> None:
+    """Refuse a place for a table before any work is done.
+
+    Raises:
+        StorageError: It is there already, or is no parquet file.
+    """
+    if out.suffix != ".parquet":
+        raise StorageError(f"--out is a .parquet file, not {out}")
+    if out.exists():
+        raise StorageError(f"{out}: is there already; name another file with --out, or move it away")
+
+
+@contextmanager
+def placed(out: Path) -> Iterator[Path]:
+    """A path to write a file to, which is renamed to ``out`` where the block ends without an error.
+
+    Raises:
+        StorageError: It cannot be written, or the disk is full.
+    """
+    partial = out.with_name(out.name + ".partial")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
         partial.replace(out)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
@@ -70,10 +93,10 @@ def prepare_table(
         raise StorageError(f"{out}: cannot be written: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
-    return counts
 
 
-def _write(path: Path, parts: Iterator[pd.DataFrame]) -> None:
+def write_parquet(path: Path, parts: Iterable[pd.DataFrame]) -> None:
+    """Write a table part by part; all parts have the columns of the first."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -95,6 +118,8 @@ def _kept(
     copies: Mapping[int, Copy],
     counts: Counter[str],
     labels: Mapping[str, Counter[str]],
+    *,
+    weighted: bool,
 ) -> Iterator[pd.DataFrame]:
     """The rows that are kept, part by part; counts them and those that are not on the way."""
     schema = schema_of(task)
@@ -113,7 +138,10 @@ def _kept(
             if schema.labelled:
                 labels[str(split)].update(rows[schema.answer].tolist())
         if len(kept):
-            yield kept[columns].astype(str)
+            table = kept[columns].astype(str)
+            if weighted:
+                table[WEIGHT] = kept.get(WEIGHT, 1.0)
+            yield table
 
 
 def _reasons(counts: Counter[str]) -> str:

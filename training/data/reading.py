@@ -51,7 +51,8 @@ def read_parts(source: str, columns: Mapping[str, str] | None = None, encoding: 
             raise DataError(
                 f"{place}: some rows say their split, in a column or by the name of their file, and some not: those of "
                 f"{known} do, those of {unknown} do not. Name each file of a folder by its split (train.csv, "
-                "validation.csv, test.csv), or none"
+                "validation.csv, test.csv), or none; `python -m training data prepare` gives a table without "
+                "splits a column of them"
             )
         frame.index = pd.RangeIndex(rows, rows + len(frame))
         rows += len(frame)

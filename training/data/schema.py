@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ SPLITS: Final = ("train", "validation", "test")
 OUT_OF_DOMAIN: Final = "out_of_domain"
 """The split of the sources that are held out: how a model does on collections that it was not trained on."""
 
+WEIGHT: Final = "weight"
+"""The column that says how much an article counts in training; an empty cell, or no such column, is 1."""
+
 SPLIT_NAMES: Final = {
     "train": "train",
     "training": "train",
@@ -35,6 +39,28 @@ SPLIT_NAMES: Final = {
 def split_named(value: object) -> str | None:
     """The split that a cell of the column ``split`` says, or None where it says none."""
     return SPLIT_NAMES.get(str(value).strip().lower())
+
+
+def weight_of(value: object) -> float | None:
+    """The weight that a cell says, 1 where it is empty; None where it is no number above 0."""
+    if value is None or value == "" or value != value:  # pandas has nan for an empty cell
+        return 1.0
+    try:
+        weight = float(str(value))
+    except ValueError:
+        return None
+    return weight if weight > 0 and math.isfinite(weight) else None
+
+
+def weights_of(frame: pd.DataFrame) -> list[float] | None:
+    """The weights of the rows of a table; None where they are all the same, as they are without the column.
+
+    A table of several files has empty cells for the rows of a file that has no such column.
+    """
+    if WEIGHT not in frame:
+        return None
+    weights = [weight_of(value) or 1.0 for value in frame[WEIGHT]]
+    return weights if len(set(weights)) > 1 else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +124,14 @@ def problems(frame: pd.DataFrame, task: Task, rule: LabelRule = ANY_LABEL, *, fi
         for row, value in enumerate(frame[name], start=first_row):
             if fault := remark_fault(value):
                 yield _problem(name, row, value, fault)
+    if WEIGHT in frame:
+        for row, value in enumerate(frame[WEIGHT], start=first_row):
+            if weight_of(value) is None:
+                fault = (
+                    f"must be a number above 0 or nothing, not {shown_value(value)}: it says how much an article "
+                    "counts; a column that says something else needs another name"
+                )
+                yield _problem(WEIGHT, row, value, fault)
     if "split" in frame:
         for row, value in enumerate(frame["split"], start=first_row):
             if split_named(value) is None:

@@ -55,6 +55,21 @@ def encode(tokenizer: Any, texts: Sequence[str], *, limit: int = 4096) -> list[I
     return result
 
 
+def even_weights(weights: Sequence[float], parts: Sequence[int] | None = None) -> list[float]:
+    """Weights that are 1 on average, so that they change how articles count beside each other and not the rate.
+
+    An article of weight 2 then counts as one that stands there twice.
+
+    Args:
+        weights: Above 0.
+        parts: How many terms of the loss each has, such as the tokens of a summary; 1 each by default.
+    """
+    terms = np.ones(len(weights)) if parts is None else np.asarray(parts, dtype=np.float64)
+    plain = np.asarray(weights, dtype=np.float64)
+    even: list[float] = (plain * terms.sum() / (plain * terms).sum()).tolist()
+    return even
+
+
 def special_tokens(tokenizer: Any) -> int:
     """How many special tokens the tokenizer adds to one text."""
     return int(tokenizer.num_special_tokens_to_add(pair=False))

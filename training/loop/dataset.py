@@ -7,20 +7,24 @@ on another number of workers, sees the very same inputs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
+from training.data.schema import WEIGHT
 from training.recipes.kinds import ClassifierRecipe
 from training.recipes.recipe import Recipe
 
 from .batches import Ids, collate, crop, drop_tokens, length_sorted
 
 Article = dict[str, Any]
-"""``input_ids`` int32 (L,) and ``labels``: float32 (classes,) for a classifier, int (T,) for a summarizer."""
+"""``input_ids`` int32 (L,) and ``labels``: float32 (classes,) for a classifier, int (T,) for a summarizer; and `WEIGHT`
+where articles do not all count the same."""
+WEIGHTS: Final = "weights"
+"""In a batch: how much each article counts, float32 (B,)."""
 
 
 class Articles(Dataset[Article]):
@@ -140,6 +144,12 @@ class Curriculum(LengthGrouped):
         return iter(self.order)
 
 
+def _weights(rows: Sequence[Article]) -> dict[str, torch.Tensor]:
+    if WEIGHT not in rows[0]:
+        return {}
+    return {WEIGHTS: torch.tensor([float(row[WEIGHT]) for row in rows], dtype=torch.float32)}
+
+
 class ClassifierCollator:
     """Pads to the longest article: ``input_ids``, ``attention_mask`` (B, L), ``labels`` float32 (B, classes)."""
 
@@ -150,7 +160,7 @@ class ClassifierCollator:
         """Make a batch of rows."""
         batch: dict[str, Any] = collate(self.tokenizer, [row["input_ids"] for row in rows], types=self.types)
         batch["labels"] = torch.from_numpy(np.stack([row["labels"] for row in rows]).astype(np.float32))
-        return batch
+        return batch | _weights(rows)
 
 
 class SummaryCollator:
@@ -176,6 +186,7 @@ class SummaryCollator:
             "attention_mask": padded([np.ones_like(ids) for ids in inputs], 0),
             "labels": labels,
             "decoder_input_ids": shifted.masked_fill(shifted == -100, self.pad),
+            **_weights(rows),
         }
 
 

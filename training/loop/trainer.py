@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from torch.nn import functional
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import rotate_checkpoints
@@ -21,7 +21,7 @@ from training.recipes.recipe import Recipe
 
 from . import sharding
 from .averaging import WeightAverage
-from .dataset import Articles, sampler_of
+from .dataset import WEIGHTS, Articles, sampler_of
 from .whole_state import WholeOptimizer, takes_whole_weights
 
 _KEPT_CHECKPOINTS: Final = 2
@@ -33,27 +33,13 @@ class Learning:
     """What differs between the tasks."""
 
     loss: Callable[..., torch.Tensor]
-    """Function of ``(outputs, labels, num_items_in_batch)``."""
+    """Function of ``(outputs, labels, num_items_in_batch, *, weights)``."""
     metrics: Callable[[Any], dict[str, float]] | None
     """Function of a ``transformers.EvalPrediction``; without it the validation loss alone is measured."""
     score: str
     """The validation figure that the best checkpoint is chosen by."""
     higher_is_better: bool
     embedding_rate: float = 1.0
-
-
-def soft_cross_entropy(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
-    """The mean cross entropy of logits (B, classes) against target distributions (B, classes), over all workers."""
-    count = labels.numel() if num_items_in_batch is None else num_items_in_batch
-    total = functional.cross_entropy(outputs.logits.float(), labels, reduction="sum")
-    return total * labels.shape[-1] / count
-
-
-def token_cross_entropy(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
-    """The mean cross entropy of logits (B, T, V) against token ids (B, T), over the tokens of all workers."""
-    count = (labels != -100).sum() if num_items_in_batch is None else num_items_in_batch
-    logits = outputs.logits.float()
-    return functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=-100, reduction="sum") / count
 
 
 def training_arguments(
@@ -201,6 +187,12 @@ class NewsTrainer(Trainer):
         if resume_from_checkpoint is not None and self.average is not None:
             self.average.load(Path(resume_from_checkpoint))
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **more)
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """The loss of a batch, in which articles count by their weights where the batch has such."""
+        weights = inputs.pop(WEIGHTS, None)
+        self.compute_loss_func = partial(self.learning.loss, weights=weights)
+        return super().compute_loss(model, inputs, *args, **kwargs)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Train on a batch, and keep its loss."""

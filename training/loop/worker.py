@@ -25,6 +25,7 @@ from infolens.contract import CONTRACTS, AnswerKind, Task
 from training import quiet, storage
 from training.errors import DivergedError
 from training.metrics.classification import evaluate
+from training.metrics.losses import soft_cross_entropy, token_cross_entropy
 from training.models.adapters import add_adapters
 from training.models.architectures import architecture_of, load_prepared
 from training.progress.bars import Relay, display
@@ -37,7 +38,7 @@ from .dataset import Articles, AugmentedArticles, ClassifierCollator, SummaryCol
 from .jobs import Job, Outcome, WorkerFigures
 from .prepared import Prepared, read_prepared, read_table
 from .sharding import parameter_bytes
-from .trainer import Learning, NewsTrainer, soft_cross_entropy, token_cross_entropy, training_arguments
+from .trainer import Learning, NewsTrainer, training_arguments
 
 logger = logging.getLogger(__name__)
 

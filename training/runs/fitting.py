@@ -34,6 +34,7 @@ from training.loop.prepared import Prepared
 from training.loop.ray_session import check_address
 from training.memory import return_free
 from training.metrics import pictures
+from training.metrics.reference import write_reference
 from training.recipes.kinds import ClassifierRecipe, SummarizerRecipe
 from training.recipes.recipe import Recipe
 from training.recipes.settings import parse_columns, to_toml
@@ -136,7 +137,7 @@ def fit(
     Args:
         task: What the model answers.
         recipe: How to train.
-        out: The checkpoint's folder: model, tokenizer, ``metrics.json``, ``history.json``, ``recipe.toml``, ``plots/``.
+        out: The checkpoint's folder: model, tokenizer, ``*.json``, ``recipe.toml``, ``plots/``.
         data: The articles; by default what the recipe names.
         tracking: Where the run is recorded.
         ray_address: Of a Ray cluster; empty starts Ray on this machine.
@@ -276,6 +277,7 @@ def _finish(
     (final / "history.json").write_text(json.dumps(outcome.history, indent=1) + "\n", encoding="utf-8")
     (final / "recipe.toml").write_text(recipe_text, encoding="utf-8")
     (final / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write_reference(final, data.splits["train"], task)
     pictures.draw(final)
     return metrics
 

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from infolens.contract import Task
 from reading.spread import WINDOW
 from training.data.labels import class_ids, run_labels
-from training.data.schema import OUT_OF_DOMAIN
+from training.data.schema import OUT_OF_DOMAIN, WEIGHT, weights_of
 from training.errors import SettingError
-from training.loop.batches import encode, joined
+from training.loop.batches import encode, even_weights, joined
 from training.loop.prepared import Prepared, read_prepared, write_prepared
 from training.loop.windows import predict_texts
 from training.metrics.baseline import fit_baseline
@@ -78,12 +78,13 @@ def prepare(
     if recipe.balance and len(labels) != 2:
         raise SettingError(f"balance shifts a decision between two labels; there are {len(labels)}: leave it out")
     texts = {split: joined(frame) for split, frame in splits.items()}
-    classes = classes_of(splits, labels)
+    classes, weights = classes_of(splits, labels), weights_of(splits["train"])
     key = key_of(
         itertools.chain(*texts.values(), more_text),
         *(getattr(recipe, name) for name in _PREPARES),
         *(part.tolist() for part in classes.values()),
         labels,
+        *([] if weights is None else [weights]),
     )
     folder = work / "prepared"
     known = read_prepared(folder)
@@ -120,6 +121,9 @@ def prepare(
         )
         for split in targets
     }
+    if weights is not None:
+        logger.info("articles count by their weights, from %g to %g", min(weights), max(weights))
+        tables["train"][WEIGHT] = even_weights(weights)
     return write_prepared(folder, model=model, tokenizer=tokenizer, tables=tables, key=key)
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +19,9 @@ import torch
 from infolens.contract import AnswerKind
 from training.data.cleaning import clean_text
 from training.data.curriculum import SelectionConfig, collapse, faithful_pairs, gap_pairs, oracle_pairs
+from training.data.schema import WEIGHT, weights_of
 from training.errors import BaseModelError, DataError
+from training.loop.batches import even_weights
 from training.loop.prepared import Prepared, read_prepared, write_prepared
 from training.metrics.summarization import evaluate, generate_settings
 from training.models.architectures import answering, architecture_of, load_writer, read_config, require_length
@@ -49,6 +52,8 @@ class Stage:
     pairs: list[Pair]
     epochs: float
     source_tokens: int
+    weights: list[float] | None = None
+    """How much each pair counts; None where all count the same."""
 
 
 def new_starter(texts: Sequence[str], recipe: SummarizerRecipe) -> tuple[Any, Any]:
@@ -105,44 +110,46 @@ def load_base(base: str) -> tuple[Any, Any]:
 
 def _stages(train: pd.DataFrame, extra: Sequence[Pair], recipe: SummarizerRecipe, *, starter: bool) -> list[Stage]:
     rows = [(clean_text(article), summary) for article, summary in zip(train["article"], train["summary"], strict=True)]
+    weights = weights_of(train)
     if not starter:
         pairs = [(collapse(article), collapse(summary)) for article, summary in rows]
-        return [Stage(name="pairs", pairs=pairs, epochs=recipe.num_train_epochs, source_tokens=recipe.max_tokens)]
+        return [
+            Stage(
+                name="pairs",
+                pairs=pairs,
+                epochs=recipe.num_train_epochs,
+                source_tokens=recipe.max_tokens,
+                weights=weights,
+            )
+        ]
     selection = SelectionConfig()
     read, gap_read = int(recipe.max_tokens * 0.72), int(recipe.gap_tokens * 0.72)  # words a token: 0.72
     articles = [(article, "") for article, _ in rows] + [(clean_text(text), title) for text, title in extra]
-    stages = [
-        Stage(
-            name="gap sentences",
-            pairs=gap_pairs(track(articles, "choosing gap sentences"), read_words=gap_read, config=selection)
-            if recipe.gap_epochs
-            else [],
-            epochs=recipe.gap_epochs,
-            source_tokens=recipe.gap_tokens,
-        ),
-        Stage(
-            name="oracle",
-            pairs=oracle_pairs(track(rows, "choosing the oracle's sentences"), read_words=read, config=selection)
-            if recipe.oracle_epochs
-            else [],
-            epochs=recipe.oracle_epochs,
-            source_tokens=recipe.max_tokens,
-        ),
-        Stage(
-            name="pairs",
-            pairs=faithful_pairs(
-                track(rows, "choosing faithful pairs"),
-                read_words=read,
-                min_coverage=recipe.min_coverage,
-                min_bigrams=recipe.min_bigrams,
-            )
-            if recipe.num_train_epochs
-            else [],
-            epochs=recipe.num_train_epochs,
-            source_tokens=recipe.max_tokens,
-        ),
-    ]
+    more = None if weights is None else [*weights, *[1.0] * len(extra)]
+    gaps = partial(gap_pairs, read_words=gap_read, config=selection)
+    oracles = partial(oracle_pairs, read_words=read, config=selection)
+    faithful = partial(
+        faithful_pairs, read_words=read, min_coverage=recipe.min_coverage, min_bigrams=recipe.min_bigrams
+    )
+    stages = []
+    for name, epochs, tokens, what, choose, these, their in (
+        ("gap sentences", recipe.gap_epochs, recipe.gap_tokens, "choosing gap sentences", gaps, articles, more),
+        ("oracle", recipe.oracle_epochs, recipe.max_tokens, "choosing the oracle's sentences", oracles, rows, weights),
+        ("pairs", recipe.num_train_epochs, recipe.max_tokens, "choosing faithful pairs", faithful, rows, weights),
+    ):
+        pairs, counting = _chosen(these, their, choose, what) if epochs else ([], None)
+        stages.append(Stage(name=name, pairs=pairs, epochs=epochs, source_tokens=tokens, weights=counting))
     return [stage for stage in stages if stage.epochs > 0 and stage.pairs]
+
+
+def _chosen(
+    rows: Sequence[Pair], weights: Sequence[float] | None, choose: Callable[[Iterable[Pair]], list[Pair]], what: str
+) -> tuple[list[Pair], list[float] | None]:
+    """The pairs that are chosen of rows, each with the weight of its row."""
+    if weights is None:
+        return choose(track(rows, what)), None
+    found = [(pair, weight) for row, weight in zip(track(rows, what), weights, strict=True) for pair in choose([row])]
+    return [pair for pair, _ in found], [weight for _, weight in found]
 
 
 _PREPARES: Final = (
@@ -170,6 +177,7 @@ def prepare(frames: Frames, recipe: SummarizerRecipe, work: Path, *, extra: Sequ
     key = key_of(
         itertools.chain(*(frame[name] for frame in frames.values() for name in ("article", "summary")), *extra),
         *(getattr(recipe, name) for name in _PREPARES),
+        *([] if (weights := weights_of(frames["train"])) is None else [weights]),
     )
     folder = work / "prepared"
     known = read_prepared(folder)
@@ -194,7 +202,8 @@ def prepare(frames: Frames, recipe: SummarizerRecipe, work: Path, *, extra: Sequ
     generate_settings(model, num_beams=recipe.num_beams, max_tokens=recipe.max_target_tokens)
     tokenizer.model_max_length = recipe.max_tokens
     # The validation split is learned from nowhere; its pairs are those of the last stage.
-    last = _stages(frames["validation"], (), recipe, starter=recipe.starter)
+    plain = frames["validation"].drop(columns=WEIGHT, errors="ignore")  # and measured with, all articles alike
+    last = _stages(plain, (), recipe, starter=recipe.starter)
     if not last:
         raise DataError("no article of the validation split gives a pair to measure with: give more of them")
     tables = {
@@ -212,11 +221,17 @@ def measure(frames: Frames, recipe: SummarizerRecipe, model: Any, tokenizer: Any
 
 def _columns(tokenizer: Any, stages: Sequence[Stage], recipe: SummarizerRecipe) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {"input_ids": [], "labels": [], "length": [], "stage": []}
+    weighted = any(stage.weights is not None for stage in stages)
+    if weighted:
+        columns[WEIGHT] = []
     for number, stage in enumerate(stages):
         articles, targets = ([pair[side] for pair in stage.pairs] for side in (0, 1))
         sources = _ids(tokenizer, articles, stage.source_tokens)
         columns["input_ids"] += sources
-        columns["labels"] += _ids(tokenizer, targets, recipe.max_target_tokens)
+        answers = _ids(tokenizer, targets, recipe.max_target_tokens)
+        columns["labels"] += answers
+        if weighted:
+            columns[WEIGHT] += even_weights(stage.weights or [1.0] * len(answers), [len(ids) for ids in answers])
         columns["length"] += [len(ids) for ids in sources]
         columns["stage"] += [number] * len(sources)
     return columns

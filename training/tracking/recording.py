@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from infolens.contract import CONTRACTS, AnswerKind, Task
+from reading.reference import FILE as REFERENCE_FILE
 from training.errors import TrackingError
 from training.metrics.headline import DECIDING
 from training.metrics.pictures import PLOTS
@@ -136,8 +137,9 @@ def _complete(client: Any, run_id: str, folder: Path, metrics: dict[str, Any], h
     for tag, origin in _origin(metrics).items():
         client.set_tag(run_id, tag, origin)
     log_data(client, run_id, str(config["data"]), metrics["data_hash"], metrics["articles"])
-    for name in ("metrics.json", "history.json", "recipe.toml"):
-        client.log_artifact(run_id, str(folder / name))
+    for name in ("metrics.json", "history.json", "recipe.toml", REFERENCE_FILE):
+        if name != REFERENCE_FILE or (folder / name).is_file():  # a folder of before has none
+            client.log_artifact(run_id, str(folder / name))
     client.log_artifacts(run_id, str(folder / PLOTS), PLOTS)
     with mlflow.start_run(run_id=run_id):
         return _log_model(client, folder, task, metrics)

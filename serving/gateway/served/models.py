@@ -15,8 +15,9 @@ from serving.gateway.catalogue import Catalogue, CatalogueModel
 
 _REVISION_DIGITS: Final = 12
 _CARD: Final = "README.md"
-_OF_CARDS: Final = frozenset({_CARD, "calibration.png"})
-"""Where a newer version took a card's place, the older one's folder has it; it is no part of the model."""
+_OF_CARDS: Final = frozenset({_CARD, "calibration.png", "reference.json"})
+"""What is said of a model and is no part of it: its card, where a newer version took its place, and what its training
+articles were like."""
 _LINEAGE: Final[Mapping[str, Callable[[], Any]]] = {
     **dict.fromkeys(("source", "registered_model", "registered_version", "run_id"), str),
     **dict.fromkeys(("base", "base_revision", "licence", "teacher", "data", "recipe_hash", "git_revision"), str),

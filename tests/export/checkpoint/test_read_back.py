@@ -34,6 +34,7 @@ def test_the_committed_summarizer_is_written_again_bit_for_bit() -> None:
 def test_the_steps_of_the_committed_summarizer_have_its_weights(tmp_path: Path) -> None:
     out = tmp_path / "steps"
     assert main(["steps", str(VERSION), "--out", str(out)]) == 0
+    assert (out / "reference.json").read_bytes() == (VERSION / "reference.json").read_bytes()
     artefact = read(out)
     assert (artefact.precision, artefact.no_repeat_ngram_size, artefact.early_stopping) == ("int8", 3, True)
     assert artefact.rules.first_token == 0

@@ -60,7 +60,7 @@ def test_rows_with_and_without_a_split_are_refused(tmp_path: Path) -> None:
     part = _rows().drop(columns="split")
     for name in ("train", "test", "more"):
         _write(part, tmp_path / f"{name}.csv")
-    with pytest.raises(DataError, match=r"test\.csv: some rows say their split, .* and some not"):
+    with pytest.raises(DataError, match=r"test\.csv: some rows say their split, .* and some not.*data prepare"):
         load_splits(str(tmp_path), Task.VERACITY)
 
 

@@ -35,7 +35,9 @@ RECIPE = small(num_train_epochs=3.0, teacher=0.0, save_steps=15, logging_steps=1
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    data = Data(splits=toy_splits(Task.VERACITY, train=160))
+    splits = toy_splits(Task.VERACITY, train=160)
+    splits["train"]["weight"] = [1.0, 3.0, 0.5, 2.0] * 40  # of which each worker sees other ones
+    data = Data(splits=splits)
     return prepare(Task.VERACITY, RECIPE, data, tmp_path_factory.mktemp("prepared"))
 
 

@@ -19,7 +19,7 @@ from tests.training.toys import LABELS, TELLING, small, toy_splits
 from training.errors import BaseModelError, SettingError
 from training.loop.batches import collate, encode
 from training.loop.sharding import shard
-from training.loop.trainer import soft_cross_entropy
+from training.metrics.losses import soft_cross_entropy
 from training.models import architectures as package
 from training.models.adapters import add_adapters, merge_adapters
 from training.models.architectures import (
