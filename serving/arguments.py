@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import secrets
 import socket
@@ -171,3 +172,14 @@ def pick_ports(options: ServerOptions) -> dict[str, int]:
                 ) from None
             picked[kind] = probe.getsockname()[1]
     return picked
+
+
+def new_file(text: str) -> Path:
+    """A file that can be written, as far as its folder says."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"{text} cannot be written: {'it is a folder' if path.is_dir() else f'there is no folder {path.parent}'}; "
+            "name a file in a folder that is there"
+        )
+    return path

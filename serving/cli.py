@@ -26,6 +26,7 @@ from .commands.options import (
 from .commands.running import interrupt_by_signals, serve
 from .edge.command import add_edge, read_edge, words_about_tls
 from .errors import ServingError
+from .feedback.command import add_feedback, read_feedback, words_about_feedback
 from .reports.command import add_reports, read_reports, words_about_reports
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = {
     "keys": "serving.keys.command",
+    "feedback": "serving.feedback.commands.main",
     "models": "serving.models.command",
     "triton": "serving.commands.triton",
     "door": "serving.commands.door",
@@ -48,6 +50,7 @@ examples:
                                                        other models, with <model>/configs/large.pbtxt where there is one
   python -m serving --set-up-only                      make the runtime environment and leave
   python -m serving keys create newsroom --role read   make a key for a caller (`python -m serving keys --help`)
+  python -m serving feedback export --out ratings.csv  what people said of answers, as a file (`feedback --help`)
   python -m serving models fetch s3://bucket/prefix my_models
                                                        bring models here and check their hashes (`models --help`)
   python -m serving --host 0.0.0.0                     for other machines too; every caller needs a key
@@ -118,6 +121,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         max_connection_age_s=args.max_connection_age,
         edge=read_edge(args),
         reports=read_reports(args),
+        feedback=read_feedback(args),
         fetch=fetch_options(args),
         ready_file=args.ready_file,
     )
@@ -131,7 +135,8 @@ def _welcome(supervisor: Supervisor) -> str:
     option = "" if standard else f" --server {urls.grpc}"
     text = "The old bridge over the harbour will close for repairs in June, the city said on Monday."
     ready = [name for name, reason in supervisor.state().models.items() if not reason]
-    keys = supervisor.door is not None and supervisor.door.options.configuration["keys"]
+    told = {} if supervisor.door is None else supervisor.door.options.configuration
+    keys = bool(told) and told["keys"]
     variable, header = ("INFOLENS_API_KEY=KEY ", " -H 'Authorization: Bearer KEY'") if keys else ("", "")
     behind = "" if supervisor.door is None else f" (Triton itself: {server.grpc_url})"
     given = {"name": "text", "shape": [1, 1], "datatype": "BYTES", "data": [text]}
@@ -144,8 +149,9 @@ def _welcome(supervisor: Supervisor) -> str:
             f"  gRPC     {urls.grpc}{behind}",
             f"  metrics  {urls.metrics}",
             f"  keys     {'every caller needs one (python -m serving keys)' if keys else 'none needed'}",
-            *words_about_tls({} if supervisor.door is None else supervisor.door.options.configuration["edge"]),
-            words_about_reports({} if supervisor.door is None else supervisor.door.options.configuration["reports"]),
+            *words_about_tls(told.get("edge", {})),
+            words_about_reports(told.get("reports", {})),
+            words_about_feedback(told.get("feedback", {})),
             f"  log      {server.log_file}",
             f"  state    {supervisor.state_file}",
             "try it from another shell:",
@@ -170,6 +176,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_trace_url(parser)
     add_edge(parser)
     add_reports(parser)
+    add_feedback(parser)
     add = parser.add_argument
     add(
         "--direct-grpc",

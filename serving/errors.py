@@ -13,9 +13,12 @@ ServingError
 ├── KeysError           keys are missing, or their store cannot be used
 │   ├── KeyNameError    no key has this name, or one has it already
 │   └── KeysAwayError   the store does not answer now
-└── ReportsError        the store of the reports cannot be used
-    ├── ReportsAwayError    it does not answer now
-    └── ReportsLimitError   a report is too large, or there are too many
+├── ReportsError        the store of the reports cannot be used
+│   ├── ReportsAwayError    it does not answer now
+│   └── ReportsLimitError   a report is too large, or there are too many
+└── FeedbackError       the store of the feedback cannot be used
+    ├── FeedbackAwayError   it does not answer now
+    └── SpoolFullError      it is away, and the spool before it is full
 """
 
 from __future__ import annotations
@@ -83,3 +86,15 @@ class ReportsAwayError(ReportsError):
 
 class ReportsLimitError(ReportsError):
     """A report is too large to be kept, or too many are kept already; the message is for its caller."""
+
+
+class FeedbackError(ServingError):
+    """The store of the feedback cannot be used as it is."""
+
+
+class FeedbackAwayError(FeedbackError):
+    """The store of the feedback does not answer now; later it may."""
+
+
+class SpoolFullError(FeedbackError):
+    """The store of the feedback is away, and the spool that holds what comes meanwhile is full."""

@@ -24,6 +24,7 @@ from .errors import (
     InvalidTableError,
     ModelUnavailableError,
     PermissionDeniedError,
+    PredictionNotFoundError,
     RateLimitedError,
     RequestRejectedError,
     RequestTimeoutError,
@@ -53,6 +54,8 @@ from .types import (
 )
 
 if TYPE_CHECKING:
+    from ._feedback.quality import Agreement, Drift, DriftBucket, Estimate, ModelQuality, Quality, RatedDay, RatingBatch
+    from ._feedback.values import Forgotten, KeptAnswer, KeptArticle, KeptPrediction, Rated
     from ._links.values import LinkedArticle, LinkedReport
     from ._transports.retry import RetryPolicy
     from ._transports.traces import continuing_trace
@@ -63,11 +66,24 @@ if TYPE_CHECKING:
     __version__: str
 
 _LATER: Final = {
+    "Agreement": "._feedback.quality",
     "AsyncClient": ".aio",
     "Client": ".client",
     "DEFAULT_URL": "._transports.url",
+    "Drift": "._feedback.quality",
+    "DriftBucket": "._feedback.quality",
+    "Estimate": "._feedback.quality",
+    "Forgotten": "._feedback.values",
+    "KeptAnswer": "._feedback.values",
+    "KeptArticle": "._feedback.values",
+    "KeptPrediction": "._feedback.values",
     "LinkedArticle": "._links.values",
     "LinkedReport": "._links.values",
+    "ModelQuality": "._feedback.quality",
+    "Quality": "._feedback.quality",
+    "Rated": "._feedback.values",
+    "RatedDay": "._feedback.quality",
+    "RatingBatch": "._feedback.quality",
     "RetryPolicy": "._transports.retry",
     "continuing_trace": "._transports.traces",
 }
@@ -78,6 +94,7 @@ __all__ = [
     "CATEGORIES",
     "DEFAULT_URL",
     "VERACITIES",
+    "Agreement",
     "Article",
     "AsyncClient",
     "AuthenticationError",
@@ -85,21 +102,34 @@ __all__ = [
     "Category",
     "Client",
     "ClientClosedError",
+    "Drift",
+    "DriftBucket",
+    "Estimate",
     "Evidence",
+    "Forgotten",
     "InferenceFailedError",
     "InfoLensError",
     "InsecureKeyWarning",
     "InvalidArticleError",
     "InvalidSettingError",
     "InvalidTableError",
+    "KeptAnswer",
+    "KeptArticle",
+    "KeptPrediction",
     "Labelled",
     "Lineage",
     "LinkedArticle",
     "LinkedReport",
+    "ModelQuality",
     "ModelUnavailableError",
     "PermissionDeniedError",
+    "PredictionNotFoundError",
+    "Quality",
     "Quote",
     "RateLimitedError",
+    "Rated",
+    "RatedDay",
+    "RatingBatch",
     "Reading",
     "Report",
     "RequestRejectedError",

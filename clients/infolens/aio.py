@@ -28,6 +28,7 @@ from ._calls import (
     serving,
     to_article,
 )
+from ._feedback import AsyncFeedback
 from ._links import AsyncLinks
 from ._many import StreamMaker
 from ._many.in_order import Item, anumbered, as_async
@@ -40,7 +41,7 @@ from .errors import ClientClosedError, InfoLensError, ServerError
 from .types import Article, BatchResult, Category, Report, ServerStatus, Summary, SummaryOptions, Veracity
 
 
-class AsyncClient(AsyncLinks):
+class AsyncClient(AsyncLinks, AsyncFeedback):
     """An asyncio client of an Info Lens server; it belongs to one event loop. Use it in an ``async with``.
 
     Arguments and errors are those of `infolens.Client`.

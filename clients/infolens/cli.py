@@ -29,7 +29,9 @@ INTERRUPTED, PIPE_CLOSED = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = make_parser(analyze=_analyze, status=_status).parse_args(arguments)
+    options = make_parser(analyze=_analyze, status=_status, rate=_rate, forget=_forget, quality=_quality).parse_args(
+        arguments
+    )
     # What gRPC has to say of a broken connection comes as an error; its own log would stand beside that.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -65,3 +67,21 @@ def _analyze(options: argparse.Namespace) -> int:
     from ._commands.running import analyze
 
     return analyze(options)
+
+
+def _rate(options: argparse.Namespace) -> int:
+    from ._commands.feedback.running import rate
+
+    return rate(options)
+
+
+def _forget(options: argparse.Namespace) -> int:
+    from ._commands.feedback.running import forget
+
+    return forget(options)
+
+
+def _quality(options: argparse.Namespace) -> int:
+    from ._commands.feedback.running import quality
+
+    return quality(options)

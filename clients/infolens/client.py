@@ -27,6 +27,7 @@ from ._calls import (
     serving,
     to_article,
 )
+from ._feedback import Feedback
 from ._links import Links
 from ._many import StreamMaker
 from ._many.blocking import in_thread
@@ -40,7 +41,7 @@ from .errors import ClientClosedError, InfoLensError, ServerError
 from .types import Article, BatchResult, Category, Report, ServerStatus, Summary, SummaryOptions, Veracity
 
 
-class Client(Links):
+class Client(Links, Feedback):
     """A client of an Info Lens server. It may be shared between threads; close it, or use it in a ``with``.
 
     Args:

@@ -15,7 +15,8 @@
         │   └── RateLimitedError       this API key has asked more than it may for now
         ├── RequestRejectedError       the server looked at the request and refused it
         │   ├── AuthenticationError    the server wants an API key, or does not know the one that was sent
-        │   └── PermissionDeniedError  the API key is valid, but not for this
+        │   ├── PermissionDeniedError  the API key is valid, but not for this
+        │   └── PredictionNotFoundError  nothing is kept under this id, or no more
         ├── InferenceFailedError       a model failed while it worked on the request
         └── UnexpectedResponseError    the answer is not what the contract promises
             └── WrongServerError           what listens there is another server, or speaks another protocol
@@ -100,6 +101,10 @@ class AuthenticationError(RequestRejectedError):
 
 class PermissionDeniedError(RequestRejectedError):
     """The API key is valid, but its role does not allow this."""
+
+
+class PredictionNotFoundError(RequestRejectedError):
+    """The server keeps no prediction under this id, or no more."""
 
 
 class InferenceFailedError(ServerError):

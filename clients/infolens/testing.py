@@ -20,9 +20,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ._feedback.fake import FakeFeedback
 from ._transports.answering import pack_report, unpack_request
-from ._transports.base import InferRequest
-from ._transports.traces import Outputs
+from ._transports.base import InferRequest, JSONAnswer, JSONRequest
+from ._transports.told import Outputs
 from .contract import CATEGORIES, CONTRACTS, LABELS_PARAMETER, PARTIAL, VERACITIES, AnswerKind, Task
 from .errors import InferenceFailedError, InfoLensError, InvalidSettingError, ModelUnavailableError
 from .types import (
@@ -63,6 +64,7 @@ def fake_report(
     doubt: str = "",
     sentences: Sequence[Quote] = (),
     unsupported: Sequence[Unsupported] = (),
+    prediction: str | None = None,
 ) -> Report:
     """A report of every task; what ``probability`` leaves is spread evenly over the other labels.
 
@@ -83,6 +85,7 @@ def fake_report(
         doubt: Why the classifiers are not sure; empty where they are, and then their signals are their labels.
         sentences: Those of the article that the summary quotes.
         unsupported: What the summary says that the article does not hold.
+        prediction: The id under which the answers can be rated; None for a server that keeps none.
 
     Raises:
         InvalidSettingError: A label is not among the model's, or a number is out of range.
@@ -119,7 +122,8 @@ def fake_report(
             labels = contract.default_labels or ("yes", "no")
             further[task] = answer_type(task)(**labelled(task, labels[0], labels))
     failed = failed or {}
-    return Report.of({task: answer for task, answer in (own | further).items() if task not in failed}, failed)
+    answers = {task: answer for task, answer in (own | further).items() if task not in failed}
+    return Report.of(answers, failed, prediction=prediction)
 
 
 class FakeTransport:
@@ -130,15 +134,25 @@ class FakeTransport:
             them; None for `fake_report`. Tasks that it says failed fail as on a server: the request gets the other
             answers if it asks for partial ones, and an `InferenceFailedError` otherwise.
         status: What the server says about itself; None for a server on which everything is ready.
+        quality: What `Client.quality` gets, as ``GET /v1/quality`` says it; None for a server without ratings.
     """
 
+    server = "fake://"
+    """Its address, as messages have it."""
+
     def __init__(
-        self, answer: FakeAnswer | Callable[[Article], FakeAnswer] | None = None, *, status: ServerStatus | None = None
+        self,
+        answer: FakeAnswer | Callable[[Article], FakeAnswer] | None = None,
+        *,
+        status: ServerStatus | None = None,
+        quality: Mapping[str, Any] | None = None,
     ) -> None:
         self._answer = answer if answer is not None else fake_report()
         self._status = status
         self._lock = threading.Lock()
         self._requests: list[InferRequest] = []
+        self._feedback = FakeFeedback(quality)
+        self._predictions: set[str] = set()
         self.timeouts_s: list[float] = []
         """The time that was left for each request."""
         self.closed = False
@@ -155,6 +169,21 @@ class FakeTransport:
         """The articles of the requests so far."""
         return [unpack_request(request)[0] for request in self.requests]
 
+    @property
+    def ratings(self) -> list[dict[str, Any]]:
+        """What was said of the answers, as ``POST /v1/feedback`` takes it: each once, and nothing that is forgotten."""
+        return self._feedback.ratings
+
+    def send(self, request: JSONRequest, *, timeout_s: float) -> JSONAnswer:  # noqa: ARG002
+        """Take a rating of an answer that was given with an id (`fake_report`), and tell and forget it.
+
+        Raises:
+            InvalidSettingError: The request is not about feedback.
+        """
+        with self._lock:
+            known = set(self._predictions)
+        return self._feedback.answer(request, known)
+
     def infer(self, request: InferRequest, *, timeout_s: float) -> Mapping[str, NDArray[Any]]:
         """Answer a request as a server would: with the outputs that it asks for."""
         with self._lock:
@@ -169,7 +198,10 @@ class FakeTransport:
             raise InferenceFailedError(next(iter(failed.values())))
         arrays = pack_report(replace(answer, failed=failed))
         asked = {name: arrays[name] for name in request.outputs if name in arrays}
-        return Outputs(asked, trace_id=answer.trace_id)
+        if answer.prediction is not None:
+            with self._lock:
+                self._predictions.add(answer.prediction)
+        return Outputs(asked, trace_id=answer.trace_id, prediction=answer.prediction)
 
     def probe(self, models: Collection[str], *, timeout_s: float) -> ServerStatus:  # noqa: ARG002
         """Say that everything is ready, or what the fake was told to say."""
@@ -194,6 +226,10 @@ class FakeTransport:
     async def ainfer(self, request: InferRequest, *, timeout_s: float) -> Mapping[str, NDArray[Any]]:
         """As `infer`."""
         return self.infer(request, timeout_s=timeout_s)
+
+    async def asend(self, request: JSONRequest, *, timeout_s: float) -> JSONAnswer:
+        """As `send`."""
+        return self.send(request, timeout_s=timeout_s)
 
     async def aprobe(self, models: Collection[str], *, timeout_s: float) -> ServerStatus:
         """As `probe`."""

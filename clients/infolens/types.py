@@ -103,6 +103,9 @@ class Report:
     ``evidence`` stands why the answers have no evidence."""
     trace_id: str | None = field(default=None, compare=False)
     """The trace with the server's spans of this request; None where it kept none, as for most requests."""
+    prediction: str | None = field(default=None, compare=False, repr=False)
+    """The id under which the server has noted these answers, so that they can be rated (`Client.rate`); None where it
+    keeps none. Whoever has it may rate them, so a printed report does not show it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "more", MappingProxyType(dict(self.more)))
@@ -110,7 +113,7 @@ class Report:
         object.__setattr__(self, "failed", MappingProxyType(named))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Report.of, (self.answers, dict(self.failed), self.trace_id)
+        return Report.of, (self.answers, dict(self.failed), self.trace_id, self.prediction)
 
     @classmethod
     def of(
@@ -118,11 +121,12 @@ class Report:
         answers: Mapping[Task, Answer],
         failed: Mapping[str, str] = MappingProxyType({}),
         trace_id: str | None = None,
+        prediction: str | None = None,
     ) -> Report:
-        """The report of answers by task, of the reasons why other tasks have none, and of the trace."""
+        """The report of answers by task, of the reasons why other tasks have none, of its trace and its id."""
         named: dict[str, Any] = {task.value: answer for task, answer in answers.items() if task in _OWN_FIELDS}
         more = {task: answer for task, answer in answers.items() if task not in _OWN_FIELDS}
-        return cls(**named, more=more, failed=failed, trace_id=trace_id)
+        return cls(**named, more=more, failed=failed, trace_id=trace_id, prediction=prediction)
 
     @property
     def answers(self) -> dict[Task, Answer]:
@@ -147,7 +151,8 @@ class Report:
         ``{"summary": {"text", "sentences", "unsupported"}, "category": {"label", "signal", ...}, "veracity": {...},
         "truncated": false, "readings": {"summary": {"tokens", "truncated_tokens", "unread"}, ...}}``; a task that was
         not asked for has no key. Where tasks failed there is one more, ``"failed": {"summary": "Request timeout
-        expired"}``, and where the server kept spans another, ``"trace_id": "0af7651916cd43dd8448eb211c80319c"``.
+        expired"}``, and where the server kept spans another, ``"trace_id": "0af7651916cd43dd8448eb211c80319c"``; where
+        it noted the answers, ``"prediction": "q3nCk5mGSxuZ0dX2yQe9Tw"``.
         """
         failed = {"failed": {str(what): reason for what, reason in self.failed.items()}} if self.failed else {}
         return {
@@ -156,6 +161,7 @@ class Report:
             "readings": {task.value: reading.to_dict() for task, reading in self.readings.items()},
             **failed,
             **({"trace_id": self.trace_id} if self.trace_id else {}),
+            **({"prediction": self.prediction} if self.prediction else {}),
         }
 
 

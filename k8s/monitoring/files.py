@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import yaml
 
-from .boards import load, serving, training
+from .boards import load, quality, serving, training
 from .boards.panels import Board
 
 HERE: Final = Path(__file__).parent
-BOARDS: Final[tuple[Board, ...]] = (serving.SERVING, load.BOARD, training.BOARD)
+BOARDS: Final[tuple[Board, ...]] = (serving.SERVING, quality.BOARD, load.BOARD, training.BOARD)
 COMPONENT: Final = HERE.parent / "components" / "monitoring"
 _LABELS: Final = {"app.kubernetes.io/name": "infolens", "app.kubernetes.io/part-of": "infolens"}
 _MADE: Final = "# Made of k8s/monitoring by `python -m k8s dashboards`; do not edit.\n"

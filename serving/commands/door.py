@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from serving.arguments import ADMIN_HEADER, in_brackets, resolve
 from serving.edge.command import add_edge, read_edge
 from serving.errors import ServingError
+from serving.feedback.command import add_feedback, read_feedback
 from serving.processes import write_private
 from serving.reports.command import add_reports, read_reports
 from serving.runtime import CACHE
@@ -23,6 +24,7 @@ from .running import interrupt_by_signals
 
 if TYPE_CHECKING:
     from serving.edge.options import EdgeOptions
+    from serving.feedback.options import FeedbackOptions
     from serving.gateway.configuration import GatewayOptions
     from serving.intake.fetching.options import FetchOptions
     from serving.reports.options import ReportsOptions
@@ -56,6 +58,7 @@ def main(argv: Sequence[str]) -> int:
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # else a line for each failed handshake of anybody
     # Here, so that help and refusals wait for no server.
     from serving.edge.options import check_edge
+    from serving.feedback.rule import check_feedback
     from serving.gateway.configuration import ConfigurationError
     from serving.gateway.grpc_door.door import ListenError
     from serving.gateway.server import LeftAloneError
@@ -69,11 +72,12 @@ def main(argv: Sequence[str]) -> int:
         keys = check_start(args.host, args.keys, args.keys_url, CACHE)
         edge = check_edge(read_edge(args), keys=keys)
         reports = check_reports(read_reports(args), CACHE)
+        feedback = check_feedback(read_feedback(args), CACHE, args.run.resolve())
         fetch = check_fetch(fetch_options(args), args.host, keys=keys)
         folder = args.run.resolve()
         with door_alone(folder):
             met = wait_for(folder)
-            _run(args, folder, _options(args, folder, met, edge, reports, fetch, keys=keys), met)
+            _run(args, folder, _options(args, folder, met, edge, reports, feedback, fetch, keys=keys), met)
     except (ServingError, ConfigurationError, ListenError, LeftAloneError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -88,6 +92,7 @@ def _options(
     met: Meeting,
     edge: EdgeOptions,
     reports: ReportsOptions,
+    feedback: FeedbackOptions,
     fetch: FetchOptions,
     *,
     keys: bool,
@@ -122,6 +127,7 @@ def _options(
         limits=limits,
         edge=edge,
         reports=reports,
+        feedback=feedback,
         fetch=fetch,
     )
 
@@ -170,4 +176,5 @@ def make_parser() -> argparse.ArgumentParser:
     add_trace_url(parser)
     add_edge(parser)
     add_reports(parser)
+    add_feedback(parser)
     return parser

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-from pathlib import Path
 
 
 def port(text: str) -> int:
@@ -37,14 +36,3 @@ def megabytes(text: str) -> int:
     if not 0 <= number < 2**40:
         raise argparse.ArgumentTypeError(f"a memory is a whole number of megabytes from 0, not {text}")
     return number
-
-
-def new_file(text: str) -> Path:
-    """A file that can be written, as far as its folder says."""
-    path = Path(text)
-    if path.is_dir() or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(
-            f"{text} cannot be written: {'it is a folder' if path.is_dir() else f'there is no folder {path.parent}'}; "
-            "name a file in a folder that is there"
-        )
-    return path

@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 from typing import Any, Final
 
+from serving.arguments import new_file
 from serving.intake.fetching.options import FetchOptions
 from serving.runtime import CACHE, ROOT
 
@@ -86,7 +87,7 @@ def add_addresses(parser: argparse.ArgumentParser) -> None:
         add(f"--{kind}-port", type=kinds.port, default=number, metavar="PORT", help=words)
     add(
         "--ready-file",
-        type=kinds.new_file,
+        type=new_file,
         metavar="FILE",
         help="write the URLs as JSON once ready; removed at the end",
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, get_type_hints
 
 from serving.edge.options import EdgeOptions
+from serving.feedback.options import FeedbackOptions
 from serving.intake.fetching.options import FetchOptions
 from serving.reports.options import MAX_DAYS, ReportsOptions
 
@@ -112,6 +113,8 @@ class GatewayOptions:
     edge: EdgeOptions = field(default_factory=EdgeOptions)
     reports: ReportsOptions = field(default_factory=ReportsOptions)
     """As `check_reports` gives them; the door keeps none that is not told to."""
+    feedback: FeedbackOptions = field(default_factory=FeedbackOptions)
+    """As `check_feedback` gives them; the door keeps none that is not told to."""
     fetch: FetchOptions = field(default_factory=FetchOptions)
     """Whether and how links are fetched."""
 
@@ -144,7 +147,7 @@ _KINDS: Final[Mapping[Any, tuple[type, ...]]] = {
     Path | None: (str, type(None)),
     tuple[str, ...]: (list,),
 }
-_GROUPS: Final = ("limits", "edge", "reports", "fetch")
+_GROUPS: Final = ("limits", "edge", "reports", "feedback", "fetch")
 
 
 def read_options(path: Path) -> GatewayOptions:
@@ -159,7 +162,7 @@ def read_options(path: Path) -> GatewayOptions:
         raise ConfigurationError(f"the door's configuration {path} cannot be read: {error}") from None
     if not isinstance(document, dict):
         raise ConfigurationError(f"the door's configuration {path} is a JSON object, not {type(document).__name__}")
-    limits, edge, reports, fetch = groups = [document.pop(name, {}) for name in _GROUPS]
+    limits, edge, reports, feedback, fetch = groups = [document.pop(name, {}) for name in _GROUPS]
     for name, group in zip(_GROUPS, groups, strict=True):
         if not isinstance(group, dict):
             raise ConfigurationError(f"{name} in {path} is a JSON object, not {json.dumps(group)}")
@@ -178,11 +181,15 @@ def read_options(path: Path) -> GatewayOptions:
     checked_reports = ReportsOptions(**_checked(ReportsOptions, reports, path))
     if not 1 <= checked_reports.days <= MAX_DAYS:
         raise ConfigurationError(f"reports.days in {path} lies between 1 and {MAX_DAYS}, not {checked_reports.days}")
+    checked_feedback = FeedbackOptions(**_checked(FeedbackOptions, feedback, path))
+    if checked_feedback.problem:
+        raise ConfigurationError(f"feedback.{checked_feedback.problem}: so it stands in {path}")
     return GatewayOptions(
         **values,
         limits=GatewayLimits(**checked_limits),
         edge=checked_edge,
         reports=checked_reports,
+        feedback=checked_feedback,
         fetch=FetchOptions(**_checked(FetchOptions, fetch, path)),
     )
 

@@ -22,6 +22,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from serving.feedback.keeper import Keeper
 from serving.keys.records import OTHER
 
 from .access.doorkeeper import Doorkeeper
@@ -202,6 +203,15 @@ class GatewayMetrics:
         self.registry.register(_Supervised(verdicts))
         self.registry.register(Slots(counts))
 
+    def watch_feedback(self, keeper: Keeper) -> None:
+        """Show what becomes of feedback too, where it is kept.
+
+        Args:
+            keeper: It keeps feedback.
+        """
+        if keeper.keeps:
+            self.registry.register(_Feedback(keeper))
+
     def _name(self, key: str) -> str:
         """What a key is counted as: series cost memory, here and wherever they are collected."""
         if key not in self._names and len(self._names) < MAX_NAMES:
@@ -226,6 +236,35 @@ class _Supervised(Collector):
         yield models
         yield CounterMetricFamily("infolens_triton_restarts", "Times that Triton was started again.", verdict.restarts)
         yield CounterMetricFamily("infolens_heals", "Times that a model was brought back.", verdict.heals)
+
+
+class _Feedback(Collector):
+    """What became of feedback, read when it is asked for."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics as they are now."""
+        now = self._keeper.standing()
+        gauges = {
+            "away": ("Whether the database of the feedback fails.", now.away),
+            "queued_entries": ("Entries that neither the database nor the spool has yet.", now.queued),
+            "spooled_entries": ("Entries in the spool, which wait for the database.", now.spooled_entries),
+            "spooled_bytes": ("Bytes of the spool.", now.spooled_bytes),
+            "spool_limit_bytes": ("The spool takes no more bytes.", now.spool_limit_bytes),
+        }
+        counters = {
+            "kept": ("Entries that the database has taken.", now.kept),
+            "repeated": ("Entries that the database had already.", now.repeated),
+            "dropped": ("Predictions for which there was no room.", now.dropped),
+            "refused": ("Entries that the database takes in no way.", now.refused),
+            "torn": ("Lines of the spool that could not be read.", now.torn),
+        }
+        for name, (words, value) in gauges.items():
+            yield GaugeMetricFamily(f"infolens_feedback_{name}", words, value)
+        for name, (words, value) in counters.items():
+            yield CounterMetricFamily(f"infolens_feedback_{name}", words, value)
 
 
 def _code_class(access: Access, refusal: RefusedError | None) -> str:

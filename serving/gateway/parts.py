@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from serving.feedback.keeper import Keeper as FeedbackKeeper
 from serving.reports.keeper import Keeper
 
 from .access.doorkeeper import Doorkeeper
@@ -15,6 +16,7 @@ from .catalogue import Catalogue
 from .configuration import GatewayOptions
 from .intake import Intake
 from .metrics import GatewayMetrics
+from .recording.recorder import Recorder
 from .served import Served
 from .upstream import Upstream
 from .verdict import VerdictFile
@@ -35,5 +37,7 @@ class Parts:
     metrics: GatewayMetrics
     doorkeeper: Doorkeeper
     reports: Keeper
+    feedback: FeedbackKeeper
+    recorder: Recorder
     intake: Intake
     log: Any

@@ -18,6 +18,8 @@ class Refusal(Enum):
     """The request breaks a rule, and will as often as it is sent."""
     NOT_FOUND = "not_found"
     """There is no such model, version or path."""
+    CONFLICT = "conflict"
+    """It contradicts what was done before, and will as often as it is sent."""
     TOO_LARGE = "too_large"
     """The request is larger than a limit."""
     BUSY = "busy"
@@ -59,6 +61,7 @@ class Codes:
 CODES: Final[Mapping[Refusal, Codes]] = {
     Refusal.INVALID: Codes(http=400, grpc=grpc.StatusCode.INVALID_ARGUMENT),
     Refusal.NOT_FOUND: Codes(http=404, grpc=grpc.StatusCode.NOT_FOUND),
+    Refusal.CONFLICT: Codes(http=409, grpc=grpc.StatusCode.ABORTED),
     Refusal.TOO_LARGE: Codes(http=413, grpc=grpc.StatusCode.INVALID_ARGUMENT),
     # The words of a busy server contain "server is busy": by them the SDK knows an overload from a server that is away.
     Refusal.BUSY: Codes(http=429, grpc=grpc.StatusCode.UNAVAILABLE),

@@ -15,10 +15,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final
 
 from aiohttp import web
 
+from serving.feedback.opening import open_feedback
 from serving.reports.opening import open_reports
 
 from .access.doorkeeper import open_doorkeeper
@@ -29,8 +30,11 @@ from .calls import Board, Inferences
 from .catalogue import Catalogue
 from .configuration import GatewayOptions
 from .edge.headers import add_edge
-from .edge.tls import HANDSHAKE_S, open_certificates
+from .edge.sites import Site
+from .edge.tls import open_certificates
 from .edge.tracing import OFF, Tracing, open_tracing
+from .feedback.operations import OPERATIONS as FEEDBACK
+from .feedback.routes import add_feedback_routes
 from .files import FILE_OPERATIONS, add_file_routes
 from .grpc_door.door import ListenError, listen, make_server
 from .http import Bodies, DoorRunner, make_app
@@ -41,6 +45,8 @@ from .metrics import GatewayMetrics
 from .metrics_port import make_metrics_app
 from .page import add_page
 from .parts import Parts
+from .quality import routes as quality
+from .recording.recorder import Recorder
 from .reports.routes import OPERATIONS as REPORTS
 from .reports.routes import add_report_routes
 from .served import Served
@@ -117,25 +123,31 @@ async def open_parts(options: GatewayOptions, log: Any) -> AsyncIterator[Parts]:
     )
     board = Board(options.board_file)
     inferences = Inferences(upstream, verdicts, catalogue, board)
+    served = Served(catalogue, options.repository)
     try:
         async with (
             open_doorkeeper(options, log) as doorkeeper,
             open_reports(options.reports, log) as reports,
+            open_feedback(options.feedback, log, quality.make_tallies(options.repository)) as feedback,
+            Recorder(feedback, served, log).running() as recorder,
             open_intake(options, doorkeeper) as intake,
         ):
             metrics.watch(room, verdicts, doorkeeper, options.counts_folder)
+            metrics.watch_feedback(feedback)
             yield Parts(
                 options=options,
                 verdicts=verdicts,
                 upstream=upstream,
                 inferences=inferences,
                 catalogue=catalogue,
-                served=Served(catalogue, options.repository),
+                served=served,
                 room=room,
                 branches=Branches(),
                 metrics=metrics,
                 doorkeeper=doorkeeper,
                 reports=reports,
+                feedback=feedback,
+                recorder=recorder,
                 intake=intake,
                 log=log,
             )
@@ -149,9 +161,11 @@ def make_whole_app(parts: Parts, tracing: Tracing = OFF) -> web.Application:
     """All that HTTP offers, KServe v2 and the JSON API, behind what every request and answer passes."""
     bodies = Bodies(parts.options.limits)
     app = make_app(parts, bodies)
-    add_routes(app, parts, bodies, also=(*FILE_OPERATIONS, *REPORTS))
+    add_routes(app, parts, bodies, also=(*FILE_OPERATIONS, *REPORTS, *FEEDBACK, *quality.OPERATIONS))
     add_file_routes(app, parts, bodies)
     add_report_routes(app, parts)
+    add_feedback_routes(app, parts, bodies)
+    quality.add_quality_route(app, parts, parts.feedback)
     add_page(app)
     add_edge(app, parts.options.edge)
     app.middlewares.insert(0, tracing.over_http)
@@ -254,27 +268,9 @@ async def _runner(stack: AsyncExitStack, app: web.Application, grace_s: float) -
     return runner
 
 
-class _Site(web.TCPSite):
-    """Where an application listens; a caller who does not get on with TLS, at its start or end, is sent away."""
-
-    async def start(self) -> None:
-        """Listen."""
-        await web.BaseSite.start(self)
-        patience_s = None if self._ssl_context is None else HANDSHAKE_S
-        self._server = await asyncio.get_running_loop().create_server(
-            cast("web.Server", self._runner.server),
-            self._host,
-            self._port,
-            ssl=self._ssl_context,
-            backlog=self._backlog,
-            ssl_handshake_timeout=patience_s,
-            ssl_shutdown_timeout=patience_s,
-        )
-
-
 async def _listen(runner: web.AppRunner, host: str, port: int, kind: str, context: ssl.SSLContext | None = None) -> int:
     try:
-        await _Site(runner, host, port, ssl_context=context).start()
+        await Site(runner, host, port, ssl_context=context).start()
     except OSError as error:
         reason = error.strerror or error
         raise ListenError(

@@ -6,26 +6,19 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any, Final, Protocol, Self, TypeVar
+from typing import Any, Final, Protocol, Self
 
-from serving.errors import ReportsAwayError, ReportsError, ReportsLimitError
+from serving.errors import ReportsError, ReportsLimitError
+from serving.storage.asking import PATIENCE_S, Asker
 
+from .location import KEPT
 from .records import KeptReport, is_id
 
 SWEEP_EVERY_S: Final = 3600.0
 """How often reports are removed whose time is up; nobody can read them before that either."""
 _FIRST_SWEEP_S: Final = 60.0
 """When that is done first: a server may be started anew more often than once an hour."""
-PATIENCE_S: Final = 5.0
-"""How long an answer waits until it is kept, and a caller for a report; the first time the library is loaded too."""
-MAX_WAITING: Final = 64
-"""So many calls to the store may be under way or wait."""
-_AWAY_PATIENCE_S: Final = 0.5
-"""The same while the store is known to fail."""
-_THREADS: Final = 2
-_T = TypeVar("_T")
 
 
 class Store(Protocol):
@@ -81,16 +74,10 @@ class Keeper:
         self.days = days
         self.texts = texts
         self.why_not = why_not
-        self._opens = opens
         self._log = log
         self._has_some = has_some
-        self._patience_s = patience_s
         self._sweep_every_s = sweep_every_s
-        self._store: Store | None = None
-        self._opening = threading.Lock()
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="reports")
-        self._waiting = 0
-        self._away = False
+        self._asker = Asker(opens, KEPT, log, patience_s=patience_s, refusals=(ReportsLimitError,))
 
     @property
     def keeps(self) -> bool:
@@ -108,9 +95,7 @@ class Keeper:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
-            if self._store is not None:
-                self._threads.submit(self._store.close)
-            self._threads.shutdown(wait=False)
+            self._asker.close()
 
     async def keep(self, document: Mapping[str, Any], *, key: str, within_s: float | None = None) -> KeptReport:
         """Keep a report.
@@ -135,7 +120,10 @@ class Keeper:
             return found
 
         try:
-            return await self._ask(keep, self._patience(within_s))
+            return await self._asker.ask(keep, self._asker.patience(within_s))
+        except ReportsLimitError as error:
+            self._log.warning("report not kept", words=str(error))
+            raise
         except BaseException:
             left.set()
             raise
@@ -146,7 +134,9 @@ class Keeper:
         Raises:
             ReportsError: The store cannot be asked.
         """
-        return await self._ask(lambda store: store.find(report_id), self._patience()) if self._may(report_id) else None
+        if not self._may(report_id):
+            return None
+        return await self._asker.ask(lambda store: store.find(report_id), self._asker.patience())
 
     async def delete(self, report_id: str) -> bool:
         """Remove a report; returns whether there was one.
@@ -154,11 +144,9 @@ class Keeper:
         Raises:
             ReportsError: The store cannot be asked.
         """
-        return self._may(report_id) and await self._ask(lambda store: store.delete(report_id), self._patience())
-
-    def _patience(self, within_s: float | None = None) -> float:
-        patience_s = min(self._patience_s, _AWAY_PATIENCE_S) if self._away else self._patience_s
-        return patience_s if within_s is None else min(patience_s, within_s)
+        if not self._may(report_id):
+            return False
+        return await self._asker.ask(lambda store: store.delete(report_id), self._asker.patience())
 
     def _may(self, report_id: str) -> bool:
         """Whether there can be a report of this id."""
@@ -171,58 +159,7 @@ class Keeper:
             pause_s = self._sweep_every_s
             if self._has_some():
                 with contextlib.suppress(ReportsError):  # the log has it, and nobody can read them anyway
-                    await self._ask(lambda store: store.sweep(), None)
-
-    async def _ask(self, work: Callable[[Store], _T], within_s: float | None) -> _T:
-        """Have something done by the store in a thread.
-
-        Raises:
-            ReportsError: It failed, or took too long.
-        """
-        if within_s is not None and within_s <= 0:
-            raise ReportsAwayError("no time was left for it")
-        if self._waiting >= MAX_WAITING:
-            raise ReportsAwayError(f"{self._waiting} calls to the store of the reports are under way")
-        self._waiting += 1
-        future = asyncio.get_running_loop().run_in_executor(self._threads, self._with_store, work)
-        future.add_done_callback(self._is_over)
-        try:
-            async with asyncio.timeout(within_s):
-                found = await future
-        except TimeoutError:
-            self._fell(ReportsAwayError(f"the store of the reports did not answer within {within_s:g} s"))
-            raise ReportsAwayError("the store did not answer in time") from None
-        except ReportsLimitError as error:
-            self._log.warning("report not kept", words=str(error))
-            raise
-        except ReportsError as error:
-            self._fell(error)
-            raise
-        except Exception as error:  # whatever it is, an answer goes on without it
-            self._fell(error)
-            raise ReportsError("the store failed") from None
-        if self._away:
-            self._log.info("reports back")
-            self._away = False
-        return found
-
-    def _with_store(self, work: Callable[[Store], _T]) -> _T:
-        with self._opening:
-            if self._store is None:
-                self._store = self._opens()
-        return work(self._store)
-
-    def _is_over(self, future: asyncio.Future[Any]) -> None:
-        self._waiting -= 1
-        if not future.cancelled():
-            future.exception()  # told already, or of one who has left
-
-    def _fell(self, error: Exception) -> None:
-        """Tell the first failure in a row."""
-        if not self._away:
-            words = str(error) if isinstance(error, ReportsError) else "the store failed"
-            self._log.error("reports away", error=type(error).__name__, words=words)
-        self._away = True
+                    await self._asker.ask(lambda store: store.sweep(), None)
 
 
 def off(why_not: str) -> Keeper:

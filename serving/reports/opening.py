@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from serving.storage.kept import file_named
+
 from .keeper import Keeper, Store, off
 from .options import ReportsOptions
-from .rule import file_named
 
 
 @asynccontextmanager

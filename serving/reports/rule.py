@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from serving.errors import ReportsError
+from serving.storage.kept import why_not
 
 from .location import KEPT, VARIABLE
 from .options import ReportsOptions
@@ -40,7 +41,7 @@ def check_reports(options: ReportsOptions, cache: Path) -> ReportsOptions:
         url = read_url(KEPT, options.url, cache).render_as_string(hide_password=False)
         return dataclasses.replace(options, keeps=True, url=url)
     file = KEPT.file_in(cache)
-    if problem := _why_not(file):
+    if problem := why_not(file):
         words = (
             f"reports cannot be kept in {file} ({problem}): let this user write there, or name a database with "
             f"--reports-url (or {VARIABLE})"
@@ -50,18 +51,3 @@ def check_reports(options: ReportsOptions, cache: Path) -> ReportsOptions:
         log.info("no reports are kept: %s", words)
         return dataclasses.replace(options, keeps=False, texts=False, why_not="it has no place for them")
     return dataclasses.replace(options, keeps=True, url=f"sqlite:///{file}")
-
-
-def file_named(url: str) -> Path | None:
-    """The file of an address that `check_reports` has given; None for a database that is no file."""
-    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
-
-
-def _why_not(file: Path) -> str:
-    """Why a file cannot be written or made; empty where it can. Nothing is made by the look."""
-    folder = next(one for one in file.parents if one.exists())
-    if not folder.is_dir():
-        return f"{folder} is no folder"
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return f"{folder} cannot be written"
-    return "" if not file.exists() or os.access(file, os.R_OK | os.W_OK) else "the file cannot be written"

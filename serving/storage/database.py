@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import URL, Connection, Engine, MetaData
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 
 from serving.errors import ServingError
 
 from .kept import Kept
 from .location import file_of, make_engine, shown
+
+_OF_WHAT_WAS_ASKED: Final = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
+"""Errors that a database may have with one statement and not with the next; all others are its own state: a full disk,
+a lock, a file that is broken or read-only. The same statement may be taken later."""
 
 
 class Database:
@@ -21,6 +26,7 @@ class Database:
     Args:
         kept: What it keeps; it names the errors.
         url: Where it is, as `serving.storage.location.read_url` gives it.
+        held: Connections that stay open, as in `serving.storage.location.make_engine`.
 
     Attributes:
         shown: Where it is, as people may read it.
@@ -30,9 +36,9 @@ class Database:
         ServingError: The library that it needs is not there.
     """
 
-    def __init__(self, kept: Kept, url: URL) -> None:
+    def __init__(self, kept: Kept, url: URL, *, held: int = 0) -> None:
         self.shown = shown(url)
-        self.engine: Engine = make_engine(kept, url)
+        self.engine: Engine = make_engine(kept, url, held=held)
         self._kept = kept
         self._url = url
 
@@ -56,11 +62,7 @@ class Database:
             is_made: Whether they are there.
             first: Writes their first rows.
         """
-        if self.file is not None:
-            self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.file.touch(mode=0o600)
-            if self.file.stat().st_mode & 0o077:
-                self.file.chmod(0o600)
+        self.make_file()
         with self.engine.connect() as connection:
             if is_made(connection):
                 return
@@ -73,6 +75,14 @@ class Database:
                 if not is_made(connection):
                     raise
 
+    def make_file(self) -> None:
+        """Make its file, empty and for this user alone, if it is one and is not there; call it inside of `told`."""
+        if self.file is not None:
+            self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.file.touch(mode=0o600)
+            if self.file.stat().st_mode & 0o077:
+                self.file.chmod(0o600)
+
     @contextmanager
     def told(self) -> Iterator[None]:
         """Raise what is wrong with the database as the errors of what it keeps."""
@@ -82,7 +92,7 @@ class Database:
         except DBAPIError as error:
             raise self._why(error) from None
         except OSError as error:
-            raise self._kept.error(
+            raise self._kept.away(
                 f"the {what} in {self.shown} cannot be kept ({error.strerror}): let this user write there, or name "
                 f"another place with {option}"
             ) from None
@@ -93,15 +103,15 @@ class Database:
         words = lines[0]
         if self._url.password:
             words = words.replace(str(self._url.password), "***")
+        kind = self._kept.error if isinstance(error, _OF_WHAT_WAS_ASKED) else self._kept.away
         if "readonly" in words:
-            return self._kept.error(
+            return kind(
                 f"the {what} in {self.shown} cannot be changed ({words}): let this user write there, or name another "
                 f"place with {option}"
             )
-        away = isinstance(error, OperationalError | InterfaceError)
-        if away and (self.file is None or "locked" in words):
-            return self._kept.away(f"the {what} in {self.shown} cannot be had now ({words}): see to the database")
-        return self._kept.error(
+        if kind is self._kept.away and (self.file is None or "locked" in words):
+            return kind(f"the {what} in {self.shown} cannot be had now ({words}): see to the database")
+        return kind(
             f"the {what} in {self.shown} cannot be used ({words}): see to the database, or name another place with "
             f"{option}"
         )

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from .kept import Kept
 
@@ -62,8 +62,13 @@ def shown(url: URL) -> str:
     return str(file) if file is not None else url.set(query={}).render_as_string(hide_password=True)
 
 
-def make_engine(kept: Kept, url: URL) -> Engine:
+def make_engine(kept: Kept, url: URL, *, held: int = 0) -> Engine:
     """What connects to a store; it connects to nothing yet.
+
+    Args:
+        kept: What is kept there.
+        url: Where it is.
+        held: Connections that stay open for whoever uses the store all the time; with 0 a file is opened for each use.
 
     Raises:
         ServingError: The library for PostgreSQL is not there.
@@ -74,6 +79,8 @@ def make_engine(kept: Kept, url: URL) -> Engine:
         def connect() -> Any:
             return sqlite3.connect(address, uri=True, timeout=_TIMEOUT_S, check_same_thread=False)
 
+        if held:
+            return create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=held, max_overflow=held)
         return create_engine("sqlite://", creator=connect, poolclass=NullPool)
     arguments = {
         "connect_timeout": _TIMEOUT_S,
@@ -81,8 +88,9 @@ def make_engine(kept: Kept, url: URL) -> Engine:
         "tcp_user_timeout": 1000 * _TIMEOUT_S,  # a machine that is gone without a word
         "application_name": "infolens",
     }
+    size = max(held, 1)
     try:
-        return create_engine(url, connect_args=arguments, pool_pre_ping=True, pool_size=1, max_overflow=1)
+        return create_engine(url, connect_args=arguments, pool_pre_ping=True, pool_size=size, max_overflow=size)
     except ModuleNotFoundError:
         raise kept.error(
             f"{kept.what} in PostgreSQL need the library psycopg, which is not here: .venv/bin/python -m pip install "

@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from serving.arguments import ADMIN_HEADER, ServerOptions, pick_ports
 from serving.edge.options import EdgeOptions, check_edge
-from serving.errors import EdgeError, IntakeError, KeysError, PortError, ReportsError
+from serving.errors import EdgeError, FeedbackError, IntakeError, KeysError, PortError, ReportsError
+from serving.feedback.options import FeedbackOptions
+from serving.feedback.rule import check_feedback
 from serving.intake.fetching.options import FetchOptions, check_fetch
 from serving.keys.rule import check_start, full_url, is_loopback, warn_if_open
 from serving.launcher import TritonServer
@@ -55,6 +57,7 @@ class Plan:
     """After so long a gRPC connection is closed in order, so that its client looks where to go anew; None for never."""
     edge: EdgeOptions = field(default_factory=EdgeOptions)
     reports: ReportsOptions = field(default_factory=ReportsOptions)
+    feedback: FeedbackOptions = field(default_factory=FeedbackOptions)
     fetch: FetchOptions = field(default_factory=FetchOptions)
     """Whether and how links are fetched."""
     ready_file: Path | None = None
@@ -71,7 +74,7 @@ def assemble_supervisor(plan: Plan) -> Supervisor:
 
     Raises:
         ServingError: An address or a port cannot be had, keys are needed and there is none, or the options of the edge
-            of the reports or of links cannot be kept to.
+            of the reports, of feedback or of links cannot be kept to.
     """
     if not plan.door and plan.edge != EdgeOptions():
         raise EdgeError(
@@ -79,6 +82,8 @@ def assemble_supervisor(plan: Plan) -> Supervisor:
         )
     if not plan.door and plan.reports.keeps:
         raise ReportsError("with --no-door nobody keeps reports: leave --no-door or --reports out")
+    if not plan.door and plan.feedback.keeps:
+        raise FeedbackError("with --no-door nobody keeps feedback: leave --no-door or --feedback out")
     if not plan.door and plan.fetch != FetchOptions():
         raise IntakeError("with --no-door nobody fetches links: leave --no-door out, or --fetch and what belongs to it")
     public = plan.server
@@ -88,7 +93,8 @@ def assemble_supervisor(plan: Plan) -> Supervisor:
     fetch = check_fetch(plan.fetch, public.host, keys=keys)
     plan = dataclasses.replace(plan, edge=check_edge(plan.edge, keys=keys), fetch=fetch)
     if plan.door:
-        plan = dataclasses.replace(plan, reports=check_reports(plan.reports, public.cache))
+        reports, feedback = check_reports(plan.reports, public.cache), check_feedback(plan.feedback, public.cache)
+        plan = dataclasses.replace(plan, reports=reports, feedback=feedback)
     number = ports.get("http", ports["grpc"])
     logs = public.cache / "logs" if public.log_file is None else public.log_file.parent
     public = dataclasses.replace(
@@ -161,6 +167,7 @@ def door_configuration(
         "triton_admin_key": triton.options.admin_key,
         "edge": plan.edge.document(),
         "reports": plan.reports.document(),
+        "feedback": plan.feedback.document(),
         "fetch": plan.fetch.document(),
         "keys": keys,
         "keys_url": full_url(plan.keys_url, public.cache) if keys else "",

@@ -57,6 +57,11 @@ def _array(dtype: str, shape: list[int], data: bytes) -> NDArray[Any]:
     return np.frombuffer(data, dtype=_TYPES[dtype]).reshape(shape)
 
 
+def _told(arrays: Any) -> dict[str, str]:
+    """What a server says beside an answer that can be rated."""
+    return {} if arrays.prediction is None else {"Infolens-Prediction": arrays.prediction}
+
+
 def _dtype(array: NDArray[Any]) -> str:
     return "BYTES" if array.dtype == object else {"int32": "INT32", "float32": "FP32"}[array.dtype.name]
 
@@ -150,7 +155,8 @@ def http_server(
                 for name, array in arrays.items()
             ]
             head = json.dumps({"model_name": request.model, "outputs": tensors}).encode()
-            self._answer(200, head + b"".join(blobs.values()), {"Inference-Header-Content-Length": str(len(head))})
+            headers = {"Inference-Header-Content-Length": str(len(head)), **_told(arrays)}
+            self._answer(200, head + b"".join(blobs.values()), headers)
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, *_: Any) -> None:
@@ -213,6 +219,7 @@ class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[
             context.abort(code, words)
         except RequestRejectedError as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"in ensemble 'info_lens', {error}")
+        context.set_trailing_metadata(tuple((name.lower(), value) for name, value in _told(arrays).items()))
         response = service_pb2.ModelInferResponse(model_name=request.model_name)
         for name, array in arrays.items():
             response.outputs.add(name=name, datatype=_dtype(array), shape=array.shape)

@@ -8,8 +8,8 @@ import pytest
 
 ERRORS = """
     AuthenticationError ClientClosedError InferenceFailedError InfoLensError InsecureKeyWarning InvalidArticleError
-    InvalidSettingError InvalidTableError ModelUnavailableError PermissionDeniedError RateLimitedError
-    RequestRejectedError RequestTimeoutError ServerError ServerOverloadedError ServerUnavailableError
+    InvalidSettingError InvalidTableError ModelUnavailableError PermissionDeniedError PredictionNotFoundError
+    RateLimitedError RequestRejectedError RequestTimeoutError ServerError ServerOverloadedError ServerUnavailableError
     UnexpectedResponseError WrongServerError
 """
 VALUES = """
@@ -19,7 +19,8 @@ VALUES = """
 NAMES = {
     "infolens": f"""
         AsyncClient CATEGORIES Client DEFAULT_URL LinkedArticle LinkedReport RetryPolicy Task VERACITIES __version__
-        continuing_trace
+        Agreement Drift DriftBucket Estimate Forgotten KeptAnswer KeptArticle KeptPrediction ModelQuality Quality Rated
+        RatedDay RatingBatch continuing_trace
         {VALUES} {ERRORS}
     """,
     "infolens.contract": """

@@ -280,10 +280,10 @@ def test_files_and_standard_input_of_any_encoding(
     first, second, third = (json.loads(line) for line in out.splitlines())
     assert code == 1
     assert first["title"] == "Title «één»"
-    assert first | {"file": files[2]} == third
+    assert first | {"file": files[2], "prediction": third["prediction"]} == third
     assert second["error"]["type"] == "InvalidArticleError"
     assert "iconv -f cp1252 -t utf-8" in err
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(Path(files[0]).read_bytes())))
     code, out, _ = run("analyze", "--server", triton.grpc_url, "--json", "-")
     assert code == 0
-    assert json.loads(out) | {"file": files[2]} == third
+    assert json.loads(out) | {"file": files[2], "prediction": third["prediction"]} == third

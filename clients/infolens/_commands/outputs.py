@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from infolens.types import Article, Report
 from .articles import STDIN
 from .pages import Page
 from .partial import GrowingTable
-from .render import error_json, report_json, report_text
+from .render import error_json, rating_line, report_json, report_text
 from .sources import Source, Sources, Work
 
 Result = Report | InfoLensError
@@ -125,13 +126,18 @@ class _Printed:
             return report_json(source.name, title, report, {**about, "text": text} if about else None)
         width = min(shutil.get_terminal_size((100, 24)).columns, 120)
         shown = report_text(source.name, title, report, width=width, text=text, about=about)
-        return shown + ("\n" if self._several else "")
+        return shown + rating_line(report, dim=_dims()) + ("\n" if self._several else "")
 
     def finish(self) -> None:
         """Everything has been printed."""
 
     def leave(self) -> None:
         """Everything has been printed."""
+
+
+def _dims() -> bool:
+    """Whether a line may be dimmed: for people at a terminal who have not asked for none of that."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def _row(source: Source, work: Work | None, result: Result) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from infolens._calls import connection_settings
 from infolens._many.in_order import map_in_order
 from infolens._many.refused import NO_SUCH_PATH, problem_error
+from infolens._transports import JSONRequest
 from infolens._transports.about import read_object
 from infolens._transports.http import HTTPTransport
 from infolens._transports.retry import Deadline, RetryPolicy
@@ -140,7 +141,8 @@ class Reader:
             path, body, content_type = PATH, json.dumps({"url": page.url}).encode(), "application/json"
         else:
             path, body, content_type = f"{PATH}?name={quote(page.name, safe='')}", page.data, "application/octet-stream"
-        status, answer, headers = self._transport.post(path, body, content_type, timeout_s=timeout_s)
+        request = JSONRequest(path=path, body=body, headers={"Content-Type": content_type})
+        status, answer, headers = self._transport.send(request, timeout_s=timeout_s)
         document = read_object(answer)
         if status != 200:
             raise self._refusal(status, answer, document, headers)

@@ -14,6 +14,7 @@ from infolens._transports.url import DEFAULT_HTTP_URL, DEFAULT_URL, URL_VARIABLE
 from infolens.contract import SUMMARY_SETTINGS, Task
 from infolens.tables import COLUMNS, FORMATS
 
+from .feedback.options import add_commands
 from .kinds import MAX_TITLE_CHARS
 from .usage import DEFAULT_WAIT_S, CommandParser, MainParser
 
@@ -33,6 +34,8 @@ examples:
   infolens status
   infolens analyze article.txt
   infolens analyze --in articles.csv --out answers.xlsx
+  infolens rate q3nCk5mGSxuZ0dX2yQe9Tw --stars 4
+  infolens quality
   infolens analyze --help
 
 {_EXIT_CODES}"""
@@ -44,7 +47,7 @@ of other files it is said how to get at their text. A first line of at most {MAX
 full stop at its end and with a blank line below, is the title; with --title all is text. With --json every article
 gives one line with the keys file, title, summary, category, veracity, truncated and readings, or file and error; with
 --partial also failed, where tasks failed; with --evidence evidence in category and veracity; trace_id where the server
-kept spans; article for what was read in a link or document.
+kept spans, prediction where answers can be rated; article for what was read in a link or document.
 
 A table for --in is CSV (also with semicolons, tabs or bars), Excel (.xlsx), JSON lines or a JSON array. Its columns are
 known by their names, whatever their case: text (or body, article, content, story), title (headline), url (link, href),
@@ -87,7 +90,7 @@ _ABOUT: Final[Mapping[str, str]] = {
 }
 
 
-def make_parser(*, analyze: Run, status: Run) -> argparse.ArgumentParser:
+def make_parser(*, analyze: Run, status: Run, rate: Run, forget: Run, quality: Run) -> argparse.ArgumentParser:
     """The parser of the command; each subcommand names the function that runs it."""
     layout = argparse.RawDescriptionHelpFormatter
     parser = MainParser(
@@ -99,20 +102,9 @@ def make_parser(*, analyze: Run, status: Run) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=CommandParser)
 
-    common = CommandParser(add_help=False)
-    common.add_argument(
-        "--server",
-        metavar="URL",
-        help="grpc://HOST:8001, http://HOST:8000, grpcs://HOST, https://HOST, or HOST:PORT for gRPC "
-        f"(default: ${URL_VARIABLE}, or else {DEFAULT_URL})",
+    common = _common(
+        "grpc://HOST:8001, http://HOST:8000, grpcs://HOST, https://HOST, or HOST:PORT for gRPC", DEFAULT_URL
     )
-    common.add_argument(
-        "--api-key-file",
-        metavar="FILE",
-        help=f"holds the API key, for a server that wants one (default: ${KEY_VARIABLE}, or else none)",
-    )
-    common.add_argument("--json", action="store_true", help="print JSON, one object a line")
-
     analyzing = commands.add_parser(
         "analyze",
         parents=[common],
@@ -207,4 +199,19 @@ def make_parser(*, analyze: Run, status: Run) -> argparse.ArgumentParser:
     showing.add_argument(
         "--timeout-s", type=float, default=5.0, metavar="S", help="for the whole question (default: %(default)g)"
     )
+    over_http = _common("http://HOST:8000 or https://HOST", DEFAULT_HTTP_URL)
+    add_commands(commands, over_http, rate=rate, forget=forget, quality=quality)
     return parser
+
+
+def _common(addresses: str, default: str) -> CommandParser:
+    """The options that all commands have."""
+    common = CommandParser(add_help=False)
+    common.add_argument("--server", metavar="URL", help=f"{addresses} (default: ${URL_VARIABLE}, or else {default})")
+    common.add_argument(
+        "--api-key-file",
+        metavar="FILE",
+        help=f"holds the API key, for a server that wants one (default: ${KEY_VARIABLE}, or else none)",
+    )
+    common.add_argument("--json", action="store_true", help="print JSON, one object a line")
+    return common

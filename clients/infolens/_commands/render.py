@@ -63,6 +63,14 @@ def report_text(
     return "\n".join(lines) + "\n"
 
 
+def rating_line(report: Report, *, dim: bool = False) -> str:
+    """How its answers can be rated, as the last line below a report; empty where they cannot."""
+    if report.prediction is None:
+        return ""
+    line = f"  {'Rate it':<{_INDENT - 2}}infolens rate {report.prediction}"
+    return f"\x1b[2m{line}\x1b[22m\n" if dim else f"{line}\n"
+
+
 def _unread(reading: Reading, text: str) -> str:
     """What a model did not read, in words; in tokens where the places in the text are not known."""
     if not reading.unread or not text:

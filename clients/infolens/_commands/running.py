@@ -42,7 +42,7 @@ NOT_TRACED = (
 )
 
 
-def _client(options: argparse.Namespace, retries: RetryPolicy) -> Client:
+def make_client(options: argparse.Namespace, retries: RetryPolicy) -> Client:
     """The client that the options ask for; its warnings become lines like those of errors."""
     key = None if options.api_key_file is None else read_key(options.api_key_file)
     with warnings.catch_warnings(record=True) as caught:
@@ -56,7 +56,7 @@ def _client(options: argparse.Namespace, retries: RetryPolicy) -> Client:
 def status(options: argparse.Namespace) -> int:
     """Ask how the server is; returns the exit code."""
     url = str(parse_url(options.server))
-    with _client(options, RetryPolicy()) as client:
+    with make_client(options, RetryPolicy()) as client:
         try:
             found = client.status()
         except (AuthenticationError, PermissionDeniedError):
@@ -96,7 +96,7 @@ def analyze(options: argparse.Namespace) -> int:
     trace = continuing_trace() if options.trace else contextlib.nullcontext("")
     with contextlib.ExitStack() as stack:
         stack.callback(output.leave)
-        client = stack.enter_context(_client(options, RetryPolicy(attempts=5)))
+        client = stack.enter_context(make_client(options, RetryPolicy(attempts=5)))
         stack.enter_context(progress)
         stack.enter_context(trace)
         ask: Ask = functools.partial(

@@ -98,13 +98,23 @@ def choose_server(options: argparse.Namespace, sources: Sources) -> None:
     links = [source for source in sources if source.is_link]
     if not links:
         return
+    to_http(options, f"a link ({links[0].url}) is fetched")
+
+
+def to_http(options: argparse.Namespace, what: str) -> None:
+    """Have the server spoken to over HTTP: at the usual address where none is named.
+
+    Args:
+        options: The command's; ``server`` is filled in.
+        what: What needs that, for a message: ``a link is fetched``.
+
+    Raises:
+        InvalidSettingError: The server that is named is spoken to over gRPC.
+    """
     if options.server is None and not os.environ.get(URL_VARIABLE):
         options.server = DEFAULT_HTTP_URL
     if not (url := parse_url(options.server)).is_http:
-        raise InvalidSettingError(
-            f"a link ({links[0].url}) is fetched by a server over HTTP, but {url} is an address of gRPC; "
-            f"{_HTTP_ADDRESS}"
-        )
+        raise InvalidSettingError(f"{what} by a server over HTTP, but {url} is an address of gRPC; {_HTTP_ADDRESS}")
 
 
 def _of_name(name: str, options: argparse.Namespace) -> Source:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from infolens._values.predictions import is_prediction
+
 OK, SOME_FAILED, USAGE, NO_SERVER = 0, 1, 2, 3
 """The exit codes."""
 DEFAULT_WAIT_S: Final = 30.0
@@ -29,10 +31,14 @@ class CommandParser(argparse.ArgumentParser):
     """The parser of one command: what it does not know is refused here, under this command's usage.
 
     No option may be shortened: ``--api-key KEY`` would be taken for ``--api-key-file``, and the key told in an error.
+
+    Args:
+        takes_ids: Whether its words may be ids of predictions, which may begin with a hyphen.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, takes_ids: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+        self._takes_ids = takes_ids
 
     @property
     def flags(self) -> list[str]:
@@ -41,6 +47,10 @@ class CommandParser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse as argparse does; files may stand before, between and after options."""
+        if self._takes_ids and args is not None:
+            # Behind a double hyphen nothing is taken for an option.
+            ids = [word for word in args if word.startswith("-") and is_prediction(word) and word not in self.flags]
+            args = [*(word for word in args if word not in ids), *(["--", *ids] if ids else [])]
         found, unknown = super().parse_known_args(args, namespace)
         flags = [word for word in unknown if word.startswith("-") and word != "-"]
         if flags:

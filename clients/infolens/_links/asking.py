@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 from infolens._calls import check_asked
 from infolens._many.refused import problem_error
 from infolens._many.rows import Asked, read_report
+from infolens._transports import JSONAnswer, JSONRequest
 from infolens._transports.about import read_object
 from infolens.contract import Task
-from infolens.errors import InvalidArticleError, InvalidSettingError, UnexpectedResponseError
+from infolens.errors import InvalidArticleError, UnexpectedResponseError
 from infolens.types import Article, SummaryOptions
 
 from .values import LinkedArticle, LinkedReport
 
 PATH: Final = "/v1/analyze"
-CONTENT_TYPE: Final = "application/json"
-NO_HTTP: Final = (
-    "a link is followed by the server's JSON API: give the client its HTTP address, such as http://127.0.0.1:8000, or "
-    "send the text of the article"
-)
-"""Said of addresses of gRPC, and of transports of one's own."""
 
 
 class LinkQuestion:
@@ -35,12 +30,13 @@ class LinkQuestion:
         options: How the summary is written.
         partial: Whether answers are given though a task fails.
         evidence: Whether to find what moved the labels most.
-        server: The server's URL, for messages.
 
     Raises:
         InvalidArticleError: ``url`` is no text.
         InvalidSettingError: Another argument is not valid.
     """
+
+    what: str = "a link is followed"
 
     def __init__(
         self,
@@ -51,7 +47,6 @@ class LinkQuestion:
         *,
         partial: bool,
         evidence: bool,
-        server: str,
     ) -> None:
         if not isinstance(url, str) or not url.strip():
             raise InvalidArticleError(f"a link is a str such as https://news.example/story, not {url!r:.80}")
@@ -60,32 +55,30 @@ class LinkQuestion:
         self._tasks = check_asked(tasks, options, partial=partial, evidence=evidence)
         self._options = options
         self._partial, self._evidence = partial, evidence
-        self._server = server
 
-    def body(self, timeout_s: float) -> bytes:
-        """The document that asks."""
+    def request(self, timeout_s: float) -> JSONRequest:
+        """The request, which has so much time left."""
         asked = Asked(
             tasks=self._tasks,
             options=self._options,
             partial=self._partial,
             evidence=self._evidence,
             timeout_s=timeout_s,
-            server=self._server,
         )
         checked = Article(text=self._url, title=self._title)
-        return json.dumps(asked.document(url=checked.text, title=checked.title), ensure_ascii=False).encode()
+        body = json.dumps(asked.document(url=checked.text, title=checked.title), ensure_ascii=False).encode()
+        return JSONRequest(path=PATH, body=body, headers={"Content-Type": "application/json"})
 
-    def read(self, status: int, body: bytes, headers: Mapping[str, str], timeout_s: float) -> LinkedReport:
+    def read(self, answer: JSONAnswer, *, server: str, timeout_s: float) -> LinkedReport:
         """The answer.
 
         Raises:
             ServerError: There is none, or it is something else.
         """
+        status, body, headers = answer
         if status != 200:
-            older = (
-                f"analyze_url needs a server with {PATH}, but {self._server} answers {status} there: update the server"
-            )
-            raise problem_error(status, body, headers, server=self._server, timeout_s=timeout_s, older=older)
+            older = f"analyze_url needs a server with {PATH}, but {server} answers {status} there: update the server"
+            raise problem_error(status, body, headers, server=server, timeout_s=timeout_s, older=older)
         document = read_object(body)
         try:
             return LinkedReport(
@@ -93,11 +86,6 @@ class LinkQuestion:
             )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UnexpectedResponseError(
-                f"{self._server} must answer {PATH} with article and answers, but its answer is something else "
+                f"{server} must answer {PATH} with article and answers, but its answer is something else "
                 f"({type(error).__name__}: {error}); is this an Info Lens server of the same version as the client?"
             ) from error
-
-
-def no_http() -> InvalidSettingError:
-    """The error for a client that does not speak HTTP."""
-    return InvalidSettingError(NO_HTTP)

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Iterable
 
-from infolens._transports import AsyncTransport, Transport
-from infolens._transports.retry import Deadline, RetryPolicy
+from infolens._json import Asking, AsyncAsking
 from infolens.contract import Task
-from infolens.errors import ServerError
 from infolens.types import SummaryOptions
 
 from .values import LinkedReport
 
 
-class _Either:
-    """What `infolens.Client` and `infolens.AsyncClient` have."""
-
-    _timeout_s: float
-    _retries: RetryPolicy
-    _closed: bool
-
-    def _check_open(self) -> None:
-        raise NotImplementedError
-
-
-class Links(_Either):
+class Links(Asking):
     """The blocking client's part that is about links."""
-
-    _transport: Transport
 
     def analyze_url(
         self,
@@ -63,35 +46,13 @@ class Links(_Either):
             RequestRejectedError: Nothing could be read there; its words say why.
             ServerError: The server gave no answer for another reason.
         """
-        from infolens._transports.http import HTTPTransport
+        from .asking import LinkQuestion
 
-        from .asking import CONTENT_TYPE, PATH, LinkQuestion, no_http
-
-        self._check_open()
-        transport = self._transport
-        if not isinstance(transport, HTTPTransport):
-            raise no_http()
-        question = LinkQuestion(url, title, tasks, options, partial=partial, evidence=evidence, server=transport.server)
-        deadline = Deadline(self._timeout_s if timeout_s is None else timeout_s)
-        attempt = 0
-        while True:
-            self._check_open()
-            attempt += 1
-            left_s = deadline.remaining_s()
-            try:
-                answer = transport.post(PATH, question.body(left_s), CONTENT_TYPE, timeout_s=left_s)
-                return question.read(*answer, left_s)
-            except ServerError as error:
-                pause_s = self._retries.pause_s(error, attempt)
-                if pause_s is None or self._closed or not deadline.allows(pause_s):
-                    raise
-            time.sleep(pause_s)
+        return self._ask(LinkQuestion(url, title, tasks, options, partial=partial, evidence=evidence), timeout_s)
 
 
-class AsyncLinks(_Either):
+class AsyncLinks(AsyncAsking):
     """The asyncio client's part that is about links."""
-
-    _transport: AsyncTransport
 
     async def analyze_url(
         self,
@@ -105,26 +66,6 @@ class AsyncLinks(_Either):
         timeout_s: float | None = None,
     ) -> LinkedReport:
         """As `Client.analyze_url`."""
-        from infolens._transports.http_aio import AsyncHTTPTransport
+        from .asking import LinkQuestion
 
-        from .asking import CONTENT_TYPE, PATH, LinkQuestion, no_http
-
-        self._check_open()
-        transport = self._transport
-        if not isinstance(transport, AsyncHTTPTransport):
-            raise no_http()
-        question = LinkQuestion(url, title, tasks, options, partial=partial, evidence=evidence, server=transport.server)
-        deadline = Deadline(self._timeout_s if timeout_s is None else timeout_s)
-        attempt = 0
-        while True:
-            self._check_open()
-            attempt += 1
-            left_s = deadline.remaining_s()
-            try:
-                answer = await transport.post(PATH, question.body(left_s), CONTENT_TYPE, timeout_s=left_s)
-                return question.read(*answer, left_s)
-            except ServerError as error:
-                pause_s = self._retries.pause_s(error, attempt)
-                if pause_s is None or self._closed or not deadline.allows(pause_s):
-                    raise
-            await asyncio.sleep(pause_s)
+        return await self._ask(LinkQuestion(url, title, tasks, options, partial=partial, evidence=evidence), timeout_s)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from infolens._values.evidence import read_evidence
+from infolens._values.predictions import read_prediction
 from infolens.contract import CONTRACTS, AnswerKind, Task
 from infolens.errors import ServerError, UnexpectedResponseError
 from infolens.problems import from_problem
@@ -30,7 +31,7 @@ class Asked:
     partial: bool
     evidence: bool = False
     timeout_s: float
-    server: str
+    server: str = ""
     """The server's URL, for messages."""
 
     def line(self, article: Article) -> bytes:
@@ -97,7 +98,7 @@ def read_report(document: Mapping[str, Any], tasks: Collection[Task]) -> Report:
             **_READERS[CONTRACTS[task].answers](document[task.value]),
             reading=_reading(document["readings"][task.value]),
         )
-    return Report.of(answers, failed)
+    return Report.of(answers, failed, prediction=read_prediction(document, "prediction"))
 
 
 def _reading(reading: Mapping[str, Any]) -> Reading:

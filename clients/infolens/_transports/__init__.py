@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from .base import AsyncTransport, ConnectionSettings, InferRequest, Transport
+from .base import (
+    AsyncJSONTransport,
+    AsyncTransport,
+    ConnectionSettings,
+    InferRequest,
+    JSONAnswer,
+    JSONRequest,
+    JSONTransport,
+    Transport,
+)
 from .url import ServerURL
 
 __all__ = [
+    "AsyncJSONTransport",
     "AsyncTransport",
     "ConnectionSettings",
     "InferRequest",
+    "JSONAnswer",
+    "JSONRequest",
+    "JSONTransport",
     "Transport",
     "make_async_transport",
     "make_transport",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from infolens.types import ServerStatus
 
@@ -82,6 +82,48 @@ class AsyncTransport(Protocol):
 
     async def aclose(self) -> None:
         """As `Transport.close`."""
+
+
+JSONAnswer = tuple[int, bytes, Mapping[str, str]]
+"""Status, body and headers of an answer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JSONRequest:
+    """A request of the server's JSON API, which is no inference."""
+
+    method: str = "POST"
+    path: str
+    """Query included."""
+    body: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Beside those that the connection sends with every request."""
+
+
+@runtime_checkable
+class JSONTransport(Protocol):
+    """A blocking transport that reaches the server's JSON API too, as those of HTTP do."""
+
+    server: str
+    """The server's address, as messages have it."""
+
+    def send(self, request: JSONRequest, *, timeout_s: float) -> JSONAnswer:
+        """Send a request and return the answer, whatever its status.
+
+        Raises:
+            ServerError: There is none in time, or it cannot be read.
+        """
+
+
+@runtime_checkable
+class AsyncJSONTransport(Protocol):
+    """As `JSONTransport`, for asyncio."""
+
+    server: str
+    """The server's address, as messages have it."""
+
+    async def asend(self, request: JSONRequest, *, timeout_s: float) -> JSONAnswer:
+        """As `JSONTransport.send`."""
 
 
 def timeout_us(timeout_s: float) -> int:

@@ -105,7 +105,7 @@ _RULES: Final = (
     _NO_REASON,
     _Rule(_codes("UNAUTHENTICATED 401"), "", AuthenticationError, _KEY),
     _Rule(_codes("PERMISSION_DENIED 403"), "", PermissionDeniedError, _ROLE),
-    _Rule(_codes("INVALID_ARGUMENT OUT_OF_RANGE FAILED_PRECONDITION 400 413 422"), "", RequestRejectedError, ""),
+    _Rule(_codes("INVALID_ARGUMENT OUT_OF_RANGE FAILED_PRECONDITION 400 409 413 422"), "", RequestRejectedError, ""),
     _Rule(_codes("INTERNAL UNKNOWN ABORTED DATA_LOSS 500"), "", InferenceFailedError, "see the server's log"),
     _Rule(
         _codes("UNIMPLEMENTED NOT_FOUND 404 405"),

@@ -11,6 +11,7 @@ import tritonclient.grpc.aio
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
+from infolens._values.predictions import PREDICTION_HEADER, read_prediction
 from infolens.errors import (
     InvalidSettingError,
     ModelUnavailableError,
@@ -23,7 +24,8 @@ from infolens.types import ServerStatus
 
 from .base import ConnectionSettings, InferRequest, timeout_us
 from .failures import read_seconds, to_error
-from .traces import TRACE_HEADER, Outputs, read_trace_id, trace_headers
+from .told import Outputs
+from .traces import TRACE_HEADER, read_trace_id, trace_headers
 from .url import ServerURL
 
 _CLOSED: Final = "on closed channel"
@@ -78,25 +80,32 @@ def _arrays(result: Any, request: InferRequest) -> Outputs:
         arrays = {name: result.as_numpy(name) for name in request.outputs}
     except (ValueError, InferenceServerException) as error:
         raise UnexpectedResponseError(f"the answer of {request.model} cannot be read: {error}") from error
-    told = result.get_response().parameters
+    parameters = result.get_response().parameters
+    told = {name: parameters[name].string_param for name in (TRACE_HEADER, PREDICTION_HEADER) if name in parameters}
     return Outputs(
         {name: np.asarray(array) for name, array in arrays.items() if array is not None},
-        trace_id=told[TRACE_HEADER].string_param if TRACE_HEADER in told else None,
+        trace_id=told.get(TRACE_HEADER),
+        prediction=told.get(PREDICTION_HEADER),
     )
 
 
-def _note_trace(response: Any, initial_metadata: Any) -> Any:
-    """Keep the trace of an answer in it: tritonclient hands on the answer, and nothing that came with it."""
-    response.parameters.pop(TRACE_HEADER, None)
-    if trace_id := read_trace_id(dict(initial_metadata or ())):
-        response.parameters[TRACE_HEADER].string_param = trace_id
+def _noted(response: Any, initial_metadata: Any, trailing_metadata: Any) -> Any:
+    """Keep in an answer what came with it: tritonclient hands on the answer, and nothing else."""
+    told = {
+        TRACE_HEADER: read_trace_id(dict(initial_metadata or ())),
+        PREDICTION_HEADER: read_prediction(dict(trailing_metadata or ())),
+    }
+    for name, value in told.items():
+        response.parameters.pop(name, None)
+        if value is not None:
+            response.parameters[name].string_param = value
     return response
 
 
 def _telling(method: Any) -> Any:
     def call(**arguments: Any) -> Any:
         response, ended = method.with_call(**arguments)
-        return _note_trace(response, ended.initial_metadata())
+        return _noted(response, ended.initial_metadata(), ended.trailing_metadata())
 
     return call
 
@@ -104,7 +113,7 @@ def _telling(method: Any) -> Any:
 def _telling_later(method: Any) -> Any:
     async def call(**arguments: Any) -> Any:
         under_way = method(**arguments)
-        return _note_trace(await under_way, await under_way.initial_metadata())
+        return _noted(await under_way, await under_way.initial_metadata(), await under_way.trailing_metadata())
 
     return call
 

@@ -22,13 +22,15 @@ import tritonclient.http
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
+from infolens._values.predictions import read_prediction
 from infolens.errors import InvalidSettingError, ServerError, UnexpectedResponseError
 from infolens.types import ServerStatus
 
 from .about import MODELS_PATH, READY_PATH, with_about
-from .base import ConnectionSettings, InferRequest, timeout_us
+from .base import ConnectionSettings, InferRequest, JSONAnswer, JSONRequest, timeout_us
 from .failures import no_answer, read_seconds, to_error, unreachable, wrong_protocol
-from .traces import Outputs, read_trace_id, trace_headers
+from .told import Outputs
+from .traces import read_trace_id, trace_headers
 from .url import ServerURL
 
 _NO_HTTP = (http.client.BadStatusLine, http.client.LineTooLong, http.client.UnknownProtocol)
@@ -69,7 +71,7 @@ def decode(request: InferRequest, body: bytes, headers: Mapping[str, str]) -> Ou
     except (ValueError, KeyError, TypeError, AttributeError, InferenceServerException) as error:
         raise UnexpectedResponseError(f"the answer of {request.model} cannot be read: {error}") from error
     read = {name: np.asarray(array) for name, array in arrays.items() if array is not None}
-    return Outputs(read, trace_id=read_trace_id(headers))
+    return Outputs(read, trace_id=read_trace_id(headers), prediction=read_prediction(headers))
 
 
 def refusal(status: int, body: bytes, headers: Mapping[str, str], *, server: str, timeout_s: float) -> ServerError:
@@ -186,15 +188,9 @@ class HTTPTransport:
         status, body, _ = self._exchange("GET", configuration_path(model), None, {}, timeout_s)
         return read_configuration(status, body)
 
-    def post(
-        self, path: str, body: bytes, content_type: str, *, timeout_s: float
-    ) -> tuple[int, bytes, Mapping[str, str]]:
-        """Status, body and headers of the answer to a request that is no inference.
-
-        Raises:
-            ServerError: There is none in time, or it cannot be read as HTTP.
-        """
-        return self._exchange("POST", path, body, {"Content-Type": content_type}, timeout_s)
+    def send(self, request: JSONRequest, *, timeout_s: float) -> JSONAnswer:
+        """See `JSONTransport.send`."""
+        return self._exchange(request.method, request.path, request.body, request.headers, timeout_s)
 
     def close(self) -> None:
         """See `Transport.close`."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from infolens.types import ServerStatus
 
 from .about import MODELS_PATH, READY_PATH, with_about
-from .base import ConnectionSettings, InferRequest
+from .base import ConnectionSettings, InferRequest, JSONAnswer, JSONRequest
 from .failures import no_answer, unreachable, wrong_protocol
 from .http import configuration_path, decode, encode, read_configuration, read_version, refusal, tls_context
 from .url import ServerURL
@@ -60,11 +60,9 @@ class AsyncHTTPTransport:
         status, body, _ = await self._exchange("GET", configuration_path(model), None, {}, timeout_s)
         return read_configuration(status, body)
 
-    async def post(
-        self, path: str, body: bytes, content_type: str, *, timeout_s: float
-    ) -> tuple[int, bytes, Mapping[str, str]]:
-        """As `HTTPTransport.post`."""
-        return await self._exchange("POST", path, body, {"Content-Type": content_type}, timeout_s)
+    async def asend(self, request: JSONRequest, *, timeout_s: float) -> JSONAnswer:
+        """See `JSONTransport.send`."""
+        return await self._exchange(request.method, request.path, request.body, request.headers, timeout_s)
 
     async def aclose(self) -> None:
         """See `Transport.close`."""

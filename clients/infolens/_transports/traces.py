@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
-from numpy.typing import NDArray
-
 from infolens.errors import InvalidSettingError
 
 PARENT: Final = "traceparent"
@@ -84,16 +82,3 @@ def read_trace_id(headers: Mapping[str, Any]) -> str | None:
         if name.lower() == TRACE_HEADER and isinstance(value, str) and _ID.fullmatch(value):
             return value
     return None
-
-
-class Outputs(dict[str, NDArray[Any]]):
-    """The tensors of an answer by name, and its trace; a transport that knows of none gives any other mapping."""
-
-    def __init__(self, arrays: Mapping[str, NDArray[Any]], *, trace_id: str | None = None) -> None:
-        super().__init__(arrays)
-        self.trace_id = trace_id
-
-
-def trace_of(outputs: Mapping[str, NDArray[Any]]) -> str | None:
-    """The trace of an answer, where its transport has told it."""
-    return outputs.trace_id if isinstance(outputs, Outputs) else None

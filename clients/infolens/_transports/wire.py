@@ -34,7 +34,7 @@ from infolens.types import Answer, Article, Reading, Report, SummaryOptions, ans
 
 from .base import InferRequest
 from .texts import read_text, read_unread
-from .traces import trace_of
+from .told import told_of
 
 DTYPES: Final[Mapping[str, type[np.generic]]] = {
     "BYTES": np.object_,
@@ -159,7 +159,7 @@ def unpack(outputs: Mapping[str, NDArray[Any]], tasks: Collection[Task]) -> Repo
             )
         facts = _READERS[contract.answers](contract, tensors) | evidence.get(task, {})
         answers[task] = answer_type(task)(**facts, reading=reading)
-    return Report.of(answers, failed=failed, trace_id=trace_of(outputs))
+    return Report.of(answers, failed, **told_of(outputs))
 
 
 def _evidence(outputs: Mapping[str, NDArray[Any]], tasks: Collection[Task]) -> dict[Task, dict[str, Any]]:

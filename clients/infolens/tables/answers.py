@@ -26,6 +26,7 @@ COLUMNS: Final = (
     "read_share",
     "error",
     "note",
+    "prediction",
 )
 """The columns of a table of answers, in their order."""
 CAVEAT: Final = "judged by wording, not checked"
@@ -55,6 +56,7 @@ def to_row(answer: Mapping[str, Any], *, title: str | None = None, url: str | No
         summary_unsupported=_unsupported(summary.get("unsupported")),
         read_share=_read_share(_mapping(answer, "readings")),
         error=_error(answer),
+        prediction=_text(answer, "prediction"),
     )
     for task in ("category", "veracity"):
         labelled = _mapping(answer, task)

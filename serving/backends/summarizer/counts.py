@@ -38,6 +38,7 @@ class Counts:
         self._last: Mapping[str, int] = {}
         self._written_s = -1e9
         self._end = threading.Event()
+        self._looking = threading.Lock()  # two who write one file make none
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -48,6 +49,10 @@ class Counts:
 
     def look(self) -> bool:
         """Write the file if there is news, or if it is getting old; False when another process has it now."""
+        with self._looking:
+            return self._look()
+
+    def _look(self) -> bool:
         path, now_s, counted = self._path, self._now(), self._read()
         if path is None or (counted == self._last and now_s - self._written_s < WRITE_EVERY_S):
             return True

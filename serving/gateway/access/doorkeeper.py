@@ -22,7 +22,7 @@ from .attempts import Attempts
 from .caller import ANONYMOUS, Caller, Given
 from .known import KnownKeys
 from .rates import Places, Rates
-from .rules import rule_of
+from .rules import lets, rule_of
 
 _HOW: Final = "send it as the header 'Authorization: Bearer KEY' (over gRPC: metadata of that name)"
 _WHO: Final = "whoever runs the server makes one with `python -m serving keys create`"
@@ -101,8 +101,8 @@ class Doorkeeper:
             RefusedError: The key lacks the role (``FORBIDDEN``), or has had its share (``LIMITED``).
         """
         rule = rule_of(route)
-        if rule.role is not None and caller.role is not None and not caller.may(rule.role):
-            raise RefusedError(Refusal.FORBIDDEN, _lacks(caller.name, caller.role, rule.role))
+        if not lets(rule, caller):
+            raise RefusedError(Refusal.FORBIDDEN, _lacks(caller.name, caller.role, rule.role, rule.instead))
         with self._places.held(caller) if rule.counts else nullcontext():
             if rule.takes:
                 self._rates.take_now(caller, rule.takes)
@@ -178,8 +178,8 @@ async def open_doorkeeper(options: GatewayOptions, log: Any) -> AsyncIterator[Do
         yield Doorkeeper(known, options.limits)
 
 
-def _lacks(name: str, has: Role | None, needs: Role) -> str:
-    fit = " or ".join(f"'{role.value}'" for role in Role if needs in GRANTS[role])
+def _lacks(name: str, has: Role | None, *needs: Role | None) -> str:
+    fit = " or ".join(f"'{role.value}'" for role in Role if not GRANTS[role].isdisjoint(needs))
     if has is None:
         return f"this needs a key with the role {fit}: {_WHO}"
     return f"the key '{name}' has the role '{has.value}', and this needs {fit}: {_WHO}"

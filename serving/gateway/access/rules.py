@@ -8,6 +8,8 @@ from typing import Final
 
 from serving.keys.records import Role
 
+from .caller import Caller
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
@@ -15,6 +17,8 @@ class Rule:
 
     role: Role | None = None
     """The role that a key must have; None for a route that is open to everybody, with a key or without."""
+    instead: Role | None = None
+    """A role that opens it as well."""
     takes: int = 0
     """How many inferences of the key's minute a request takes as it comes."""
     counts: bool = False
@@ -28,6 +32,10 @@ BATCH: Final = Rule(role=Role.READ, counts=True)
 """It takes one for each of its rows, by `Doorkeeper.take`."""
 READING: Final = Rule(role=Role.READ, counts=True)
 """It reads or writes a file, and asks no model."""
+SAYING: Final = Rule(role=Role.FEEDBACK, instead=Role.READ, counts=True)
+"""It says something of an answer; of whose a key may is the handler's to know."""
+LOOKING: Final = Rule(role=Role.READ, instead=Role.FEEDBACK)
+"""It sees what came of what was said."""
 MANAGING: Final = Rule(role=Role.ADMIN)
 
 RULES: Final[Mapping[str, Rule]] = {
@@ -50,9 +58,14 @@ RULES: Final[Mapping[str, Rule]] = {
     "table_read": READING,
     "table_write": READING,
     "models": SEEING,
+    "quality": LOOKING,
     "model_card": SEEING,
     "report": OPEN,  # its id is what opens it
     "report_delete": SEEING,
+    "feedback": SAYING,
+    "prediction": OPEN,  # its id is what opens it
+    "prediction_delete": SEEING,
+    "prediction_audit": SAYING,
     "problem": OPEN,
     "healthz": OPEN,
     "readyz": OPEN,
@@ -72,6 +85,12 @@ RULES: Final[Mapping[str, Rule]] = {
     "cuda_shared_memory_unregister": MANAGING,
 }
 """By the name of a route, as the metrics and the log have it."""
+
+
+def lets(rule: Rule, caller: Caller) -> bool:
+    """Whether a rule lets the holder of a key in; a caller without one was let in by other means."""
+    needed = [one for one in (rule.role, rule.instead) if one is not None]
+    return caller.role is None or not needed or any(map(caller.may, needed))
 
 
 def rule_of(route: str) -> Rule:

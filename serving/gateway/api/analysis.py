@@ -16,14 +16,16 @@ from infolens.contract import EVIDENCE_MODEL, FAILED, Task
 from infolens.wire import for_older, pack, unpack
 from serving.gateway.access.caller import ANONYMOUS, Caller
 from serving.gateway.catalogue import CatalogueModel
+from serving.gateway.kserve.messages import to_arrays, to_message
 from serving.gateway.parts import Parts
+from serving.gateway.recording.audits import without
+from serving.gateway.recording.making import Said
 from serving.gateway.refusals import Refusal, RefusedError, expired, invalid
 from serving.gateway.served import Served, ServedTask
 from serving.gateway.upstream import is_busy
 
 from .faults import MAX_DEADLINE_MS
 from .requests import Link, Question
-from .tensors import to_arrays, to_message
 
 MAX_ANSWER_S: Final = MAX_DEADLINE_MS / 1e3
 """How long an answer may take whose caller names no time."""
@@ -89,6 +91,7 @@ class Analysis:
         request_id: str,
         *,
         caller: Caller = ANONYMOUS,
+        route: str = "analyze",
         patient: bool = False,
         came_s: float | None = None,
     ) -> dict[str, Any]:
@@ -98,6 +101,7 @@ class Analysis:
             question: What is asked.
             request_id: Under which the log has it.
             caller: Who asks; not everybody may give a link.
+            route: By which it was asked, as the metrics name it.
             patient: Whether it waits while the server is busy, or its models are away, where it would be refused.
             came_s: When it came, on the monotonic clock; None for now.
 
@@ -113,13 +117,32 @@ class Analysis:
             article, read = await self._follow(question.article, caller, clock, patient=patient)
             question = dataclasses.replace(question, article=article)
         asked, report = await (self._patiently if patient else self._at_once)(question, request_id, clock)
-        return {
+        timings = clock.timings()
+        document = {
             "id": question.id or request_id,
             **read,
             **report.to_dict(),
             "models": {str(task): asked.served[task].named for task in report.answers},
-            "timings": clock.timings(),
+            "timings": timings,
         }
+        about = asked.question.article
+        said = Said(
+            report=report,
+            served=asked.served,
+            text="" if isinstance(about, Link) else about.text,
+            title=about.title,
+            key=caller.name,
+            route=route,
+            timings=timings,
+        )
+        return await self._noted(document, said, clock, audit=question.audited)
+
+    async def _noted(self, document: dict[str, Any], said: Said, clock: _Clock, *, audit: bool) -> dict[str, Any]:
+        """The answer with the id of its prediction, and without what is asked about first."""
+        recorder = self._parts.recorder
+        if audit and (found := await recorder.audit(said, within_s=clock.left_s)) is not None:
+            return {**without(document, found.tasks, said.served), "prediction": found.prediction}
+        return {**document, "prediction": recorder.note(said)}
 
     async def _follow(
         self, link: Link, caller: Caller, clock: _Clock, *, patient: bool

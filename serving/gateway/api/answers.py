@@ -115,6 +115,16 @@ class Timings(BaseModel):
     total_ms: float = Field(ge=0, description="From the last byte of the request to the answer.")
 
 
+class AuditOffer(BaseModel):
+    """What is asked about before the answer is shown."""
+
+    tasks: dict[str, list[str]] = Field(
+        description="The labels to choose from, by task. These tasks are not among the answers: "
+        "`/v1/predictions/{id}/audit` gives them for a label, or for none.",
+        examples=[{"category": ["Business", "Politics"]}],
+    )
+
+
 class KeptAnswer(BaseModel):
     """A report that was kept."""
 
@@ -145,6 +155,12 @@ class _Answer(BaseModel):
         default=None, description="Where the request had `keep`: the report, or null if it could not be kept."
     )
     report_problem: str | None = Field(default=None, description="Why it could not be kept.")
+    prediction: str | None = Field(
+        default=None,
+        description="The id by which the answer is rated (`/v1/feedback`); null where nothing is kept. The header "
+        "`Infolens-Prediction` has it too.",
+    )
+    audit: AuditOffer | None = Field(default=None, description="What is asked about first, where `audit` was wanted.")
 
 
 _TASKS: Final[dict[str, Any]] = {str(task): (_KINDS[one.answers] | None, None) for task, one in CONTRACTS.items()}

@@ -142,13 +142,18 @@ class Batch:
                 Refusal.TOO_LARGE, f"a line has at most {self._limits.max_body_bytes} bytes: shorten the article"
             )
         question = read_question(parse(line, max_depth=self._limits.max_json_depth))
+        if question.audit:
+            words = "nobody is asked about a line of a batch: leave audit out, or ask /v1/analyze about this article"
+            raise invalid_fields([FieldError(pointer="/audit", words=words)])
         if question.keep:
             words = "a line of a batch is not kept: leave keep out, or ask /v1/analyze about this article alone"
             raise invalid_fields([FieldError(pointer="/keep", words=words)])
         came_s = time.monotonic()
         allowed_s = math.inf if question.deadline_s is None else question.deadline_s
         await self._take(asyncio.get_running_loop().time() + allowed_s)
-        return await self._analysis.answer(question, row_id, caller=self._caller, patient=True, came_s=came_s)
+        return await self._analysis.answer(
+            question, row_id, caller=self._caller, route="analyze_batch", patient=True, came_s=came_s
+        )
 
     def _refused(self, refused: RefusedError, line: _Line, row_id: str) -> dict[str, Any]:
         """The row of a refusal, with the caller's id where it can be read."""

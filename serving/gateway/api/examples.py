@@ -83,6 +83,7 @@ ANALYZED: Final[Mapping[str, Any]] = {
         "veracity": {"model": "xlnet", "version": "1", "revision": "dd0f908fcd93"},
     },
     "timings": {"waiting_ms": 1.176, "models_ms": 81.658, "total_ms": 82.834},
+    "prediction": "hJ3vZc1mQ0yWk8Rr5uXeTg",
 }
 """What the committed models answer to ``all settings``; the times are of one machine."""
 

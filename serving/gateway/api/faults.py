@@ -17,19 +17,20 @@ _RANGES: Final[Mapping[str, str]] = {
 }
 
 
-def field_error(error: Mapping[str, Any], fields: Mapping[str, str]) -> FieldError:
+def field_error(error: Mapping[str, Any], fields: Mapping[str, str], ranges: Mapping[str, str] = _RANGES) -> FieldError:
     """What pydantic found.
 
     Args:
         error: An entry of `ValidationError.errors`.
         fields: The names of the fields there are, by the pointer of what holds them.
+        ranges: What a field may be whose range is worth words, by its pointer.
     """
     place = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')[:60]}" for part in error["loc"])
     if error["type"] == "extra_forbidden":
         holder = place.rpartition("/")[0]
         return FieldError(pointer=place, words=f"there is no such field: there are {fields[holder]}")
-    if place in _RANGES and error["type"] not in ("missing", "none_required"):
-        return FieldError(pointer=place, words=f"this is {_RANGES[place]}; it is {_shown(error['input'])}")
+    if place in ranges and error["type"] not in ("missing", "none_required"):
+        return FieldError(pointer=place, words=f"this is {ranges[place]}; it is {_shown(error['input'])}")
     write = _WORDS.get(error["type"])
     return FieldError(pointer=place, words=write(error) if write else str(error["msg"]))
 

@@ -87,6 +87,16 @@ class Keeps(BaseModel):
     where: str
 
 
+class FeedbackKept(BaseModel):
+    """What is kept of answers and of what people say of them."""
+
+    keeps: bool = Field(description="Whether answers have a `prediction`, by which they can be rated.")
+    why_not: str = Field(description="Why not; empty where they have.")
+    texts: bool = Field(description="Whether the texts of articles are kept too: only then a rating can train a model.")
+    days: int = Field(description="For how long.")
+    audit_share: float = Field(description="The share of articles that are asked about before our labels are shown.")
+
+
 class ModelsAnswer(BaseModel):
     """The models that serve, the limits of requests, and what is kept."""
 
@@ -94,3 +104,4 @@ class ModelsAnswer(BaseModel):
     limits: Limits
     keeps: Keeps
     fetches: FetchesAnswer
+    feedback: FeedbackKept

@@ -9,10 +9,9 @@ from typing import Any, Final
 
 from infolens import Article
 from infolens.wire import default_tasks, pack
+from serving.gateway.kserve.messages import to_message
 from serving.gateway.parts import Parts
 from serving.gateway.refusals import Refusal, RefusedError
-
-from .tensors import to_message
 
 MAX_AGE_S: Final = 2.0
 """An answer to the question counts so long."""

@@ -149,6 +149,12 @@ class AnalyzeRequest(BaseModel):
         description="Whether the server keeps the answer and gives it back under an id, which `report` says, to "
         "whoever has that: see `keeps` of /v1/models. Not in a batch.",
     )
+    audit: bool = Field(
+        default=False,
+        description="Whether a person reads the answer who can be asked for labels before ours are shown. A small "
+        "share of articles is asked about so (`audit` of the answer, and `/v1/predictions/{id}/audit`), where neither "
+        "`keep` nor `evidence` is asked for. Not in a batch.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +178,12 @@ class Question:
     partial: bool
     evidence: bool = False
     keep: bool = False
+    audit: bool = False
+
+    @property
+    def audited(self) -> bool:
+        """Whether its labels may be withheld: what is kept, or points at sentences, would tell them."""
+        return self.audit and not (self.keep or self.evidence)
 
 
 def read_question(document: Mapping[str, Any]) -> Question:
@@ -198,6 +210,7 @@ def read_question(document: Mapping[str, Any]) -> Question:
         partial=asked.partial,
         evidence=asked.evidence,
         keep=asked.keep,
+        audit=asked.audit,
     )
 
 

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from infolens import Article
 from infolens.contract import MAX_ARTICLE_BYTES, SUMMARY_SETTINGS
+from serving.feedback.keeper import Keeper
 from serving.gateway.edge.proxies import prefix
 from serving.gateway.http.body import Bodies
 from serving.gateway.http.documents import dump, parse
@@ -18,6 +19,7 @@ from serving.gateway.http.notes import CALLER, NOTES
 from serving.gateway.http.problems import explanation
 from serving.gateway.http.protocol import encoded_response, json_response, keep_open, leave_expect, named
 from serving.gateway.parts import Parts
+from serving.gateway.recording.recorder import HEADER
 from serving.gateway.refusals import Refusal, RefusedError, invalid
 from serving.reports.documents import with_report
 
@@ -63,7 +65,8 @@ class API:
             answer = await self._analysis.answer(question, notes.request_id, caller=request[CALLER])
         if question.keep:
             answer = await self._kept(request, question, answer)
-        return encoded_response(request, dump(answer))
+        headers = {} if answer["prediction"] is None else {HEADER: answer["prediction"]}
+        return encoded_response(request, dump(answer), headers=headers)
 
     async def _kept(self, request: web.Request, question: Question, answer: Mapping[str, Any]) -> dict[str, Any]:
         """The answer with the report that was kept of it, within the time that the caller allows."""
@@ -130,6 +133,7 @@ class API:
         told = {
             "keeps": {"reports": reports.keeps, "texts": reports.texts, "days": reports.days, "where": _WHERE},
             "fetches": {"allowed": not why_not, "why_not": why_not},
+            "feedback": _feedback(self._parts.feedback),
         }
         return encoded_response(request, dump({"models": found, "limits": limits, **told}))
 
@@ -171,6 +175,11 @@ class API:
     async def openapi(self, request: web.Request) -> web.StreamResponse:
         """``GET /openapi.json``."""
         return encoded_response(request, dump(at(prefix(request), self._openapi)))
+
+
+def _feedback(keeper: Keeper) -> dict[str, Any]:
+    told = ("keeps", "why_not", "texts", "days", "audit_share")
+    return {name: getattr(keeper, name) for name in told}
 
 
 def add_routes(app: web.Application, parts: Parts, bodies: Bodies, also: Sequence[Operation] = ()) -> None:

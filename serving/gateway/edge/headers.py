@@ -25,8 +25,8 @@ SECURITY: Final[Mapping[str, str]] = {
 """On every answer that names no policy of its own."""
 _STRICT_TRANSPORT: Final = "max-age=31536000"
 """A year; subdomains are not the door's to speak for."""
-_EXPOSED: Final = "X-Request-Id, X-Trace-Id, Retry-After"
-_MAY_SEND: Final = "Authorization, Content-Type, X-API-Key, X-Request-Id"
+_EXPOSED: Final = "X-Request-Id, X-Trace-Id, Retry-After, Infolens-Prediction"
+_MAY_SEND: Final = "Authorization, Content-Type, Idempotency-Key, X-API-Key, X-Request-Id"
 _PREFLIGHT_S: Final = 600
 _OPEN: Final = re.compile(r"/v1/.*|/healthz|/readyz|/v2/health/.*", re.DOTALL)
 """The paths that pages of other origins may ask."""

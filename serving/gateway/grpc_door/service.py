@@ -24,6 +24,7 @@ from serving.gateway.kserve.classification import put_in, take_out
 from serving.gateway.logs import describe, request_id
 from serving.gateway.metrics import Access
 from serving.gateway.parts import Parts
+from serving.gateway.recording.recorder import HEADER
 from serving.gateway.refusals import Refusal, RefusedError, invalid
 from serving.gateway.served import with_served
 from serving.gateway.upstream import UpstreamError
@@ -170,6 +171,9 @@ class Service:
                 answer = await parts.inferences.infer(
                     request, model.name, branches, left_s, place=place, trailers=trailers
                 )
+        noted = parts.recorder.inferred(model, asked, request, answer, key=call.caller.name, route="infer")
+        if noted is not None:
+            trailers.append((HEADER.lower(), noted))
         if counts:
             response = service_pb2.ModelInferResponse.FromString(answer)
             put_in(response, counts, model.labels, batched=model.max_batch_size > 0)

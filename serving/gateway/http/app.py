@@ -25,7 +25,15 @@ def make_app(parts: Parts, bodies: Bodies) -> web.Application:
         parts: What the doors share.
         bodies: Reads the bodies of all requests.
     """
-    inference = Inference(bodies, parts.options, parts.catalogue, parts.inferences, parts.room, parts.branches.asked)
+    inference = Inference(
+        bodies,
+        parts.options,
+        parts.catalogue,
+        parts.inferences,
+        parts.room,
+        parts.recorder,
+        parts.branches.asked,
+    )
     about = About(parts.catalogue, parts.upstream, parts.verdicts.read, parts.served)
     app = web.Application(middlewares=[Around(parts.options.limits, parts.metrics, parts.doorkeeper).handle])
 

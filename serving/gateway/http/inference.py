@@ -16,13 +16,14 @@ from serving.gateway.catalogue import Catalogue, CatalogueModel
 from serving.gateway.checking import TIMEOUT, Parameter, timeout_s
 from serving.gateway.configuration import GatewayOptions
 from serving.gateway.kserve.classification import put_in, take_out
+from serving.gateway.recording.recorder import HEADER, Recorder
 from serving.gateway.refusals import expired
 
 from .answered import write_infer
 from .asked import Asked, read_infer
 from .body import Bodies
 from .generate import read_generate, write_generate
-from .notes import NOTES
+from .notes import CALLER, NOTES
 from .protocol import encoded_response
 
 LENGTH_HEADER: Final = "Inference-Header-Content-Length"
@@ -48,6 +49,7 @@ class Inference:
         catalogue: The models.
         inferences: What asks Triton.
         room: Where requests wait.
+        recorder: Notes the answers.
         branches: What tells the branches that a request asks, by model, outputs and parameters.
     """
 
@@ -58,6 +60,7 @@ class Inference:
         catalogue: Catalogue,
         inferences: Inferences,
         room: Room,
+        recorder: Recorder,
         branches: Callable[[CatalogueModel, Collection[str], Mapping[str, Parameter]], Collection[str]],
     ) -> None:
         self._bodies = bodies
@@ -65,6 +68,7 @@ class Inference:
         self._catalogue = catalogue
         self._inferences = inferences
         self._room = room
+        self._recorder = recorder
         self._branches = branches
 
     async def infer(self, request: web.Request) -> web.Response:
@@ -73,8 +77,10 @@ class Inference:
             model, version = await self._model(request, body)
             header_length = request.headers.get(LENGTH_HEADER)
             asked = read_infer(body, header_length, model, version, self._limits)
-            content, length = write_infer(await self._ask(asked, model), asked)
-        headers = {} if length is None else {LENGTH_HEADER: str(length)}
+            answer, headers = await self._ask(request, asked, model)
+            content, length = write_infer(answer, asked)
+        if length is not None:
+            headers[LENGTH_HEADER] = str(length)
         return encoded_response(
             request, content, headers=headers, content_type=_BINARY if length is not None else "application/json"
         )
@@ -84,8 +90,9 @@ class Inference:
         async with self._bodies.read(request) as body:
             model, version = await self._model(request, body)
             asked = read_generate(body, model, version, self._limits)
-            content = write_generate(await self._ask(asked, model))
-        return encoded_response(request, content)
+            answer, headers = await self._ask(request, asked, model)
+            content = write_generate(answer)
+        return encoded_response(request, content, headers=headers)
 
     async def _model(self, request: web.Request, body: bytes) -> tuple[CatalogueModel, str]:
         """The model that is asked, and its version."""
@@ -96,8 +103,8 @@ class Inference:
         notes.model = model.name
         return model, version
 
-    async def _ask(self, asked: Asked, model: CatalogueModel) -> Any:
-        """Triton's answer, classified where that was asked for."""
+    async def _ask(self, request: web.Request, asked: Asked, model: CatalogueModel) -> tuple[Any, dict[str, str]]:
+        """Triton's answer, classified where that was asked for, and the header that says under which id it is kept."""
         message = asked.message
         counts = take_out(message)
         allowed_s = timeout_s(asked.view.parameters)
@@ -114,4 +121,6 @@ class Inference:
         response = service_pb2.ModelInferResponse.FromString(answer)
         if counts:
             put_in(response, counts, model.labels, batched=model.max_batch_size > 0)
-        return response
+        key, route = request[CALLER].name, request[NOTES].route
+        noted = self._recorder.inferred(model, asked.view, content, answer, key=key, route=route)
+        return response, {} if noted is None else {HEADER: noted}

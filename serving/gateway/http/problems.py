@@ -15,6 +15,8 @@ __all__ = ["ADVICE", "CONTENT_TYPE", "explanation", "problem"]
 ADVICE: Final[Mapping[Refusal, str]] = {
     Refusal.INVALID: "Sent again, it will be refused again: `errors` names the fields, and what each may be.",
     Refusal.NOT_FOUND: "The paths are those of /openapi.json; the models are those of /v1/models.",
+    Refusal.CONFLICT: "Sent again, it will be refused again: an Idempotency-Key is for one request and its "
+    "repetitions, and an audit is answered once.",
     Refusal.TOO_LARGE: "/v1/models has the limits. Send fewer or shorter articles, many of them to /v1/analyze/batch.",
     Refusal.BUSY: "Nothing was computed. Send it again after `retry_after_ms`, or many articles to /v1/analyze/batch, "
     "which waits for its turn.",

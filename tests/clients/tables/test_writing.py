@@ -16,6 +16,7 @@ from infolens.problems import to_problem
 from infolens.tables import CAVEAT, COLUMNS, FORMATS, read_table, to_row, write_table
 from infolens.testing import fake_report
 
+PREDICTION = "q3nCk5mGSxuZ0dX2yQe9Tw"
 ANSWER = {
     "id": "7",
     **fake_report(
@@ -30,6 +31,7 @@ ANSWER = {
             Unsupported(start=0, end=2, text="He", kind="name"),
             Unsupported(start=3, end=6, text="won", kind="name"),
         ],
+        prediction=PREDICTION,
     ).to_dict(),
 }
 ROW = {
@@ -49,6 +51,7 @@ ROW = {
     "read_share": 0.75,
     "error": None,
     "note": CAVEAT,
+    "prediction": PREDICTION,
 }
 
 

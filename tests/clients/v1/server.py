@@ -8,7 +8,7 @@ import json
 import math
 import ssl
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -131,7 +131,8 @@ def _document(answer: Answer, row: Row) -> dict[str, Any]:
     if isinstance(answer, InfoLensError):
         return {"error": to_problem(answer)}
     asked = {Task(task) for task in row["tasks"]}
-    return Report.of({task: one for task, one in answer.answers.items() if task in asked}, answer.failed).to_dict()
+    answers = {task: one for task, one in answer.answers.items() if task in asked}
+    return {**Report.of(answers, answer.failed).to_dict(), "prediction": answer.prediction}
 
 
 def _problem(document: dict[str, Any]) -> web.Response:
@@ -152,14 +153,21 @@ async def _rows(request: web.Request, *, whole: bool) -> AsyncIterator[Row]:
 
 
 @contextlib.contextmanager
-def v1_server(script: Script, *, tls: ssl.SSLContext | None = None, old: bool = False) -> Iterator[str]:
-    """Serve until the block ends; ``old`` servers have no batches."""
+def v1_server(
+    script: Script,
+    *,
+    tls: ssl.SSLContext | None = None,
+    old: bool = False,
+    routes: Iterable[web.AbstractRouteDef] = (),
+) -> Iterator[str]:
+    """Serve until the block ends, further routes too; ``old`` servers have no batches."""
     loop = asyncio.new_event_loop()
 
     async def start() -> tuple[web.AppRunner, int]:
         application = web.Application(client_max_size=2**30)
         if not old:
             application.router.add_post("/v1/analyze/batch", script.batch)
+        application.router.add_routes(routes)
         application.router.add_get("/{path:.*}", script.get)
         runner = web.AppRunner(application, shutdown_timeout=0.1, handler_cancellation=True)
         await runner.setup()

@@ -24,6 +24,12 @@ OK = f'infolens_request_seconds_count{{{ASKED},code="OK"}}'
 BAD = f'infolens_request_seconds_count{{{ASKED},code="UNAVAILABLE"}}'
 IN_TIME = f'infolens_request_seconds_bucket{{{ASKED},code="OK",le="0.5"}}'
 ROOM = "infolens_waiting_room_{}{{" + DOOR + "}}"
+_SERVED = f'{DOOR},model="bart",revision="aaa",serving="1"'
+STARS = f'infolens_quality_satisfaction_stars{{{_SERVED},task="summary",bound="high"}}'
+AUDITED = f'infolens_quality_accuracy{{{_SERVED},task="category",source="audit",bound="high"}}'
+PSI = f'infolens_quality_psi{{{_SERVED},task="category",what="words"}}'
+PSI_P = f'infolens_quality_psi_p{{{_SERVED},task="category",what="words"}}'
+SPOOLED = f"infolens_feedback_spooled_bytes{{{DOOR}}}"
 HEALTHY = {
     f"up{{{DOOR}}}": "1x500",
     OK: "0+600x500",
@@ -46,6 +52,20 @@ HEALTHY = {
     f"nv_cpu_memory_used_bytes{{{TRITON}}}": "60x500",
     f"nv_cpu_memory_total_bytes{{{TRITON}}}": "100x500",
     f"infolens_certificate_ends_timestamp_seconds{{{DOOR}}}": "100000000x500",
+    f"infolens_feedback_away{{{DOOR}}}": "0x500",
+    SPOOLED: "1000000x500",
+    f"infolens_feedback_spool_limit_bytes{{{DOOR}}}": "64000000x500",
+    f"infolens_feedback_dropped_total{{{DOOR}}}": "7x500",
+    f"infolens_feedback_refused_total{{{DOOR}}}": "1x500",
+    f"infolens_feedback_torn_total{{{DOOR}}}": "0x500",
+    STARS: "3.1x500",
+    STARS.replace("high", "low"): "2x500",
+    STARS.replace("aaa", "before").replace('serving="1"', 'serving="0"'): "1x500",
+    AUDITED: "0.76x500",
+    AUDITED.replace("audit", "volunteered"): "0.3x500",
+    f"infolens_quality_trust_bar{{{DOOR}}}": "0.75x500",
+    PSI: "0.9x500",
+    PSI_P: "0.5x500",
 }
 """A server at work, minute by minute; nobody is woken by it."""
 
@@ -103,6 +123,12 @@ CASES = {
     "InfoLensTritonUnseen": gauge(f"infolens_triton_metrics_failures_total{{{DOOR}}}", "0+1x500", 5, 15),
     "InfoLensDoorMemory": gauge(f"process_resident_memory_bytes{{{DOOR}}}", "700000000x500", 9, 11),
     "InfoLensMachineMemory": gauge(f"nv_cpu_memory_used_bytes{{{TRITON}}}", "95x500", 9, 11),
+    "InfoLensFeedbackAway": gauge(f"infolens_feedback_away{{{DOOR}}}", "1x500", 9, 11),
+    "InfoLensSpoolFills": gauge(SPOOLED, "33000000x500", 4, 6, "page"),
+    "InfoLensFeedbackDropped": gauge(f"infolens_feedback_dropped_total{{{DOOR}}}", "7x50 9x450", 50, 53),
+    "InfoLensDissatisfies": gauge(STARS, "2.9x500", 59, 61),
+    "InfoLensAuditsFail": gauge(AUDITED, "0.74x500", 59, 61),
+    "InfoLensArticlesMoved": gauge(PSI_P, "0.0001x500", 1439, 1441),
     "InfoLensCertificateExpires": gauge(f"infolens_certificate_ends_timestamp_seconds{{{DOOR}}}", "500000x500", 59, 61),
 }
 TOLD = 'count by (alertname, severity) (ALERTS{alertstate="firing"})'
@@ -155,6 +181,8 @@ def test_nobody_is_woken_by_a_healthy_server(tmp_path: Path) -> None:
 def test_an_alert_is_raised_by_its_cause_alone_and_after_its_time(alert: str, tmp_path: Path) -> None:
     case = CASES[alert]
     series = {name: values for name, values in {**HEALTHY, **case.series}.items() if name != case.without}
+    if case.told_min > 500:
+        series = {name: values.replace("x500", "x1500") for name, values in series.items()}
     told = {f'{{alertname="{alert}", severity="{case.severity}"}}': 1.0}
     check(tmp_path, given(series, at(case.quiet_min, TOLD), at(case.told_min, TOLD, **told)))
 

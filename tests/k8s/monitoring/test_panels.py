@@ -67,14 +67,20 @@ def running(command: list[str], log: Path, **options: Any) -> Iterator[subproces
 
 
 def served(folder: Path, stack: ExitStack) -> tuple[dict[str, Any], str]:
-    """A server that asks for keys, and a key."""
-    environment = {**os.environ, "INFOLENS_KEYS_URL": f"sqlite:///{folder / 'keys.db'}"}
+    """A server that asks for keys, keeps feedback and audits every article of the page; and a key."""
+    environment = {
+        **os.environ,
+        "INFOLENS_KEYS_URL": f"sqlite:///{folder / 'keys.db'}",
+        "INFOLENS_FEEDBACK_URL": f"sqlite:///{folder / 'feedback.db'}",
+        "INFOLENS_FEEDBACK_SPOOL": str(folder / "spool"),
+    }
     words = [sys.executable, "-m", "serving", "keys", "create", "desk", "--role", "read"]
     made = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=True)
     key = next(word for word in made.stdout.split() if word.startswith("il_"))
     ready = folder / "ready.json"
     ports = [word for kind in ("http", "grpc", "metrics") for word in (f"--{kind}-port", "0")]
-    command = [sys.executable, "-m", "serving", *ports, "--keys", "--ready-file", str(ready)]
+    command = [sys.executable, "-m", "serving", *ports, "--keys", "--audit-share", "1"]
+    command += ["--ready-file", str(ready)]
     process = stack.enter_context(running(command, folder / "server.log", env=environment))
     until(lambda: ready.exists() or process.poll() is not None, "the server")
     assert ready.exists(), (folder / "server.log").read_text()
@@ -148,8 +154,25 @@ def ask(ready: dict[str, Any], key: str) -> None:
         list(client.analyze_batch([Article(text=text) for text in texts]))
         with pytest.raises(InfoLensError):
             client.analyze("Too late.", timeout_s=0.001)
+    rate(ready["http_url"], key)
     stub = next(one for one in stubs_of(ready["server_pid"]) if one.model == "xlnet_labels")
     os.kill(stub.pid, signal.SIGKILL)
+
+
+def rate(url: str, key: str) -> None:
+    """Stars, a label, and a blind audit."""
+
+    def post(path: str, **document: Any) -> Any:
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        asked = urllib.request.Request(f"{url}{path}", json.dumps(document).encode(), headers)
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            return json.load(answer)
+
+    seen = post("/v1/analyze", text="The keeper saved a penalty in the last minute of the match.")["prediction"]
+    post("/v1/feedback", prediction=seen, ratings={"summary": {"stars": 4}, "category": {"right": True}})
+    blind = post("/v1/analyze", text="The senate voted on the new budget of the harbour town.", audit=True)
+    assert blind["audit"]["tasks"]
+    post(f"/v1/predictions/{blind['prediction']}/audit", labels={"category": "Politics"})
 
 
 @pytest.mark.parametrize(("board", "panel"), PANELS, ids=[f"{board.uid}-{panel.title}" for board, panel in PANELS])

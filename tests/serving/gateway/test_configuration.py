@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from serving.feedback.options import FeedbackOptions
 from serving.gateway.branches import Branches, read_room_limits
 from serving.gateway.catalogue import CatalogueModel
 from serving.gateway.configuration import ConfigurationError, GatewayLimits, RoomLimits, read_options
@@ -36,6 +37,9 @@ def test_all_settings_are_read_and_the_others_have_defaults(tmp_path: Path) -> N
     assert not options.reports.keeps
     kept = {"keeps": True, "url": "sqlite:////srv/r.sqlite3", "texts": True, "days": 7, "why_not": ""}
     assert read_options(written(tmp_path, {**NEEDED, "reports": kept})).reports == ReportsOptions(**kept)
+    assert not options.feedback.keeps
+    noted = FeedbackOptions(keeps=True, url="sqlite:////srv/f", spool="/srv/spool", audit_share=0.5, trust=1.0)
+    assert read_options(written(tmp_path, {**NEEDED, "feedback": noted.document()})).feedback == noted
     assert "secret" not in repr(read_options(written(tmp_path, {**NEEDED, "admin_key": "secret"})))
 
 
@@ -53,6 +57,9 @@ def test_all_settings_are_read_and_the_others_have_defaults(tmp_path: Path) -> N
         ({**NEEDED, "limits": {"max_inputs": 0}}, "limits.max_inputs .* is above 0, not 0"),
         ({**NEEDED, "limits": {"many": 0}}, "does not know"),
         ({**NEEDED, "reports": {"days": 0}}, "reports.days .* lies between 1 and 3650, not 0"),
+        ({**NEEDED, "feedback": {"days": 0}}, "feedback.days lies between 1 and 3650, not 0"),
+        ({**NEEDED, "feedback": {"audit_share": 1.5}}, "feedback.audit_share lies between 0 and 1, not 1.5"),
+        ({**NEEDED, "feedback": {"spool_bytes": 1}}, "feedback.spool_bytes lies between 65536 and"),
         ({**NEEDED, "reports": {"keeps": "yes"}}, 'keeps .* is of the type bool or NoneType, not "yes"'),
     ],
 )

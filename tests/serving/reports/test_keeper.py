@@ -15,11 +15,12 @@ import pytest
 from serving.errors import ReportsAwayError, ReportsError, ReportsLimitError
 from serving.gateway.logs import open_log
 from serving.reports.documents import given_document, kept_document, with_report
-from serving.reports.keeper import MAX_WAITING, Keeper, off
+from serving.reports.keeper import Keeper, off
 from serving.reports.opening import open_reports
 from serving.reports.options import ReportsOptions
 from serving.reports.records import KeptReport
 from serving.reports.store import ReportStore
+from serving.storage.asking import MAX_WAITING
 from tests.serving.reports.kept import DOCUMENT, Clock, store_in
 
 ID = "A" * 22

@@ -13,7 +13,8 @@ from serving.errors import ReportsError
 from serving.reports.command import add_reports, read_reports, words_about_reports
 from serving.reports.location import VARIABLE
 from serving.reports.options import ReportsOptions
-from serving.reports.rule import check_reports, file_named
+from serving.reports.rule import check_reports
+from serving.storage.kept import file_named
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,10 @@ from serving.gateway.api.answers import AnalyzeAnswer
 from serving.gateway.api.examples import ANALYZED
 from serving.gateway.api.openapi import OPERATIONS, document
 from serving.gateway.api.readiness import Readiness
+from serving.gateway.feedback.operations import OPERATIONS as FEEDBACK
 from serving.gateway.files import FILE_OPERATIONS
 from serving.gateway.http.problems import ADVICE
+from serving.gateway.quality.routes import OPERATIONS as QUALITY
 from serving.gateway.refusals import CODES, Refusal, RefusedError
 from serving.gateway.reports.routes import OPERATIONS as REPORTS
 from tests.serving.gateway.http.running import FakeTriton, RunningDoor, fake_door
@@ -135,10 +137,10 @@ async def test_a_busy_server_is_ready_and_one_that_fails_is_not(door: RunningDoo
 def test_the_openapi_document_is_one(door: RunningDoor) -> None:
     found = door.ask("GET", "/openapi.json").json
     validate(found)
-    assert found == json.loads(json.dumps(document(also=(*FILE_OPERATIONS, *REPORTS))))
+    assert found == json.loads(json.dumps(document(also=(*FILE_OPERATIONS, *REPORTS, *FEEDBACK, *QUALITY))))
     asked = found["paths"]["/v1/analyze"]["post"]["requestBody"]["content"]["application/json"]["examples"]
     for one in asked.values():
         assert door.ask("POST", "/v1/analyze", json.dumps(one["value"])).status == 200
     AnalyzeAnswer.model_validate(ANALYZED)
-    routes = {(one.path, one.method) for one in (*OPERATIONS, *FILE_OPERATIONS, *REPORTS)}
+    routes = {(one.path, one.method) for one in (*OPERATIONS, *FILE_OPERATIONS, *REPORTS, *FEEDBACK, *QUALITY)}
     assert routes == {(path, method) for path, methods in found["paths"].items() for method in methods}

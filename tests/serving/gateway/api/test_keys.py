@@ -137,8 +137,9 @@ def test_the_openapi_document_says_what_needs_a_key(door: RunningDoor) -> None:
     validate(found)
     secured = {path for path, methods in found["paths"].items() for one in methods.values() if "security" in one}
     files = {"/v1/extract", "/v1/tables/read", "/v1/tables/write"}
-    models = {"/v1/models", "/v1/models/{task}/card"}
-    assert secured == {"/v1/analyze", "/v1/analyze/batch", "/v1/reports/{id}", *models, *files}
+    models = {"/v1/models", "/v1/models/{task}/card", "/v1/quality"}
+    kept = {"/v1/reports/{id}", "/v1/feedback", "/v1/predictions/{id}", "/v1/predictions/{id}/audit"}
+    assert secured == {"/v1/analyze", "/v1/analyze/batch", *kept, *models, *files}
     assert "security" not in found["paths"]["/v1/reports/{id}"]["get"]
     codes = found["paths"]["/v1/analyze"]["post"]["responses"]
     assert {"401", "403", "429", "503"} <= codes.keys()

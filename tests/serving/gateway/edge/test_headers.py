@@ -82,9 +82,9 @@ def test_a_page_that_may_ask_is_told_so_and_reads_the_answer(door: RunningDoor) 
     assert cors(asked) == {
         "Allow-Origin": DESK,
         "Allow-Methods": "POST",
-        "Allow-Headers": "Authorization, Content-Type, X-API-Key, X-Request-Id",
+        "Allow-Headers": "Authorization, Content-Type, Idempotency-Key, X-API-Key, X-Request-Id",
         "Max-Age": "600",
-        "Expose-Headers": "X-Request-Id, X-Trace-Id, Retry-After",
+        "Expose-Headers": "X-Request-Id, X-Trace-Id, Retry-After, Infolens-Prediction",
     }
     assert asked.headers["Vary"] == "Origin"
     answer = door.ask("POST", "/v1/analyze", BODY, {"Origin": DESK, "Accept-Encoding": "gzip"})

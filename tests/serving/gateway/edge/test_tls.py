@@ -21,7 +21,7 @@ from cryptography import x509
 
 from infolens import AsyncClient, Client
 from serving.edge.options import EdgeOptions
-from serving.gateway import server
+from serving.gateway.edge import sites
 from serving.gateway.edge.tls import Certificates
 from serving.gateway.logs import open_log
 from serving.triton_grpc import TritonClient
@@ -173,7 +173,7 @@ async def test_who_does_not_get_on_with_the_handshake_is_sent_away_without_a_wor
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(server, "HANDSHAKE_S", 0.1)
+    monkeypatch.setattr(sites, "HANDSHAKE_S", 0.1)
     edge = EdgeOptions(**files.options)
     async with scripted.listening() as address, opened(options(tmp_path, address, edge=edge)) as door:
         for sent in (b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02"):

@@ -17,6 +17,7 @@ from typing import Any
 
 from aiohttp import web
 
+from serving.feedback.opening import open_feedback
 from serving.gateway.access.doorkeeper import open_doorkeeper
 from serving.gateway.admission import WaitingRoom
 from serving.gateway.branches import Branches
@@ -28,6 +29,8 @@ from serving.gateway.intake import open_intake
 from serving.gateway.logs import open_log
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.parts import Parts
+from serving.gateway.quality.routes import make_tallies
+from serving.gateway.recording.recorder import Recorder
 from serving.gateway.served import Served
 from serving.gateway.server import make_whole_app, open_parts
 from serving.gateway.verdict import VerdictFile
@@ -200,9 +203,12 @@ def fake_door(
         verdicts = VerdictFile(settings.state_file)
         board = Board(settings.board_file)
         inferences = Inferences(triton, verdicts, catalogue, board)
+        served = Served(catalogue, settings.repository)
         async with (
             open_doorkeeper(settings, log) as doorkeeper,
             open_reports(settings.reports, log) as reports,
+            open_feedback(settings.feedback, log, make_tallies(settings.repository)) as feedback,
+            Recorder(feedback, served, log).running() as recorder,
             intake(settings, doorkeeper) as takes_in,
         ):
             yield Parts(
@@ -211,12 +217,14 @@ def fake_door(
                 upstream=triton,  # type: ignore[arg-type]
                 inferences=inferences,
                 catalogue=catalogue,
-                served=Served(catalogue, settings.repository),
+                served=served,
                 room=WaitingRoom(room or RoomLimits()),
                 branches=Branches(),
                 metrics=GatewayMetrics(log),
                 doorkeeper=doorkeeper,
                 reports=reports,
+                feedback=feedback,
+                recorder=recorder,
                 intake=takes_in,
                 log=log,
             )

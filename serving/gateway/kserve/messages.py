@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from tritonclient.grpc import service_pb2
 
 from infolens.wire import DTYPES, InferRequest
-from serving.gateway.kserve.datatypes import BYTES, join_strings, split_strings
+
+from .datatypes import BYTES, join_strings, split_strings
 
 _DATATYPES: Final[Mapping[str, str]] = {np.dtype(one).str: name for name, one in DTYPES.items()}
 

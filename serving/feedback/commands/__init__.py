@@ -1,0 +1,1 @@
+"""``python -m serving feedback``: what an operator does with what is kept."""
