@@ -62,6 +62,9 @@ COMMANDS: Final = {
     ),
     "door": Command(module="load.door.command", help="what the front door adds to a request, and takes of the rate"),
     "page": Command(module="page.command", help="the page for people in a real browser, beside the API"),
+    "feedback": Command(
+        module="feedback.command", help="what keeping feedback adds to an answer, and how soon quality is told"
+    ),
     "tune": Command(module="load.tune.command", help="find the best numbers of the deployment for this machine"),
     "capacity": Command(
         module="capacity.command", help="how cost grows with cores and lengths, and how many machines a rate needs"

@@ -43,7 +43,7 @@ FLOORS = {
     "tasks, runs, commands, cli, __main__",
     "export": "errors progress arguments lineage reference, graph, architectures, checkpoint repository, "
     "parity optimum calibration, options, exporter steps forms drift, cli, __main__",
-    "benchmarks": "common, peers load capacity latency page fixtures training_start, engine, gpu, cli, "
+    "benchmarks": "common, peers load capacity latency page feedback fixtures training_start, engine, gpu, cli, "
     "__main__",
     "k8s": "check monitoring, cli, __main__",
 }

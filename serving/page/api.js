@@ -23,14 +23,17 @@ export class Problem extends Error {
  * @returns {Promise<Response>} an answer of 200
  * @throws {Problem} any other answer, or none
  */
-export async function send(path, { method = "GET", body, type, signal, accept } = {}) {
+export async function send(path, { method = "GET", body, type, signal, accept, token } = {}) {
   const headers = {};
+  if (token) headers["Idempotency-Key"] = token;
   if (type) headers["Content-Type"] = type;
   if (accept) headers.Accept = accept;
   if (state.key) headers.Authorization = `Bearer ${state.key}`;
   let response;
   try {
-    response = await fetch(new URL(path, base), { method, body, headers, signal, credentials: "same-origin", cache: "no-store" });
+    // What carries a key of its own is small, and goes on when the page is left.
+    const keepalive = Boolean(token);
+    response = await fetch(new URL(path, base), { method, body, headers, signal, keepalive, credentials: "same-origin", cache: "no-store" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem("away", t("problem_away"));
@@ -58,8 +61,8 @@ async function problemOf(response) {
 export const plain = (detail) => detail.replace(/^bad input: /, "");
 
 /** Send a JSON document and read one. */
-export async function ask(path, document, { signal } = {}) {
-  const response = await send(path, { method: "POST", body: JSON.stringify(document), type: "application/json", signal });
+export async function ask(path, document, { signal, token } = {}) {
+  const response = await send(path, { method: "POST", body: JSON.stringify(document), type: "application/json", signal, token });
   return response.json();
 }
 

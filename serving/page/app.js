@@ -79,3 +79,5 @@ takeDrops();
 watch();
 learn();
 if (state.asked && open.length) answer(open);
+// Ratings that wait from before are sent, whatever is looked at now.
+import("./feedback/outbox.js");

@@ -38,7 +38,7 @@ export function analyze() {
   const { title, text, url, meta } = state.form;
   const asked = { title: title.trim(), text, url, meta, evidence: state.settings.evidence };
   stop();
-  change({ asked, answers: {}, editing: false, active: -1, shownEvidence: "", problem: "", shared: null, notice: "" });
+  change({ asked, answers: {}, editing: false, active: -1, shownEvidence: "", problem: "", shared: null, notice: "", consent: false });
   answer(tasks());
 }
 
@@ -58,11 +58,15 @@ export function summarizeAgain() {
   if (state.asked && tasks().includes("summary")) answer(["summary"]);
 }
 
-/** Ask each of some tasks. A page that was loaded anew calls this for what it had not heard yet. */
-export function answer(some) {
+/**
+ * Ask each of some tasks. A page that was loaded anew calls this for what it had not heard yet.
+ *
+ * @param audit whether the server may ask for the reader's own label before it gives its own
+ */
+export function answer(some, { audit = true } = {}) {
   if (run.signal.aborted) run = new AbortController();
   change({ shared: null, active: -1 });
-  some.forEach((task) => one(task, run.signal));
+  some.forEach((task) => one(task, run.signal, audit));
 }
 
 /** Stop asking, fetching and reading; what was answered stays. */
@@ -70,7 +74,7 @@ export function stop() {
   work.abort();
   run.abort();
   run = new AbortController();
-  const kept = Object.entries(state.answers).filter(([, { status }]) => status === "done" || status === "failed");
+  const kept = Object.entries(state.answers).filter(([, { status }]) => ["done", "failed", "audit"].includes(status));
   change({ answers: Object.fromEntries(kept) });
 }
 
@@ -87,9 +91,17 @@ export function question(some) {
   };
 }
 
+/** An answer as the state has it. */
+export function heard(task, { [task]: answer, readings, models, prediction }) {
+  return { status: "done", answer, reading: readings[task], model: models[task], prediction: prediction ?? null };
+}
+
 const turns = {};
 
-async function one(task, signal) {
+/** The same, for an answer that may be withheld at first: not one whose sentences the reader wants to see. */
+const audited = (task) => Boolean(task !== "summary" && !state.asked.evidence && state.models?.feedback?.keeps);
+
+async function one(task, signal, audit) {
   const turn = (turns[task] = (turns[task] ?? 0) + 1);
   // Of two questions about the same task the later one counts.
   const current = () => turns[task] === turn && !signal.aborted;
@@ -97,10 +109,10 @@ async function one(task, signal) {
   set({ status: "asking" });
   while (current()) {
     try {
-      const found = await ask("v1/analyze", question([task]), { signal });
-      const { [task]: answer, readings, models } = found;
-      set({ status: "done", answer, reading: readings[task], model: models[task] });
-      if (current()) change({ notice: t("announce_done", { task: taskName(task) }) });
+      const found = await ask("v1/analyze", { ...question([task]), ...(audit && audited(task) && { audit: true }) }, { signal });
+      const withheld = found.audit?.tasks[task];
+      set(withheld ? { status: "audit", labels: withheld, prediction: found.prediction } : heard(task, found));
+      if (current()) change({ notice: t(withheld ? "announce_audit" : "announce_done", { task: taskName(task) }) });
       return;
     } catch (problem) {
       if (!(problem instanceof Problem) || !problem.passes) {

@@ -7,6 +7,8 @@
 const ARTICLE = "infolens.article";
 const KEY = "infolens.key";
 const SAVE_MS = 100;
+/** Answers that are not asked for again after a reload. */
+const KEPT = ["done", "audit"];
 
 /** An article as it stands in the form. */
 const blank = () => ({ url: "", title: "", text: "", meta: null });
@@ -33,7 +35,10 @@ export const state = {
   settings: { length: "medium", exact: {}, evidence: false },
   /** What was asked, as the answers mean it; null before. */
   asked: null,
-  /** By task: {status: "asking" | "waiting" | "done" | "failed", answer, reading, model, problem, untilMs}. */
+  /**
+   * By task: {status: "asking" | "waiting" | "done" | "failed", answer, reading, model, prediction, problem, untilMs}, or
+   * {status: "audit", labels, prediction}, an answer that is withheld until the reader has said what he thinks himself.
+   */
   answers: {},
   /** Which sentence of the article is looked at: its index among the summary's quotes, or -1. */
   active: -1,
@@ -43,11 +48,19 @@ export const state = {
   shared: null,
   report: null,
   copied: false,
+  /** What was said of answers in this tab, by prediction and task: {stars, better, right, label, note, token, status}. */
+  said: {},
+  /** Whether this article and what is said of it may train models. */
+  consent: false,
+  /** Ratings on their way to the server: how many wait, whether they wait for long, and those that it refused. */
+  outbox: { waiting: 0, late: false, refused: [] },
 };
 
 let draw = () => {};
 let drawing = false;
 let saving = null;
+/** A page that holds no article must not save an empty one over the reader's. */
+let holds = false;
 
 /** Name what draws the page. */
 export function drawnBy(callback) {
@@ -64,26 +77,26 @@ export function change(changes = {}) {
       draw();
     });
   }
-  saving ??= setTimeout(save, SAVE_MS);
+  if (holds) saving ??= setTimeout(save, SAVE_MS);
 }
 
 export function clearArticle() {
-  change({ form: blank(), editing: true, asked: null, answers: {}, active: -1, shared: null, problem: "", copied: false });
+  change({ form: blank(), editing: true, asked: null, answers: {}, active: -1, shared: null, problem: "", copied: false, consent: false });
 }
 
 let saved = "";
 // A page that is left at once has saved what it knew.
-addEventListener("pagehide", save);
+addEventListener("pagehide", () => holds && save());
 
 function save() {
   clearTimeout(saving);
   saving = null;
-  const { form, editing, settings, asked, answers, unreadFor, shared } = state;
-  const done = Object.entries(answers).filter(([, one]) => one.status === "done");
-  const kept = { form, editing, settings, asked, answers: Object.fromEntries(done), unreadFor };
+  const { form, editing, settings, asked, answers, unreadFor, shared, said, consent } = state;
+  const done = Object.entries(answers).filter(([, one]) => KEPT.includes(one.status));
+  const kept = { form, editing, settings, asked, answers: Object.fromEntries(done), unreadFor, said, consent };
   // A reload ends this question, and nobody would hear the answer.
   kept.shared = shared?.status === "asking" ? null : shared;
-  kept.open = Object.keys(answers).filter((task) => answers[task].status !== "done" && answers[task].status !== "failed");
+  kept.open = Object.keys(answers).filter((task) => ![...KEPT, "failed"].includes(answers[task].status));
   const text = JSON.stringify(kept);
   if (text === saved) return;
   saved = text;
@@ -94,10 +107,20 @@ function save() {
   }
 }
 
-/** Take up what a reload interrupted; returns the tasks that were not answered yet. */
-export function restore() {
+/** Take up the key of this tab alone. */
+export function restoreKey() {
   try {
     state.key = sessionStorage.getItem(KEY) ?? "";
+  } catch {
+    // A browser that keeps nothing asks for it again.
+  }
+}
+
+/** Take up what a reload interrupted; returns the tasks that were not answered yet. */
+export function restore() {
+  holds = true;
+  restoreKey();
+  try {
     const { open = [], ...kept } = JSON.parse(sessionStorage.getItem(ARTICLE) ?? "{}");
     Object.assign(state, kept);
     return open;

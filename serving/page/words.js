@@ -12,6 +12,7 @@ const plural = new Intl.PluralRules(locale);
 const numbers = new Intl.NumberFormat(locale);
 const whole = new Intl.NumberFormat(locale, { style: "percent" });
 const fine = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 1 });
+const days = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", timeZone: "UTC" });
 const dates = new Intl.DateTimeFormat(locale, { dateStyle: "long", timeZone: "UTC" });
 const moments = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
 
@@ -32,10 +33,24 @@ export const has = (name) => name in words;
 /** What a task is called; other models' tasks have no words. */
 export const taskName = (task) => (has(`${task}_title`) ? t(`${task}_title`) : task);
 
+/** What a label is called: those of the wording have words of ours. */
+export const labelName = (label) => (has(`veracity_${label}`) ? t(`veracity_${label}`) : label);
+
 /** A share of one, such as 0.873, as "87%"; small and large ones with a decimal, so that 0.997 is never "100%". */
 export function percent(share) {
   return (share > 0 && share < 0.01) || (share > 0.99 && share < 1) ? fine.format(share) : whole.format(share);
 }
+
+/** A share of one as a percentage with so many decimals. */
+export const share = (value, digits) =>
+  new Intl.NumberFormat(locale, { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+
+/** A number with exactly so many decimals. */
+export const decimal = (value, digits) =>
+  new Intl.NumberFormat(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+
+/** A day such as "2026-03-01" without its year. */
+export const dayShort = (text) => days.format(new Date(`${text}T00:00:00Z`));
 
 export const number = (value) => numbers.format(value);
 
@@ -58,9 +73,12 @@ export function size(bytes) {
   return new Intl.NumberFormat(locale, style).format(bytes / scale);
 }
 
-/** A time in seconds, such as "40 sec" or "3 min". */
+const SPANS = [["day", 86400, 2 * 86400], ["hour", 3600, 2 * 3600], ["minute", 60, 90], ["second", 1, 0]];
+
+/** A time in seconds, such as "40 sec", "3 min" or "5 hr". */
 export function duration(seconds) {
-  const [unit, value] = seconds >= 90 ? ["minute", Math.round(seconds / 60)] : ["second", Math.max(1, Math.round(seconds))];
+  const [unit, scale] = SPANS.find(([, , least]) => seconds >= least);
+  const value = Math.max(1, Math.round(seconds / scale));
   return new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "short" }).format(value);
 }
 

@@ -154,9 +154,10 @@ def _readable(log: Path) -> str:
     """The end of a log, with the paths of other packages cut to what all machines have in common."""
     if not log.exists():
         return ""
-    text = log.read_bytes()[-_LOG_CHARACTERS:].decode(errors="replace")
+    text = log.read_bytes()[-16 * _LOG_CHARACTERS :].decode(errors="replace")
+    # First of all, since it is one line of thousands of characters where many libraries are loaded.
     lines = (line for line in text.splitlines() if line.strip() and not line.startswith("Extension modules:"))
-    return _FOREIGN.sub("", "\n".join(lines)).replace(f"{ROOT}/", "")
+    return _FOREIGN.sub("", "\n".join(lines)[-_LOG_CHARACTERS:]).replace(f"{ROOT}/", "")
 
 
 def _last(log: str) -> str:

@@ -1,4 +1,4 @@
-"""The routes of the page: ``/`` and what it loads, below ``/page``."""
+"""The routes of the pages: ``/``, ``/quality``, and what they load, below ``/page``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ POLICY: Final = (
 )
 """Its own files and its own server alone; text becomes markup through its one library only."""
 _INDEX: Final = "index.html"
+_QUALITY: Final = "quality/index.html"
 
 
 class Page:
@@ -28,6 +29,10 @@ class Page:
     async def index(self, request: web.Request) -> web.StreamResponse:
         """``GET /``."""
         return self._sent(request, self._assets[_INDEX])
+
+    async def quality(self, request: web.Request) -> web.StreamResponse:
+        """``GET /quality``: how good the answers are."""
+        return self._sent(request, self._assets[_QUALITY])
 
     async def asset(self, request: web.Request) -> web.StreamResponse:
         """``GET /page/{path}``."""
@@ -49,7 +54,8 @@ class Page:
 
 
 def add_page(app: web.Application) -> None:
-    """Add both to the door's application."""
+    """Add them all to the door's application."""
     page = Page()
     app.router.add_get("/", page.index, name="page")
+    app.router.add_get("/quality", page.quality, name="page-quality")
     app.router.add_get(r"/page/{path:[\w./-]{1,80}}", page.asset, name="page-asset")

@@ -1,7 +1,7 @@
 /** The three answers, each as soon as it is there. */
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { answer as askAgain, tasks } from "../article.js";
-import { state } from "../state.js";
+import { change, state } from "../state.js";
 import { has, t, taskName } from "../words.js";
 import { labelled } from "./labelled.js";
 import { lengthControl } from "./settings.js";
@@ -18,8 +18,20 @@ function card(task) {
   const busy = ["asking", "waiting"].includes(entry?.status);
   return html`<article class="card ${task}" aria-busy=${String(busy)}>
     <div class="row between"><h2>${taskName(task)}</h2>${control}</div>
-    ${body} ${entry?.status === "done" ? model(task) : nothing}
+    ${body} ${entry?.status === "done" ? html`${model(task)} ${entry.prediction ? feedback("rating", task, entry) : nothing}` : nothing}
   </article>`;
+}
+
+let parts = null;
+
+/** What is asked of the reader; loaded once a server has it. */
+function feedback(name, ...given) {
+  if (parts) return parts[name](...given);
+  import("./feedback/cards.js").then((found) => {
+    parts = found;
+    change();
+  });
+  return nothing;
 }
 
 /** Which model answered, so that two answers can be told apart. */
@@ -41,5 +53,6 @@ const STATES = {
   },
   failed: (task, { problem }) => html`<p class="bad" dir="auto">${t("failed_task", { detail: problem })}</p>
     <button type="button" @click=${() => askAgain([task])}>${t("again")}</button>`,
-  done: (task, entry) => (task === "summary" ? summary(entry.answer) : labelled(task, entry)),
+  audit: (task, entry) => feedback("audit", task, entry),
+  done: (task, entry) => (task === "summary" ? summary(entry.answer) : html`${entry.own ? feedback("compared", entry) : nothing}${labelled(task, entry)}`),
 };

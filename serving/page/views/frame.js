@@ -15,10 +15,13 @@ export function frame(content) {
         ${VIEWS.map(
           (view) => html`<a href="./#${view}" aria-current=${state.view === view ? "page" : nothing}>${t(`nav_${view}`)}</a>`,
         )}
+        ${state.models?.feedback?.keeps || state.view === "quality"
+          ? html`<a href="quality" aria-current=${state.view === "quality" ? "page" : nothing}>${t("nav_quality")}</a>`
+          : nothing}
       </nav>
       ${serverMark()}
     </header>
-    <main id="content" tabindex="-1">${state.wantsKey ? keyForm() : nothing} ${away()} ${trouble()} ${content}</main>
+    <main id="content" tabindex="-1">${state.wantsKey ? keyForm() : nothing} ${away()} ${waiting()} ${trouble()} ${content}</main>
     <footer>${kept()}</footer>
     <p class="hidden" role="status" aria-live="polite">${state.notice}</p>
   `;
@@ -37,6 +40,7 @@ function serverMark() {
 }
 
 function away() {
+  if (state.view === "quality") return nothing; // it has words of its own
   if (state.reachable === false) {
     const seconds = Math.ceil((state.nextTryMs - Date.now()) / 1000);
     return html`<div class="notice warn" role="alert">
@@ -45,6 +49,16 @@ function away() {
     </div>`;
   }
   return state.partly ? html`<p class="notice warn">${t("server_partly", { reason: state.partly })}</p>` : nothing;
+}
+
+/** Ratings that the server does not have yet, and those that it will not take. */
+function waiting() {
+  const { waiting: count, late, refused } = state.outbox;
+  return html`${count && late ? html`<p class="notice" role="status">${t("ratings_wait", { count })}</p>` : nothing}
+    ${refused.map(
+      ({ words, dismiss }) => html`<div class="notice bad" role="alert"><p dir="auto">${words}</p>
+        <button type="button" @click=${dismiss}>${t("dismiss")}</button></div>`,
+    )}`;
 }
 
 function trouble() {
@@ -72,12 +86,16 @@ function keyForm() {
 }
 
 function kept() {
-  const keeps = state.models?.keeps;
+  const { keeps, feedback } = state.models ?? {};
   const words = [t("kept_here"), t("kept_table")];
+  if (feedback?.keeps) {
+    const what = t(feedback.texts ? "kept_with_text" : "kept_without_text");
+    words.push(t("answers_kept", { what, count: feedback.days }), t("rater_kept"));
+  }
   if (keeps?.reports) {
     const what = keeps.texts ? t("kept_with_texts") : t("kept_without_texts");
     words.push(t("kept_reports", { what, count: keeps.days, where: keeps.where }));
-  } else if (state.models) words.push(t("kept_nothing"));
+  } else if (state.models && !feedback?.keeps) words.push(t("kept_nothing"));
   words.push(t("kept_log"));
   return html`<p>${words.join(" ")}</p>
     ${state.key ? html`<button class="plain" type="button" @click=${() => keepKey("")}>${t("key_forget")}</button>` : nothing}`;

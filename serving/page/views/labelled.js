@@ -2,7 +2,7 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { places } from "../spans.js";
 import { change, state } from "../state.js";
-import { has, percent, t } from "../words.js";
+import { has, labelName, percent, t } from "../words.js";
 
 const SHOWN = 3;
 
@@ -45,8 +45,7 @@ function bars({ probabilities, label }, all) {
 }
 
 function bar([label, probability]) {
-  const name = has(`veracity_${label}`) ? t(`veracity_${label}`) : label;
-  return html`<li><span class="bar-name">${name}</span>
+  return html`<li><span class="bar-name">${labelName(label)}</span>
     <svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
       <rect class="track" width="100" height="8"></rect><rect class="fill" width=${(100 * probability).toFixed(2)} height="8"></rect>
     </svg><span class="bar-share">${percent(probability)}</span></li>`;

@@ -8,7 +8,7 @@ import { labelled } from "./labelled.js";
 import { about } from "./reader.js";
 import { summary } from "./summary.js";
 
-const NO_TASKS = new Set(["id", "report", "readings", "models", "timings", "truncated", "failed", "article"]);
+const NO_TASKS = new Set(["id", "report", "readings", "models", "timings", "truncated", "failed", "article", "prediction", "audit"]);
 const id = new URLSearchParams(location.search).get("report");
 
 async function load() {

@@ -53,7 +53,8 @@ def server(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sta
     """The whole server, which may fetch from the site of this machine."""
     folder: Path = tmp_path_factory.mktemp("server")
     reports = f"sqlite:///{folder / 'reports.sqlite'}"
-    more = ["--fetch-allow", f"127.0.0.1:{site.port}", "--reports-url", reports]
+    feedback = ["--feedback-url", f"sqlite:///{folder / 'feedback.sqlite'}", "--audit-share", "0"]
+    more = ["--fetch-allow", f"127.0.0.1:{site.port}", "--reports-url", reports, *feedback]
     with started_server(["--log-file", str(folder / "triton.log"), *more]) as server:
         yield server
 

@@ -25,7 +25,7 @@ def test_the_key_is_asked_for_once_and_forgotten_when_told(browser: Browser, tmp
     made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     key = next(word for word in made.split() if word.startswith("il_"))
     with (
-        started_server(["--keys", "--keys-url", keys, "--no-reports"]) as server,
+        started_server(["--keys", "--keys-url", keys, "--no-reports", "--no-feedback"]) as server,
         browser.new_context(base_url=server.http_url) as context,
     ):
         page = context.new_page()

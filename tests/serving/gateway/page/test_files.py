@@ -24,8 +24,9 @@ def names(path: Path) -> set[str]:
     return {(path.parent / one).resolve().relative_to(PAGE).as_posix() for one in found}
 
 
-def test_it_comes_as_html_with_its_policy(door: RunningDoor) -> None:
-    answer = door.ask("GET", "/")
+@pytest.mark.parametrize("path", ["/", "/quality"])
+def test_it_comes_as_html_with_its_policy(door: RunningDoor, path: str) -> None:
+    answer = door.ask("GET", path)
     assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert answer.headers["Content-Security-Policy"] == POLICY
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -59,12 +60,13 @@ def test_what_a_module_loads_is_there_and_nothing_comes_from_elsewhere(path: Pat
     assert not re.search(r"""(from|import\()\s*["']https?:|\beval\(|innerHTML|\bunsafe""", text)
 
 
-def test_html_and_styles_load_what_is_there() -> None:
-    index = (PAGE / "index.html").read_text("utf-8")
+@pytest.mark.parametrize(("name", "starts"), [("index.html", "app.js"), ("quality/index.html", "quality/start.js")])
+def test_html_and_styles_load_what_is_there(name: str, starts: str) -> None:
+    index = (PAGE / name).read_text("utf-8")
     loaded = re.findall(r'(?:href|src)="page/([^"]+)"', index)
-    assert {"app.js", "style.css"} <= set(loaded) <= read_assets().keys()
+    assert {starts, "style.css"} <= set(loaded) <= read_assets().keys()
     assert not re.search(r"<style|\bstyle=|\bon\w+=|https?:", index)
-    for style in PAGE.glob("*.css"):
+    for style in PAGE.rglob("*.css"):
         assert not re.search(r"@import|url\(", style.read_text("utf-8"))
 
 
