@@ -18,7 +18,7 @@ from .receipts import Counts, Receipt
 
 COMMIT_S: Final = 2.0
 """How long a commit may take; then its entries go into the spool."""
-LINGER_S: Final = 0.1
+LINGER_S: Final = 0.5
 """So long predictions wait for others, to share a commit with them; nobody waits for predictions."""
 Tallies = Callable[[Prediction, str, str | None], tuple[Tally, ...]]
 """What is counted of a prediction, its text and its title towards the drift of articles."""
