@@ -167,8 +167,11 @@ def _settings(options: argparse.Namespace) -> int:
 
 
 def _fit(options: argparse.Namespace) -> int:
+    from .runs.output import work_folder
+
     task, recipe = recipe_from(options)
     tracking = tracking_from(options)
+    work_folder(options.out)  # refused before a database is made beside
     return_early()
     with made_beside(tracking.file if tracking.enabled else None):
         gc.disable()  # what libraries make while they are loaded stays: looking through it takes a fifth of that time

@@ -103,3 +103,14 @@ def test_a_reader_that_has_enough_costs_no_traceback() -> None:
         process.stdout.close()
         said = process.stderr.read().decode()
     assert (process.returncode, said) == (141, "")
+
+
+def test_a_run_that_is_refused_makes_no_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    Path("taken").mkdir()
+    assert main(["fit", "category", "--data", "rows.csv", "--base", "starter", "--out", "taken"]) == 2
+    assert "taken: is there already" in capsys.readouterr().err
+    assert [one.name for one in tmp_path.iterdir()] == ["taken"]
