@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+from benchmarks.common.machine import chromium
 from benchmarks.common.server import ROOT, BenchmarkError, started_server
 from infolens import Article
 
@@ -133,7 +133,7 @@ def _time(call: Callable[[], None]) -> float:
 
 
 def _page(url: str, rounds: int) -> list[float]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    program = chromium()
     if program is None:
         log.warning("the page is not measured: there is no Chromium (apt-get install chromium)")
         return []

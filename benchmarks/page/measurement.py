@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.common.machine import chromium
 from benchmarks.common.server import BenchmarkError
 from infolens import Article
 
@@ -79,7 +79,7 @@ def measure(url: str, article: Article, *, rounds: int) -> Timings:
     """
     from playwright.sync_api import sync_playwright
 
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    program = chromium()
     if program is None:
         raise BenchmarkError("the page is measured in Chromium, which is not installed: apt-get install chromium")
     painted: list[float] = []

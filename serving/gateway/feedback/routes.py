@@ -13,7 +13,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from infolens.contract import Task
-from serving.errors import FeedbackAwayError, FeedbackError, SpoolFullError
+from serving.errors import FeedbackError, SpoolFullError
 from serving.feedback.keeper import Receipt
 from serving.feedback.keeping import Outcome
 from serving.feedback.records import Answered, Prediction, Rating, Submission, is_id, make_id
@@ -243,7 +243,7 @@ async def _told(asked: Awaitable[_T]) -> _T:
     except SpoolFullError:
         words = "the database of the feedback is away, and no more can be kept until it is back: send it again later"
         raise RefusedError(Refusal.AWAY, words, retry_after_s=_FULL_S) from None
-    except (FeedbackAwayError, FeedbackError):
+    except FeedbackError:
         raise _away() from None
 
 
