@@ -23,11 +23,12 @@ class Executor(Protocol):
     bucket: Bucket
     name: str
     """What runs it, in words: ``onnxruntime CPU``, ``torch CUDA``..."""
-    packed: bool
-    """Whether a step costs only the first slots up to the last one with an article, so that it pays to `move`."""
+    sizes: Sequence[int]
+    """In how many slots a step comes, growing up to all: it takes the first ones, the fewest that have all articles
+    among them, so that it may pay to `move`. Empty where a step always takes all."""
 
     def join(self, slot: int, article: Article) -> None:
-        """Put an article into an empty slot: read it, and begin its search.
+        """Put an article into an empty slot, and begin its search: it is read now, or with others by the next step.
 
         Raises:
             ValueError: It does not fit (`article.check`); the slot stays empty.
@@ -49,7 +50,7 @@ class Executor(Protocol):
         """Empty a slot, whether its search is over or not."""
 
     def move(self, source: int, target: int) -> None:
-        """Move the search of a slot to an empty one, where `packed`."""
+        """Move the search of a slot to an empty one, where there are `sizes`."""
 
     def close(self) -> None:
         """Free the buffers."""

@@ -15,8 +15,13 @@ from .executor import Executor, UnavailableError
 from .scheduling.engine import Engine, Plan
 from .scheduling.seats import Make
 from .settings import Bucket
+from .sharing import bear_captures, leave_the_common_stream
 
 AUTO: Final = "auto"
+_TOGETHER: Final = {"torch": (8, 4)}
+"""Devices that read articles together: how many join at most between two steps, and after how many steps they do where
+fewer have come. Simulated with the times of an H100 (300 articles a second, 60 tokens, 32 slots), the encoder's share
+of the card falls from 29 to 22 %, and the 99th percentile of the latency from 207 to 121 ms."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -40,19 +45,21 @@ class EngineOptions:
     """Tokens of the longest summary, start and end included."""
     max_waiting: int = 64
     """Articles that wait at most while no slot is free for them."""
-    joins_per_step: int = 1
-    """Articles that join at most between two steps."""
+    joins_per_step: int = 0
+    """Articles that join at most between two steps; 0 for one, or for eight where PyTorch reads several together."""
     operators: Path | None = None
     """The library of native operators, for int8 on a CPU; None computes the same without it."""
     memory_bytes: int = 0
     """What ONNX Runtime takes at most of a GPU's memory for each session; 0 for no limit."""
     plans: Path | None = None
     """Where TensorRT keeps what it has built; None keeps it beside the graphs."""
+    shared: bool = False
+    """Whether others compute on the same GPU in this process (`engine.sessions.host`)."""
 
     def __post_init__(self) -> None:
         if self.device != AUTO and self.device not in DEVICES:
             raise ValueError(f"device is one of {', '.join((AUTO, *DEVICES))}, not {self.device!r}")
-        for name in ("workers", "memory_bytes"):
+        for name in ("workers", "memory_bytes", "joins_per_step"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is 0 or more, not {getattr(self, name)}")
 
@@ -115,17 +122,32 @@ def _open(device: str, artefact: Artefact, options: EngineOptions) -> Engine:
             f"the device {device} runs {', '.join(FLOATS)}, and {artefact.folder} is in {artefact.precision}, whose "
             "products have kernels for CPUs alone: export the model in one of these, or set the device to cpu"
         )
+    joins, gather_rounds = _TOGETHER.get(device, (1, 1))
+    made = DEVICES[device](artefact, options)
     plan = Plan(
         buckets=options.buckets,
         rules=artefact.rules,
         vocabulary=artefact.architecture.vocabulary,
-        make=DEVICES[device](artefact, options),
+        make=_beside_others(made, device) if options.shared and not on_cpu else made,
         workers=options.workers or (len(os.sched_getaffinity(0)) if on_cpu else 1),
         max_waiting=options.max_waiting,
-        joins_per_step=options.joins_per_step,
+        joins_per_step=options.joins_per_step or joins,
+        gather_rounds=gather_rounds,
         eager=not on_cpu,
     )
     return Engine(plan)
+
+
+def _beside_others(make: Make, device: str) -> Make:
+    """Makes the same executors for a process in which others use the GPU too."""
+
+    def make_beside(bucket: Bucket) -> Executor:
+        bear_captures()
+        if device == "torch":
+            leave_the_common_stream()
+        return make(bucket)
+
+    return make_beside
 
 
 def _on_cpu(artefact: Artefact, options: EngineOptions) -> Make:

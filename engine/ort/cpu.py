@@ -25,7 +25,6 @@ class CpuExecutor:
     """The summarizer over the buffers of one bucket, see `engine.executor.Executor`."""
 
     name = "ONNX Runtime on a CPU"
-    packed = True
 
     def __init__(self, graphs: CpuGraphs, bucket: Bucket) -> None:
         """Make the buffers; pages that are never written take no memory.
@@ -35,6 +34,7 @@ class CpuExecutor:
             ValueError: The graphs are not those of a summarizer.
         """
         self.bucket = bucket
+        self.sizes: Sequence[int] = range(1, bucket.slots + 1)
         self._graphs, self._rules, self._spacing = graphs, graphs.artefact.rules, graphs.artefact.spacing
         self._encoder = graphs.encoder()
         ports = ports_of(graphs.step(), self._encoder, bucket.sizes, graphs.layout(bucket))

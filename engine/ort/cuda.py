@@ -1,7 +1,8 @@
 """Runs the graphs on a GPU of NVIDIA's: all buffers are the device's, and a step is a CUDA graph that is replayed.
 
-Steps are given to the device without waiting for them. The host waits before it writes settings of an article that
-joins, and every few steps to read which searches are over.
+Steps are given to the device without waiting for them. All sessions compute in the stream of their thread, in which
+CUDA's copies between host and device take their turn too: what the host writes for an article that joins is written
+after the steps before, and what it reads, every few steps, is what they have written.
 """
 
 from __future__ import annotations
@@ -16,18 +17,25 @@ import onnxruntime as ort
 
 from engine.artefact import BEGIN, ENCODER, PLAIN, STEP, Artefact
 from engine.article import Article, Integers, beginning, check, choices_of, wishes_of
+from engine.executor import UnavailableError
 from engine.settings import Bucket, Settings
 from engine.tensors import NEXT
 
 from .devices import Device
+from .libraries import missing_library
 from .ports import Port, ports_of
+from .replays import GRAPH, differs, fill
 
 _WARMUP: Final = 2
 """Runs of each step before the first article: the first takes memory, the next is captured."""
+_SEEN: Final = 2
+"""The length by which it is seen whether a step has copied the state of the slots that are done."""
 _CHOOSING: Final = ("quoting", "sampling")
 """The settings of which one is not 0 in a slot that quotes or draws."""
 _FRESH: Final = "fresh"
 """The input that says which searches begin, see `engine.artefact`."""
+UNSYNCHRONIZED: Final = "disable_synchronize_execution_providers"
+"""The entry of a run's options after which it does not wait for the device."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +60,8 @@ class _Run:
     options: ort.RunOptions
 
     def start(self) -> None:
-        """Give it to the device; what is read before it is done is of any age."""
+        """Give it to the device, after all that it was given before."""
         self.session.run_with_iobinding(self.binding, self.options)
-
-    def finish(self) -> None:
-        """Run it and wait."""
-        self.session.run_with_iobinding(self.binding)
 
 
 class CudaExecutor:
@@ -67,7 +71,7 @@ class CudaExecutor:
     """
 
     name = "ONNX Runtime on CUDA"
-    packed = False
+    sizes: Sequence[int] = ()
 
     def __init__(self, artefact: Artefact, bucket: Bucket, options: CudaOptions | None = None) -> None:
         """Load the graphs, make the buffers and capture the steps.
@@ -104,8 +108,6 @@ class CudaExecutor:
         self._side = 0
         self._steps = 0
         """Since it was last read which searches are over."""
-        self._choosing = False
-        """Whether the last step was one with choices."""
         self._stale: set[str] = set()
         """Names of `_hosted` whose rows the device does not have yet."""
         self._articles: list[Article | None] = [None] * bucket.slots
@@ -117,15 +119,13 @@ class CudaExecutor:
             for side in range(2)
         }
         self._begins = [self._bound(begin, side) for side in range(2)]
-        for run in self._runs.values():
-            for _ in range(_WARMUP):
-                run.start()
-        self._wait()
+        self._warm()
+        self._check_turns()
+        self._check_replays()
 
     def join(self, slot: int, article: Article) -> None:
         """See `engine.executor.Executor`."""
         check(article, self.bucket, self._rules, self._vocabulary)
-        self._wait()  # The steps before still read the settings.
         rows = wishes_of(article.settings, self.bucket)
         if not article.plain:
             rows |= choices_of(article, self.bucket, self._rules, self._spacing)
@@ -138,16 +138,13 @@ class CudaExecutor:
         fresh = np.zeros(self.bucket.slots, np.bool_)
         fresh[slot] = True
         self._fresh.update_inplace(fresh)
-        self._begins[self._side].finish()
+        self._begins[self._side].start()
         self._side = 1 - self._side
         self._articles[slot], self._over[slot] = article, False
 
     def step(self) -> None:
         """See `engine.executor.Executor`."""
         choosing = any(article is not None and not article.plain for article in self._articles)
-        if choosing != self._choosing:
-            self._wait()  # Each of the two graphs has a stream of its own.
-            self._choosing = choosing
         self._runs[choosing, self._side].start()
         self._side = 1 - self._side
         self._steps += 1
@@ -172,7 +169,6 @@ class CudaExecutor:
                 self._rows[name][slot] = 0
                 self._stale.add(name)
         if not self._over[slot]:
-            self._wait()
             done = self._sides[self._side]["done"]
             flags = done.numpy()
             flags[slot] = True
@@ -195,14 +191,56 @@ class CudaExecutor:
         for memories in (self._hosted, self._kept, self._cross, *self._sides):
             memories.clear()
 
+    def _warm(self) -> None:
+        """Run every step, so that its graph is captured."""
+        try:
+            for run in self._runs.values():
+                for _ in range(_WARMUP):
+                    run.start()
+            self._wait()
+        except Exception as error:
+            # cuDNN is looked for by the first node that needs it.
+            way = missing_library(str(error)) or "install a newer release, or take another device"
+            raise UnavailableError(
+                f"ONNX Runtime {ort.__version__} cannot run a step on {self._device.kind} ({error}): {way}"
+            ) from error
+
+    def _check_turns(self) -> None:
+        """See that every step reads the side that it is given and writes the other.
+
+        ONNX Runtime ignores an option that it does not know, and a replay binds nothing: a step that replayed the graph
+        of the other direction would raise nothing, and no search would ever go on.
+        """
+        for (_, side), run in self._runs.items():
+            lengths = [self._sides[at]["length"] for at in (side, 1 - side)]
+            for value, memory in zip((_SEEN, 1), lengths, strict=True):
+                memory.update_inplace(np.full(self.bucket.slots, value, np.int64))
+            run.start()
+            if not (lengths[1].numpy() == _SEEN).all():
+                raise UnavailableError(
+                    f"ONNX Runtime {ort.__version__} replays a step over other memory than it was captured for: "
+                    f"install a release that knows the option {GRAPH} of a run, or take another device"
+                )
+
+    def _check_replays(self) -> None:
+        """See that every step writes as a graph what it writes without one, after all were captured."""
+        for (_, side), run in self._runs.items():
+            if differs(run, self._sides[side], self._sides[1 - side], self._beginning):
+                raise UnavailableError(
+                    f"ONNX Runtime {ort.__version__} answers otherwise when it replays a step than when it runs it: "
+                    "install another release, or take another device"
+                )
+        for state in self._sides:
+            for name, memory in state.items():
+                fill(memory, np.asarray(True) if name == "done" else self._beginning[name])
+
     def _wait(self) -> None:
-        """Until the device has done all that it was given."""
+        """Until the device has done all that it was given, by whichever session."""
         self._begins[0].binding.synchronize_outputs()
 
     def _look(self) -> None:
         """Read which searches are over, and the summaries of those that were not before."""
         self._steps = 0
-        self._wait()
         state = self._sides[self._side]
         flags = state["done"].numpy().tolist()
         over = [bool(flag) and article is not None for flag, article in zip(flags, self._articles, strict=True)]
@@ -220,7 +258,7 @@ class CudaExecutor:
         binding.bind_cpu_input("attention_mask", mask)
         for name, memory in self._cross.items():
             self._device.bind(binding.bind_output, name, self._ports[name], memory, slot)
-        self._encoder.run_with_iobinding(binding)
+        self._encoder.run_with_iobinding(binding, _options())
 
     def _empty_state(self, port: Port) -> ort.OrtValue:
         """A tensor of the state in which all searches are over before they begin."""
@@ -242,9 +280,15 @@ class CudaExecutor:
         for node in session.get_outputs():
             name = node.name.removesuffix(NEXT)
             self._device.bind(binding.bind_output, node.name, self._ports[name], outputs[name])
-        options = ort.RunOptions()
-        options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+        options = _options()
         if self._device.graphs:
             # Each side has memory of its own, and so a graph of its own.
-            options.add_run_config_entry("gpu_graph_annotation_id", str(1 + side))
+            options.add_run_config_entry(GRAPH, str(1 + side))
         return _Run(session=session, binding=binding, options=options)
+
+
+def _options() -> ort.RunOptions:
+    """Those of a run that does not wait for the device."""
+    options = ort.RunOptions()
+    options.add_run_config_entry(UNSYNCHRONIZED, "1")
+    return options

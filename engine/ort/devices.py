@@ -13,10 +13,13 @@ import onnxruntime as ort
 
 from engine.executor import UnavailableError
 
-from .libraries import CUDA, lost_provider, require_cuda
+from .libraries import CUDA, loading_failure, lost_provider, require_cuda
 from .ports import Port
 
 _CPU: Final = "CPUExecutionProvider"
+_STREAM: Final = "2"
+"""CUDA's number for the stream that each thread has (``cudaStreamPerThread``). ONNX Runtime copies between host and
+device in the stream that waits for those of all threads, and for which they wait."""
 _SHAPES: Final = frozenset(
     {"Add", "Cast", "Concat", "ConstantOfShape", "Div", "Equal", "Expand", "Gather", "Identity", "Max", "Min"}
     | {"Mod", "Mul", "Range", "Reshape", "Shape", "Size", "Slice", "Squeeze", "Sub", "Unsqueeze", "Where"}
@@ -68,16 +71,18 @@ class Device:
         try:
             session = ort.InferenceSession(str(path), options, providers=[(provider, settings)])
         except Exception as error:
+            # Where the provider is lost, what is said is of the CPU: it has no kernels for bfloat16, for one.
+            if self.kind == "cuda" and (reason := loading_failure()):
+                raise lost_provider(reason) from error
             raise UnavailableError(
                 f"ONNX Runtime {ort.__version__} cannot run {path} on {self.kind} ({error}): install a newer release, "
                 "or take another device"
             ) from error
         if provider not in session.get_providers():
             raise lost_provider()
-        assigned = {
-            subgraph.ep_name: [node.op_type for node in subgraph.get_nodes()]
-            for subgraph in session.get_provider_graph_assignment_info()
-        }
+        assigned: dict[str, list[str]] = {}
+        for subgraph in session.get_provider_graph_assignment_info():  # Many of one provider.
+            assigned.setdefault(subgraph.ep_name, []).extend(node.op_type for node in subgraph.get_nodes())
         check_placement(path, provider, assigned)
         return session
 
@@ -125,12 +130,22 @@ def check_placement(path: Path, provider: str, assigned: Mapping[str, Sequence[s
         )
 
 
+def device_of(number: int) -> dict[str, str]:
+    """The option of a provider that says which GPU it takes; none for the first, which it takes anyway.
+
+    ONNX Runtime 1.29 warns at every option ``device_id`` that it knows no plugin for this device, which nobody asked
+    for.
+    """
+    return {"device_id": str(number)} if number else {}
+
+
 def _cuda(device: Device, graphs: bool) -> tuple[str, dict[str, str]]:
     settings = {
-        "device_id": str(device.number),
+        **device_of(device.number),
         # Nothing grows after the first run, so that there is no reason to take more than is needed.
         "arena_extend_strategy": "kSameAsRequested",
         "enable_cuda_graph": str(int(graphs)),
+        "user_compute_stream": _STREAM,
         "use_tf32": "0",
     }
     if device.memory_bytes:

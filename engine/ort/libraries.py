@@ -62,21 +62,28 @@ def lost_provider(message: str | None = None) -> UnavailableError:
     Args:
         message: What the loader says about the provider's library; None tries to load it.
     """
-    message = _loading() if message is None else message
+    message = loading_failure() if message is None else message
     if not message:
         return UnavailableError(
             "ONNX Runtime found no GPU that it can use: see whether nvidia-smi shows one, and whether its driver is "
             "one for CUDA 13"
         )
+    missing = missing_library(message)
+    if not missing:
+        return UnavailableError(f"ONNX Runtime cannot load its CUDA provider: {message}")
+    return UnavailableError(f"ONNX Runtime cannot load its CUDA provider, as {missing}")
+
+
+def missing_library(message: str) -> str:
+    """Which library of NVIDIA's a message names, and what brings it; nothing if it names none."""
     found = re.search(r"(lib[A-Za-z]+)[\w-]*\.so[.\d]*", message)
     wheel = _WHEELS.get(found.group(1)) if found else None
     if found is None or wheel is None:
-        return UnavailableError(f"ONNX Runtime cannot load its CUDA provider: {message}")
-    way = f"install the wheel {wheel}" if wheel else "install the GPU's driver"
-    return UnavailableError(f"ONNX Runtime cannot load its CUDA provider, as {found.group()} is missing: {way}")
+        return ""
+    return f"{found.group()} is missing: " + (f"install the wheel {wheel}" if wheel else "install the GPU's driver")
 
 
-def _loading() -> str:
+def loading_failure() -> str:
     """What the loader says about the CUDA provider's library; nothing if it loads."""
     try:
         ctypes.CDLL(str(Path(ort.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"))

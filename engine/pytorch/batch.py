@@ -12,7 +12,8 @@ from engine.article import wishes_of
 from engine.settings import Settings
 from engine.tensors import WISHES
 
-from .executor import Tenant, TorchExecutor
+from .executor import TorchExecutor
+from .reports import Tenant
 
 
 class BatchExecutor(TorchExecutor):
@@ -63,8 +64,7 @@ class BatchExecutor(TorchExecutor):
         self.mask[:articles, :tokens] = mask != 0
         self._write_settings(settings)
         self.encode()
-        since = self.reports.sent
-        self.tenants = {slot: Tenant(plain=True, since=since) for slot in range(articles)}
+        self.tenants = {slot: Tenant(plain=True) for slot in range(articles)}
 
     def _write_settings(self, settings: Sequence[Settings]) -> None:
         rows = [wishes_of(wishes, self.bucket) for wishes in settings]

@@ -1,39 +1,64 @@
-"""Work on a GPU as a CUDA graph."""
+"""Work on a GPU as CUDA graphs."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import cached_property
+from threading import Lock
 from typing import Any, Final
 
 import torch
 
-_WARMUP: Final = 3
+_ONE_AT_A_TIME: Final = Lock()
+"""PyTorch captures on the same stream, whichever thread asks for it."""
+
+
+class Captures:
+    """Captures work as CUDA graphs, which take turns in the same memory.
+
+    A graph must leave nothing behind but what it writes to tensors that were there before: the memory of what it
+    makes in between belongs to all graphs, and no two of them may run at a time.
+    """
+
+    @cached_property
+    def _stream(self) -> Any:
+        """Work is tried out on a stream of its own; on one, since PyTorch keeps memory for each."""
+        return torch.cuda.Stream()
+
+    @cached_property
+    def _pool(self) -> Any:
+        return torch.cuda.graph_pool_handle()
+
+    def capture(self, call: Callable[[], object]) -> Callable[[], object]:
+        """Work as a CUDA graph, to be replayed.
+
+        It runs once before, so that what is compiled or chosen at its first run is. A capture that fails leaves no
+        trace: what comes after it in the process runs as if it had not been tried.
+
+        Args:
+            call: Reads and writes tensors that stay where they are, and never waits for the device.
+        """
+        current, stream = torch.cuda.current_stream(), self._stream
+        stream.wait_stream(current)
+        with torch.cuda.stream(stream):
+            call()
+        current.wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        try:
+            # What other threads do meanwhile, such as the worker of another engine, does not count.
+            with _ONE_AT_A_TIME, torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+                call()
+        except BaseException:
+            _forget_capture(current, self._pool)
+            raise
+        replay: Callable[[], object] = graph.replay
+        return replay
 
 
 def capture(call: Callable[[], object]) -> Callable[[], object]:
-    """Work as a CUDA graph, to be replayed.
-
-    A capture that fails leaves no trace: what comes after it in the process runs as if it had not been tried.
-
-    Args:
-        call: Reads and writes tensors that stay where they are, and never waits for the device.
-    """
-    current, stream = torch.cuda.current_stream(), torch.cuda.Stream()
-    stream.wait_stream(current)
-    with torch.cuda.stream(stream):
-        for _ in range(_WARMUP):
-            call()
-    current.wait_stream(stream)
-    graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
-    try:
-        with torch.cuda.graph(graph, pool=pool):
-            call()
-    except BaseException:
-        _forget_capture(current, pool)
-        raise
-    replay: Callable[[], object] = graph.replay
-    return replay
+    """Work as a CUDA graph with memory of its own, see `Captures.capture`."""
+    return Captures().capture(call)
 
 
 def _forget_capture(current: torch.cuda.Stream, pool: Any) -> None:

@@ -36,11 +36,14 @@ class Plan:
     """Articles that wait at most while no slot is free for them."""
     joins_per_step: int = 1
     """Articles that join at most between two steps: those that run wait while they are read."""
+    gather_rounds: int = 1
+    """Steps after which articles join that have come meanwhile, where others run and fewer than may join at once have
+    come: executors that read articles together take less time for each."""
     eager: bool = False
     """Whether all executors are made before the first article comes."""
 
     def __post_init__(self) -> None:
-        for name, least in (("workers", 1), ("max_waiting", 0), ("joins_per_step", 1)):
+        for name, least in (("workers", 1), ("max_waiting", 0), ("joins_per_step", 1), ("gather_rounds", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {least} or more, not {getattr(self, name)}")
         beams = [bucket.beams for bucket in self.buckets]
@@ -69,6 +72,7 @@ class Engine:
                 plan.make,
                 plan.rules,
                 joins_per_step=plan.joins_per_step,
+                gather_rounds=plan.gather_rounds,
                 eager=plan.eager,
                 clock=clock,
             )

@@ -78,6 +78,10 @@ class Queue:
         except IndexError:
             return None
 
+    def given(self, worker: int) -> int:
+        """Articles that were given to this worker and not taken yet."""
+        return len(self._inboxes[worker])
+
     def left(self, worker: int, bucket: int) -> None:
         """A slot is free again: the article that waits longest for one of this bucket may have it."""
         with self._lock:

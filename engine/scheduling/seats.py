@@ -92,7 +92,7 @@ class Seats:
         """Continue every article by a token."""
         executor = self.open()
         try:
-            if self._holes and executor.packed:
+            if self._holes:
                 self._close_holes(executor)
             executor.step()
         except Exception as error:
@@ -117,13 +117,14 @@ class Seats:
                 self._answer(ticket, reason)
 
     def _close_holes(self, executor: Executor) -> None:
-        """Move the last articles into empty slots before them, so that a step has fewer slots."""
-        for hole in range(self.count):
-            if self._tickets[hole] is None:
-                last = max(slot for slot, ticket in enumerate(self._tickets) if ticket is not None)
+        """Move the last articles into empty slots before them, where a step comes in fewer slots then."""
+        self._holes = False
+        enough = next((size for size in executor.sizes if size >= self.count), self._bucket.slots)
+        for last in range(self._bucket.slots - 1, enough - 1, -1):
+            if self._tickets[last] is not None:
+                hole = self._tickets.index(None)
                 executor.move(last, hole)
                 self._tickets[hole], self._tickets[last] = self._tickets[last], None
-        self._holes = False
 
     def _empty(self, slot: int) -> None:
         """Empty a slot; its ticket is the caller's to answer."""

@@ -35,6 +35,7 @@ class Worker:
         rules: Rules,
         *,
         joins_per_step: int,
+        gather_rounds: int,
         eager: bool,
         clock: Callable[[], float],
     ) -> None:
@@ -47,10 +48,12 @@ class Worker:
             make: Makes the executor of a bucket.
             rules: Of the checkpoint.
             joins_per_step: Articles that join at most between two steps.
+            gather_rounds: As `Plan` of `engine.scheduling.engine` has it.
             eager: Whether all executors are made at once, rather than each for its first article.
             clock: Seconds, as those of `Ticket.deadline_s`.
         """
-        self._number, self._queue, self._joins_per_step, self._clock = number, queue, joins_per_step, clock
+        self._number, self._queue, self._clock = number, queue, clock
+        self._joins_per_step, self._gather_rounds = joins_per_step, gather_rounds
         self.counters = Counters()
         self._seats = [
             Seats(bucket, make, rules, self.counters, partial(queue.left, number, index))
@@ -102,7 +105,9 @@ class Worker:
                 seats.answer_done()
                 if look:
                     seats.answer_unwanted(self._unwanted)
-        self._let_in()
+        gathered = self._rounds % self._gather_rounds == 0 or self._queue.given(self._number) >= self._joins_per_step
+        if gathered or not any(seats.count for seats in self._seats):
+            self._let_in()
         if self._queue.waiting and self._rounds % _SWEEP_ROUNDS == 0:
             for ticket, reason in self._queue.withdraw(self._unwanted):
                 ticket.settle(reason, self.counters)

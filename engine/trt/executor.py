@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class TensorRTExecutor:
     """See `engine.executor.Executor`. A step is a CUDA graph, one for each direction between the two sides of state."""
 
-    packed = False
+    sizes: Sequence[int] = ()
 
     def __init__(
         self, artefact: Artefact, bucket: Bucket, parts: Mapping[str, Part], *, name: str, device: str

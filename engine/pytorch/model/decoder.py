@@ -24,31 +24,59 @@ from .weights import DecoderLayer, Weights
 
 
 class Caches(NamedTuple):
-    """Keys and values, for each layer of the decoder."""
+    """Keys and values of ``L`` layers of the decoder, [0] the keys and [1] the values of each."""
 
-    keys: tuple[torch.Tensor, ...]
-    """(B, H, N, D), written by the steps."""
-    values: tuple[torch.Tensor, ...]
-    cross_keys: tuple[torch.Tensor, ...]
-    """(B, H, S, D), written once for an article."""
-    cross_values: tuple[torch.Tensor, ...]
+    past: torch.Tensor
+    """(L, 2, B, H, N, D), written by the steps."""
+    cross: torch.Tensor
+    """(L, 2, B, H, S, D), written once for an article."""
     cross_bias: torch.Tensor
     """(B, 1, K, S): 0 where an article has a token, minus infinity where it is padded. The same for all beams, and
     stored for each, since not every kernel is known to read one row for all."""
 
+    @property
+    def layers(self) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """For each layer what `decoder_layer` takes: keys, values, and those of the cross attention."""
+        return [(*past, *cross) for past, cross in zip(self.past, self.cross, strict=True)]
+
+    def first(self, slots: int) -> Caches:
+        """The same of the first slots alone."""
+        return Caches(self.past[:, :, :slots], self.cross[:, :, :slots], self.cross_bias[:slots])
+
+    def move(self, source: int, target: int) -> None:
+        """Copy a slot."""
+        for cache in (wide(self.past), wide(self.cross)):
+            cache[:, :, target].copy_(cache[:, :, source])
+        self.cross_bias[target].copy_(self.cross_bias[source])
+
 
 def make_caches(architecture: Architecture, bucket: Bucket, dtype: torch.dtype, device: str) -> Caches:
     """Caches of zeros: a masked place must hold a number, since zero times NaN is NaN."""
-    heads, layers = architecture.decoder_heads, range(architecture.decoder_layers)
-    size = architecture.width // heads
+    heads = architecture.decoder_heads
 
-    def zeros(length: int) -> tuple[torch.Tensor, ...]:
-        shape = (bucket.slots, heads, length, size)
-        return tuple(torch.zeros(shape, dtype=dtype, device=device) for _ in layers)
+    def zeros(length: int) -> torch.Tensor:
+        shape = (architecture.decoder_layers, 2, bucket.slots, heads, length, architecture.width // heads)
+        return torch.zeros(shape, dtype=dtype, device=device)
 
-    source = bucket.source_length
-    bias = torch.zeros(bucket.slots, 1, bucket.beams, source, dtype=dtype, device=device)
-    return Caches(zeros(bucket.nodes), zeros(bucket.nodes), zeros(source), zeros(source), bias)
+    bias = torch.zeros(bucket.slots, 1, bucket.beams, bucket.source_length, dtype=dtype, device=device)
+    return Caches(zeros(bucket.nodes), zeros(bucket.source_length), bias)
+
+
+def wide(cache: torch.Tensor) -> torch.Tensor:
+    """The same memory in numbers of 8 bytes where its vectors are made of such: a copy needs as many fewer threads."""
+    whole = cache.shape[-1] * cache.element_size() % torch.int64.itemsize == 0
+    return cache.view(torch.int64) if whole else cache
+
+
+def nodes_of(slots: Slots) -> torch.Tensor:
+    """The nodes of each beam's newest token, INT64 (B, K)."""
+    _, beams, _ = slots.tokens.shape
+    return (slots.length - 1)[:, None] * beams + torch.arange(beams, device=slots.tokens.device)
+
+
+def seen_of(slots: Slots) -> torch.Tensor:
+    """The nodes that each beam sees, its own newest one too, BOOL (B, K, N)."""
+    return slots.visible.scatter(2, nodes_of(slots)[:, :, None], True)
 
 
 def newest(
@@ -67,9 +95,7 @@ def newest(
     """
     articles, beams, _ = slots.tokens.shape
     device = slots.tokens.device
-    at = (slots.length - 1)[:, None]
-    nodes = at * beams + torch.arange(beams, device=device)
-    seen = slots.visible.scatter(2, nodes[:, :, None], True)
+    at, nodes, seen = (slots.length - 1)[:, None], nodes_of(slots), seen_of(slots)
     x = embed(slots.newest, weights.decoder_positions[at], weights.words, weights.decoder_norm, architecture)
     places = torch.arange(articles, device=device)[:, None], nodes
     return x.view(articles * beams, -1), places, seen, bias_of(seen[:, None], x.dtype)

@@ -13,7 +13,7 @@ from torch.nn.attention import sdpa_kernel
 
 from engine.settings import Architecture
 
-from .decoder import Caches
+from .decoder import Caches, wide
 from .layers import ACTIVATIONS, ATTENTION, add_norm, bias_of, dense, embed, feed_forward
 from .weights import EncoderLayer, Weights
 
@@ -78,7 +78,6 @@ def store_articles(
     mask: torch.Tensor,
     caches: Caches,
     weights: Weights,
-    architecture: Architecture,
     slots: torch.Tensor,
 ) -> None:
     """Write the keys and values of all cross attentions into the slots of the articles.
@@ -91,19 +90,17 @@ def store_articles(
         mask: As `encode` takes it.
         caches: Changed in place.
         weights: Of the model.
-        architecture: Its sizes.
         slots: INT64 (B,).
     """
-    room = caches.cross_keys[0].shape[2]
+    layers, _, _, heads, room, size = caches.cross.shape
     hidden, mask = hidden[:, :room], mask[:, :room]
     batch, length, _ = hidden.shape
-    beyond = room - length
-    for layer, keys, values in zip(weights.cross_keys_values, caches.cross_keys, caches.cross_values, strict=True):
-        both = dense(hidden, layer).view(batch, length, 2, architecture.decoder_heads, -1).permute(2, 0, 3, 1, 4)
-        both = F.pad(both, (0, 0, 0, beyond))
-        keys.index_copy_(0, slots, both[0])
-        values.index_copy_(0, slots, both[1])
-    bias = bias_of(F.pad(seen(mask), (0, beyond))[:, None, None], caches.cross_bias.dtype)
+    # All layers in one product, and in one copy.
+    written = dense(hidden, weights.cross_keys_values).view(batch, length, layers, 2, heads, size)
+    cross = wide(caches.cross)
+    cross[..., :length, :].index_copy_(2, slots, wide(written).permute(2, 3, 0, 4, 1, 5))
+    if length < room:
+        cross[..., length:, :].index_fill_(2, slots, 0)
+    bias = bias_of(F.pad(seen(mask), (0, room - length))[:, None, None], caches.cross_bias.dtype)
     caches.cross_bias.index_copy_(0, slots, bias.expand(-1, -1, caches.cross_bias.shape[2], -1))
-    for cache in (*caches.keys, *caches.values):
-        cache.index_fill_(0, slots, 0)
+    wide(caches.past).index_fill_(2, slots, 0)

@@ -73,8 +73,8 @@ class Weights(NamedTuple):
     decoder_norm: Norm
     encoder: tuple[EncoderLayer, ...]
     decoder: tuple[DecoderLayer, ...]
-    cross_keys_values: tuple[Dense, ...]
-    """For each layer of the decoder, keys beside values: (2 * width, width)."""
+    cross_keys_values: Dense
+    """For all layers of the decoder, the keys and the values of each: (2 * layers * width, width)."""
 
 
 def load_weights(
@@ -154,6 +154,9 @@ def arranged(
         cross_norm = norm(f"{layer}.encoder_attn_layer_norm")
         return DecoderLayer(*attention(layer), query, output, cross_norm, feed_forward(layer))
 
+    def cross_keys_values(layer: str) -> Dense:
+        return dense(*(f"{layer}.encoder_attn.{part}_proj" for part in "kv"))
+
     encoder = [f"model.encoder.layers.{i}" for i in range(architecture.encoder_layers)]
     decoder = [f"model.decoder.layers.{i}" for i in range(architecture.decoder_layers)]
     return Weights(
@@ -165,5 +168,5 @@ def arranged(
         decoder_norm=norm("model.decoder.layernorm_embedding"),
         encoder=tuple(EncoderLayer(*attention(layer), feed_forward(layer)) for layer in encoder),
         decoder=tuple(decoder_layer(layer) for layer in decoder),
-        cross_keys_values=tuple(dense(*(f"{layer}.encoder_attn.{part}_proj" for part in "kv")) for layer in decoder),
+        cross_keys_values=Dense(*map(torch.cat, zip(*map(cross_keys_values, decoder), strict=True))),
     )

@@ -38,6 +38,10 @@ class Slots(NamedTuple):
     horizon: torch.Tensor
     spans: torch.Tensor
 
+    def first(self, count: int) -> Slots:
+        """The same of the first slots alone."""
+        return Slots(*(tensor[:count] for tensor in self))
+
 
 class Choices(NamedTuple):
     """What a step reads and changes where a slot quotes or draws."""
@@ -49,6 +53,10 @@ class Choices(NamedTuple):
     quote_lasts: torch.Tensor
     sampling: torch.Tensor
     quoted: torch.Tensor
+
+    def first(self, count: int) -> Choices:
+        """The same of the first slots alone."""
+        return Choices(*(tensor[:count] for tensor in self))
 
 
 class Lists(NamedTuple):
@@ -82,6 +90,27 @@ def make_lists(rules: Rules, device: str) -> Lists:
 def fresh_rows(bucket: Bucket, rules: Rules, device: str) -> dict[str, torch.Tensor]:
     """What every search begins with, by name: (1, ...) each."""
     return {name: torch.tensor(row, device=device)[None] for name, row in beginning(bucket, rules).items()}
+
+
+class Moves:
+    """Copies the search of a slot to another one, in one kernel for each type of number."""
+
+    def __init__(self, slots: Slots, choices: Choices) -> None:
+        """Look at the slots one by one, which takes milliseconds: it is done once."""
+        self._done = slots.done
+        self._rows: list[list[list[torch.Tensor]]] = []
+        """By slot and by type."""
+        tensors = (*slots, *choices)
+        types = dict.fromkeys(tensor.dtype for tensor in tensors)
+        by_type = [[tensor for tensor in tensors if tensor.dtype is dtype] for dtype in types]
+        for slot in range(len(slots.done)):
+            self._rows.append([[tensor[slot] for tensor in group] for group in by_type])
+
+    def move(self, source: int, target: int) -> None:
+        """Copy a search; where it was, it is done."""
+        for to, come_from in zip(self._rows[target], self._rows[source], strict=True):
+            torch._foreach_copy_(to, come_from)
+        self._done[source].fill_(True)
 
 
 def shape_of(tensor: StepTensor, bucket: Bucket) -> tuple[int, ...]:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from onnxruntime.capi import onnxruntime_pybind11_state
 
+from engine.artefact import STEP
 from engine.executor import UnavailableError
-from engine.ort.cuda import CudaOptions
+from engine.ort.cuda import UNSYNCHRONIZED, CudaOptions
 from engine.ort.devices import Device, check_placement
 from engine.ort.libraries import CUDA, lost_provider, require_cuda
 from engine.ort.ports import port_of, ports_of
+from engine.ort.replays import GRAPH, differs
+from engine.settings import Bucket
+
+from .small import Small
 
 
 def test_a_build_for_cpus_is_refused() -> None:
@@ -47,6 +54,72 @@ def test_other_reasons_are_told_as_they_are() -> None:
     assert "undefined symbol: cudaFoo" in str(lost_provider("undefined symbol: cudaFoo"))
     assert "see whether nvidia-smi shows one" in str(lost_provider(""))
     assert "libonnxruntime_providers_cuda.so" in str(lost_provider())  # This build has none.
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.filterwarnings("ignore:Specified provider 'CUDAExecutionProvider' is not in available")
+def test_a_session_that_lost_the_gpu_is_refused(small: Small, precision: str) -> None:
+    """ONNX Runtime goes on with the CPU, or says what that lacks; here its build has no CUDA provider at all."""
+    sizes = Bucket(slots=1, beams=2, source_length=8, target_length=4).sizes
+    with pytest.raises(UnavailableError, match=r"cannot load its CUDA provider.*providers_cuda\.so"):
+        Device().session(small.artefact(precision).path(STEP), sizes)
+
+
+def test_onnx_runtime_knows_the_options_of_a_run() -> None:
+    """It ignores those that it does not know."""
+    library = Path(onnxruntime_pybind11_state.__file__).read_bytes()
+    assert [option for option in (GRAPH, UNSYNCHRONIZED) if option.encode() not in library] == []
+
+
+def test_a_replay_of_the_other_direction_is_refused(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session with a single captured graph replays that one, whatever is bound."""
+    captured: dict[int, Any] = {}
+
+    def replay(run: Any) -> None:
+        first = captured.setdefault(id(run.session), run)
+        run.session.run_with_iobinding(first.binding)
+
+    monkeypatch.setattr("engine.ort.cuda._Run.start", replay)
+    with pytest.raises(UnavailableError, match=f"over other memory .* knows the option {GRAPH}"):
+        small.maker("cuda")(Bucket(slots=2, beams=2, source_length=8, target_length=4))
+
+
+def test_a_replay_that_answers_otherwise_is_refused(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One whose kernels read memory of the host does so when others have written it."""
+
+    def replay(run: Any) -> None:
+        run.session.run_with_iobinding(run.binding)
+        if compared:
+            compared[-1]["tokens"].update_inplace(compared[-1]["tokens"].numpy() + 1)
+
+    compared: list[Any] = []
+
+    def differing(run: Any, source: Any, target: Any, state: Any) -> bool:
+        compared.append(target)
+        return differs(run, source, target, state)
+
+    monkeypatch.setattr("engine.ort.cuda._Run.start", replay)
+    monkeypatch.setattr("engine.ort.cuda.differs", differing)
+    with pytest.raises(UnavailableError, match="answers otherwise when it replays a step"):
+        small.maker("cuda")(Bucket(slots=2, beams=2, source_length=8, target_length=4))
+
+
+def test_a_step_that_cannot_run_says_which_library_is_missing(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: Any) -> None:
+        raise RuntimeError("cuDNN is unavailable: dlopen failed for libcudnn.so: cannot open shared object file")
+
+    monkeypatch.setattr("engine.ort.cuda._Run.start", start)
+    with pytest.raises(UnavailableError, match=r"libcudnn\.so is missing: install the wheel nvidia-cudnn-cu13"):
+        small.maker("cuda")(Bucket(slots=2, beams=2, source_length=8, target_length=4))
+
+
+def test_every_node_is_looked_at(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime tells of a provider's nodes in many parts."""
+    found: dict[str, Sequence[str]] = {}
+    monkeypatch.setattr("engine.ort.devices.check_placement", lambda _path, _provider, assigned: found.update(assigned))
+    device = Device(kind="cpu", graphs=False)
+    device.session(small.artefact("fp32").path(STEP), Bucket(slots=1, beams=2, source_length=8, target_length=4).sizes)
+    assert {"Attention", "TensorScatter", "TopK"} <= set(found["CPUExecutionProvider"])
 
 
 def test_nothing_but_shapes_may_be_computed_beside_the_gpu() -> None:

@@ -114,7 +114,7 @@ def test_random_arrivals_change_no_answer(small: Small, kind: str) -> None:
             slot = next(iter(slots))
             slots.pop(slot)
             executor.leave(slot)
-        if executor.packed:
+        if executor.sizes:
             close_a_hole(executor, slots)
     assert answered > 12
     executor.close()

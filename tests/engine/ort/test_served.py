@@ -159,7 +159,7 @@ def test_without_a_gpu_the_message_says_what_to_install(small: Small) -> None:
         ({"slots": 0}, "slots is 1 or more, not 0"),
         ({"source_length": 129}, "source_length is at most 128, the positions of this model, not 129"),
         ({"target_length": 129}, "target_length is at most 128, the positions of this model, not 129"),
-        ({"joins_per_step": 0}, "joins_per_step is 1 or more, not 0"),
+        ({"joins_per_step": -1}, "joins_per_step is 0 or more, not -1"),
     ],
 )
 def test_options_out_of_range_are_refused(small: Small, changes: dict[str, Any], words: str) -> None:

@@ -14,6 +14,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from benchmarks.gpu.summarizer import poison
 from engine.article import Article
 from engine.pytorch.executor import TorchExecutor
+from engine.pytorch.reports import Reports
 from engine.settings import EARLY_STOPPING, Bucket, Settings
 from tests.engine.pytorch.small_bart import LENGTHS, PAD, RULES, TARGET, Small, small_bart
 from tests.engine.pytorch.test_choices import ends_of, sampling_of
@@ -56,17 +57,26 @@ def articles_of(small: Small, chosen: random.Random, count: int) -> list[Article
     return found
 
 
-def test_articles_that_come_and_go_are_answered_as_alone(small: Small) -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_articles_that_come_go_and_move_are_answered_as_alone(
+    small: Small, late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step takes the first slots alone, articles of one length are read together, reports may come after moves."""
     chosen = random.Random(4)
-    waiting = articles_of(small, chosen, 24)
+    waiting = articles_of(small, chosen, 30)
     expected = {number: alone(small, article) for number, article in enumerate(waiting)}
-    executor = small.executor(slots=3)
+    executor = small.executor(slots=9)
     poison(executor)
     executor.slots.done.fill_(True)
+    if late:
+        monkeypatch.setattr(torch.cuda, "Event", lambda: Copy(chosen))
+        executor.reports = Reports(executor.slots, late=True)
+    steps = watched(executor)
     numbers = iter(range(len(waiting)))
     running: dict[int, int] = {}
     answered: dict[int, list[int]] = {}
     cancelled: set[int] = set()
+    moves = 0
     while len(answered) + len(cancelled) < len(waiting):
         for slot in executor.done():
             answered[running[slot]] = executor.summary(slot).tolist()
@@ -76,22 +86,82 @@ def test_articles_that_come_and_go_are_answered_as_alone(small: Small) -> None:
             if chosen.random() < 0.02:
                 executor.leave(slot)
                 cancelled.add(running.pop(slot))
-        for slot in set(range(3)) - set(running):
-            number = next(numbers, None) if chosen.random() < 0.5 else None
+        for slot in set(range(9)) - set(running):
+            number = next(numbers, None) if chosen.random() < 0.2 else None
             if number is not None:
                 executor.join(slot, waiting[number])
                 running[slot] = number
+        if running and chosen.random() < 0.4:
+            source = chosen.choice(sorted(running))
+            target = min(set(range(9)) - set(running), default=9)
+            if target < source:
+                executor.move(source, target)
+                assert executor.slots.done[source], "what has moved away costs steps no more"
+                running[target] = running.pop(source)
+                moves += 1
         executor.step()
     assert cancelled
+    assert moves > 5
+    assert len(set(steps)) >= 3
     assert answered == {number: tokens for number, tokens in expected.items() if number not in cancelled}
+
+
+class Copy:
+    """One that arrives when it is waited for, or at some moment before."""
+
+    def __init__(self, chosen: random.Random) -> None:
+        self._chosen = chosen
+
+    def record(self) -> None: ...
+
+    def synchronize(self) -> None: ...
+
+    def query(self) -> bool:
+        return self._chosen.random() < 0.5
+
+
+def watched(executor: TorchExecutor) -> list[int]:
+    """The numbers of slots of all steps from now on."""
+    found: list[int] = []
+    step = executor.continue_searches
+
+    def watch(count: int, *, plain: bool) -> None:
+        found.append(count)
+        step(count, plain=plain)
+
+    executor.continue_searches = watch  # type: ignore[method-assign]
+    return found
+
+
+def test_articles_of_one_length_are_read_together(small: Small) -> None:
+    executor = small.executor(slots=9)
+    articles = [small.article(0, Settings(num_beams=beams, max_length=12)) for beams in (1, 2, 3, 4, 4, 3, 2)]
+    other = small.article(1, Settings(max_length=12))
+    read: list[tuple[int, int]] = []
+    begin = executor.begin_some
+
+    def watch(length: int, count: int) -> None:
+        read.append((length, count))
+        begin(length, count)
+
+    executor.begin_some = watch  # type: ignore[method-assign]
+    for slot, article in enumerate([*articles[:3], other, *articles[3:]]):
+        executor.join(slot, article)
+    executor.leave(5)  # Before it is read.
+    while len(executor.done()) < 7:
+        executor.step()
+    assert read == [(LENGTHS[0], 4), (LENGTHS[0], 2), (LENGTHS[1], 1)]
+    found = {slot: executor.summary(slot).tolist() for slot in executor.done()}
+    assert found[3] == alone(small, other)
+    assert found[7] == found[1] == alone(small, articles[1])
+    assert found[6] == found[2] == alone(small, articles[2])
 
 
 def test_an_article_after_numbers_that_are_none_is_answered_as_before(small: Small) -> None:
     article = small.article(1, Settings(num_beams=4, max_length=20))
     expected = alone(small, article)
     executor = small.executor(slots=1)
-    caches = executor.caches
-    for cache in (*caches.keys, *caches.values, *caches.cross_keys, *caches.cross_values):
+    for cache in (executor.caches.past, executor.caches.cross):
         cache.fill_(torch.nan)  # As an overflow would leave it.
     executor.join(0, article)
     for _ in range(20):
@@ -116,8 +186,8 @@ def test_a_slot_is_named_until_it_is_left_and_not_for_the_next_article(small: Sm
     assert executor.done() == [], "what is known is of the article before"
     executor.step()
     assert executor.done() == []
-    with pytest.raises(ValueError, match="slot 1 stays where it is"):
-        executor.move(1, 0)
+    with pytest.raises(ValueError, match="slot 0 moves to 1 only if the one has an article and the other has none"):
+        executor.move(0, 1)
     executor.close()
 
 

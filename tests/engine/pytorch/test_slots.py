@@ -59,8 +59,7 @@ def test_an_article_without_tokens_harms_none_after_it(small: Small, attention: 
     executor = small.executor(attention=attention)
     settings = [Settings(num_beams=4, max_length=20)] * len(LENGTHS)
     wanted = executor.summarize(small.ids, small.mask, settings)
-    for cache in (*executor.caches.keys, *executor.caches.values):
-        cache.fill_(torch.nan)  # As an overflow would leave it.
+    executor.caches.past.fill_(torch.nan)  # As an overflow would leave it.
     empty = executor.summarize(small.ids, torch.zeros_like(small.mask), settings)
     assert empty.max() < 200
     assert torch.isfinite(executor.slots.best_scores).all()
@@ -98,9 +97,10 @@ def test_a_step_waits_for_nothing(small: Small) -> None:
         weights = load_weights(tensors, small.architecture, torch.bfloat16, "meta")
         executor = BatchExecutor(weights, small.architecture, rules, bucket, Options(attention=attention))
         executor.read_all()
-        executor.begin_one(8)
+        executor.begin_some(8, 2)
+        executor.move_slot(0, 1)
         for plain in (True, False):
-            executor.continue_searches(plain=plain)
+            executor.continue_searches(1, plain=plain)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_what_does_not_fit_is_refused(small: Small) -> None:
         BatchExecutor(small.weights, small.architecture, RULES, bucket)
     with pytest.raises(ValueError, match="beams is 1 or more, not 0"):
         Bucket(slots=1, beams=0, source_length=9, target_length=9)
-    with pytest.raises(ValueError, match="attention is one of efficient, cudnn, products, not 'flash'"):
+    with pytest.raises(ValueError, match="attention is one of auto, efficient, cudnn, products, not 'flash'"):
         Options(attention="flash")
     entries = small.model.config.to_dict()
     with pytest.raises(ValueError, match="the activation of a layer is one of gelu, relu, not 'swish'"):

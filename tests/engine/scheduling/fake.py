@@ -49,7 +49,7 @@ class Fake:
         self,
         bucket: Bucket,
         *,
-        packed: bool = True,
+        sizes: Sequence[int] | None = None,
         late: int = 0,
         trouble: Callable[[str], None] = lambda _: None,
         log: list[tuple[str, int]] | None = None,
@@ -58,12 +58,13 @@ class Fake:
 
         Args:
             bucket: The sizes.
-            packed: As executors have it.
+            sizes: As executors have it; None for every number of slots.
             late: Steps after which it is known that a search is over.
             trouble: Called with the name of each method that is called; may raise, or wait.
             log: Gets each call and the number of articles, or for a step the number of slots that it costs.
         """
-        self.bucket, self.packed = bucket, packed
+        self.bucket = bucket
+        self.sizes = range(1, bucket.slots + 1) if sizes is None else sizes
         self._late, self._trouble, self._log = late, trouble, [] if log is None else log
         self._articles: list[Article | None] = [None] * bucket.slots
         self._texts: list[list[int]] = [[] for _ in range(bucket.slots)]
@@ -81,7 +82,7 @@ class Fake:
 
     def step(self) -> None:
         cost = max((slot + 1 for slot, one in enumerate(self._articles) if one is not None), default=0)
-        self._enter("step", cost if self.packed else self.bucket.slots)
+        self._enter("step", next((size for size in self.sizes if size >= cost), self.bucket.slots))
         assert cost
         for slot, one in enumerate(self._articles):
             if one is not None:
@@ -105,7 +106,7 @@ class Fake:
 
     def move(self, source: int, target: int) -> None:
         self._enter("move")
-        assert self.packed
+        assert self.sizes
         assert self._articles[source] is not None
         assert self._articles[target] is None
         self._articles[target], self._texts[target] = self._articles[source], self._texts[source]

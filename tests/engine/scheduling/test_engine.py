@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,23 @@ def test_so_many_join_between_two_steps_and_no_more() -> None:
     assert joins[:5] == [1, 2, 2, 1, 0]
 
 
+def test_articles_that_come_while_others_run_are_gathered_for_some_steps() -> None:
+    gate, answers, log = Gate(), Answers(), list[tuple[str, int]]()
+    engine = engine_of(gate, 1, log=log, slots=8, joins_per_step=3, gather_rounds=8)
+    engine.submit(LONG, answers.taker(0))
+    gate.wait(2)
+    for number in (1, 2):
+        engine.submit(LONG, answers.taker(number))
+    gate.wait(10)  # The eighth round is over, whenever it was asked whether some wait.
+    for number in (3, 4, 5):
+        engine.submit(LONG, answers.taker(number))
+    gate.open()
+    answers.wait(6)
+    engine.close()
+    costs = [cost for method, cost in log if method == "step"]
+    assert costs[:11] == [1, 1, 1, 1, 1, 1, 1, 3, 3, 3, 6]
+
+
 def test_an_article_joins_while_others_run() -> None:
     gate, answers, log = Gate(), Answers(), list[tuple[str, int]]()
     engine = engine_of(gate, 1, log=log)
@@ -65,6 +83,25 @@ def test_the_last_slot_moves_into_one_that_is_free() -> None:
     engine.close()
     assert [cost for method, cost in log if method == "step"][:4] == [1, 3, 2, 2]
     assert sum(method == "move" for method, _ in log) == 2  # Once more when the first one is done.
+
+
+def test_none_moves_where_a_step_would_cost_the_same() -> None:
+    """With steps of 1, 2, 4 or 8 slots, from six articles to four: the last two move into the empty slots."""
+    gate, answers, log = Gate(), Answers(), list[tuple[str, int]]()
+    engine = Engine(
+        plan(partial(Fake, sizes=(1, 2, 4, 8), trouble=gate, log=log), 1, slots=8, joins_per_step=8), clock=lambda: 0.0
+    )
+    engine.submit(LONG, answers.taker(0))
+    gate.wait(1)
+    texts = [SHORT, LONG, article(5, max_length=4), LONG, LONG]
+    for number, text in enumerate(texts, 1):
+        engine.submit(text, answers.taker(number))
+    gate.open()
+    assert [answers.of(number) for number in range(6)] == [summary_of(one) for one in (LONG, *texts)]
+    engine.close()
+    log = log[: log.index(("step", 4)) + 1]
+    assert [cost for method, cost in log if method == "step"] == [1, 8, 8, 8, 4]
+    assert [articles for method, articles in log if method == "move"] == [4, 4]
 
 
 def test_buffers_are_made_for_the_first_article_that_needs_them() -> None:
@@ -108,6 +145,7 @@ def test_many_articles_at_once_are_spread_over_the_workers() -> None:
         ({"workers": 0}, "workers is 1 or more, not 0"),
         ({"max_waiting": -1}, "max_waiting is 0 or more, not -1"),
         ({"joins_per_step": 0}, "joins_per_step is 1 or more, not 0"),
+        ({"gather_rounds": 0}, "gather_rounds is 1 or more, not 0"),
         ({"buckets": buckets(4, 1)}, r"each once and growing, not \[4, 1\]"),
         ({"buckets": ()}, r"each once and growing, not \[\]"),
     ],

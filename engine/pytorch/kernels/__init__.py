@@ -1,0 +1,1 @@
+"""Kernels of a decoder's step in Triton, the language: for GPUs on which PyTorch has it."""
