@@ -6,6 +6,8 @@ import argparse
 import re
 from pathlib import Path
 
+from infolens.targets import Target
+
 
 def config_name(text: str) -> str:
     """The name of further configurations: letters, digits, ``-`` and ``_``.
@@ -48,4 +50,16 @@ def add_repository(parser: argparse.ArgumentParser) -> None:
         default=own_repository(),
         metavar="DIR",
         help="model repository (default: %(default)s)",
+    )
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """Add ``--target``."""
+    parser.add_argument(
+        "--target",
+        type=Target,
+        choices=list(Target),
+        default=Target.CPU,
+        help='what it is to run on, as in `make serve ARGS="--target cuda"`: the cores of a CPU, or a GPU with CUDA or '
+        "TensorRT, for which it gets a configuration beside its config.pbtxt (default: cpu)",
     )

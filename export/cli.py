@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from infolens.contract import CONTRACTS, AnswerKind, Task, TaskContract
+from infolens.targets import Target
 
 from . import drift, steps
-from .arguments import add_repository, config_name, share
+from .arguments import add_repository, add_target, share
 from .calibration import command as calibration
 from .checkpoint.labels import read_naming
 from .errors import ExportError
+from .examination import several
 from .graph.precision import Precision
 from .parity.summary_options import add_summary_options, summary_options
 from .parity.tolerances import Tolerances
 from .progress import size
 from .repository import command as repository_command
 from .repository.contents import require_artefacts, serving
-from .repository.deployment import deployment_text, keeping_serving, read_deployment, stored_deployment, stored_texts
+from .repository.deployment import stored_deployment
 from .repository.model_card import CARD, came_from
 
+if TYPE_CHECKING:
+    from .exporter import ExportResult
+    from .options import ExportOptions
+
+_UNCHANGED: Final = "the repository is as it was before"
+_IN_STEP: Final = "run it again, or see with `python -m export configs --check` whether the repository is in step"
 _WINDOW = "judge a longer article by windows of W tokens, spread over it, up to --max-tokens in all (default: none)"
-_AS_COMMITTED = "# As the committed numbers; say here what differs.\n"
 _EPILOG = """examples:
   python -m export summary  --checkpoint checkpoints/summary
   python -m export summary  --checkpoint checkpoints/summary --style extractive --extraction nearest --name bart_quotes
@@ -36,6 +43,11 @@ _EPILOG = """examples:
   python -m export category --checkpoint models:/category@champion
   python -m export category --checkpoint checkpoints/roberta --labels LABEL_0=Business,LABEL_1=Politics
   python -m export category --checkpoint checkpoints/deberta --exporter optimum
+  python -m export category --checkpoint checkpoints/category --target cuda
+                                        for `make serve ARGS="--target cuda"`, on a GPU
+  python -m export all --target cuda --summary checkpoints/summary --category checkpoints/category \\
+                       --veracity checkpoints/veracity
+                                        several tasks, one after the other
   python -m export calibrate category unseen.parquet
                                         fit how sure it must be, on articles that it was not trained on
   python -m export reference distilbert --data category.parquet
@@ -52,7 +64,7 @@ _EPILOG = """examples:
                                         beside them, for `make serve ARGS="--config-name big"` on another machine
 
 Every export is compared with its checkpoint on the same articles, in padded batches of several lengths. If they do
-not agree, nothing is written and the exit code is 1.
+not agree, nothing is written and the exit code is 1; it is 130 after Ctrl-C.
 """
 
 
@@ -67,27 +79,20 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     for task, contract in CONTRACTS.items():
         _add_task(commands, task, contract)
-    configs = commands.add_parser("configs", help="generate every config.pbtxt, or check that they are in step")
-    add_repository(configs)
-    configs.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file is out of step")
-    configs.add_argument(
-        "--deployment",
-        type=Path,
-        metavar="FILE",
-        help="TOML with the numbers that differ from the committed ones, such as max_running = 24 or [summary] "
-        "instances = 8; `python -m benchmarks tune` writes one",
-    )
-    configs.add_argument(
-        "--config-name",
-        type=config_name,
-        metavar="NAME",
-        help="write <model>/configs/NAME.pbtxt in place of <model>/config.pbtxt",
-    )
+    several.add_command(commands)
     repository_command.add(commands, add_repository)
     calibration.add_command(commands)
     steps.add_command(commands)
     drift.add_command(commands)
     return parser
+
+
+def _precisions(answers: AnswerKind) -> str:
+    """The number formats that models of a task may have, in words."""
+    by_target = ", ".join(f"for {target} {' or '.join(target.record.precisions)}" for target in Target)
+    said = f"number format of the weights, each target's default first: {by_target}; int8 has one scale per column"
+    steps_too = "; with --form step also bf16 without a --target, because the files of steps are the same for all"
+    return said + {AnswerKind.TEXT: steps_too, AnswerKind.LABELS: ""}[answers]
 
 
 def _add_task(commands: Any, task: Task, contract: TaskContract) -> None:
@@ -121,10 +126,9 @@ def _add_task(commands: Any, task: Task, contract: TaskContract) -> None:
         "--precision",
         type=Precision,
         choices=list(Precision),
-        default=Precision.INT8,
-        help="number format of the weights: int8 with one scale per column, fp32, or for GPUs fp16, or bf16 for "
-        "summarizers of --form step (default: int8)",
+        help=_precisions(contract.answers),
     )
+    add_target(command)
     command.add_argument("--max-tokens", type=int, metavar="N", help="longest input (default: the checkpoint's limit)")
     _OPTIONS[contract.answers](command)
     command.add_argument("--replace", action="store_true", help="overwrite the newest version, add no new one")
@@ -174,35 +178,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ExportError as error:
         print(f"export failed: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt as stop:
+        usual = _UNCHANGED if options.command in CONTRACTS else _IN_STEP
+        print(f"stopped: {str(stop) or usual}", file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
-def _configs(options: argparse.Namespace) -> int:
-    from .repository.generated_files import check_generated, write_generated
-
-    stored = stored_texts(options.repository)
-    changed: dict[str | None, str] = {}
-    if options.deployment:
-        read_deployment(options.deployment)  # for its messages, which name the file
-        text = deployment_text(options.deployment) or _AS_COMMITTED
-        if options.config_name is None:
-            text = keeping_serving(text, stored[None], str(options.deployment))
-        changed[options.config_name] = text
-    elif options.config_name and options.config_name not in stored:
-        changed[options.config_name] = _AS_COMMITTED
-    if not options.check:
-        done = write_generated(options.repository, changed)
-        print("\n".join(f"wrote {path}" for path in done.written) or "every generated file is in step")
-        for path in done.left_over:
-            print(f"no model belongs to {path} any more: delete it, or its model's folders", file=sys.stderr)
-        return int(bool(done.left_over))
-    stale = check_generated(options.repository, changed)
-    for path in stale:
-        print(f"out of step: {path}", file=sys.stderr)
-    if stale:
-        print("run: python -m export configs", file=sys.stderr)
-        return 1
-    print("every generated file is in step")
-    return 0
+def _all(options: argparse.Namespace) -> int:
+    parse = build_parser().parse_args
+    return several.run(options, parse=parse, options_of=_export_options, export_one=_export)
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -210,32 +194,49 @@ def _export(options: argparse.Namespace) -> int:
     from transformers.utils.logging import disable_progress_bar
 
     from .exporter import export
-    from .options import Exporter, ExportOptions
 
     disable_progress_bar()  # The log has a line for each step instead.
     if options.calibrate:
         calibration.check_tables(options, Task(options.command))
 
-    outcome = export(
-        ExportOptions(
-            task=Task(options.command),
-            checkpoint=options.checkpoint,
-            tracking_uri=options.tracking_uri,
-            repository=options.repository,
-            name=options.name,
-            serve=not options.keep_serving,
-            precision=options.precision,
-            exporter=Exporter(options.exporter),
-            max_tokens=options.max_tokens,
-            naming=None if options.labels is None else read_naming(options.labels),
-            replace=options.replace,
-            **summary_options(options),
-        )
+    outcome = export(_export_options(options))
+    try:
+        return _tell(options, outcome)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{outcome.name} had been published by then, as version {outcome.version} in {options.repository}"
+        ) from None
+
+
+def _export_options(options: argparse.Namespace) -> ExportOptions:
+    """What the command line of a task asks for."""
+    # Imported here, so that `configs` and `--help` need neither torch nor transformers.
+    from .options import Exporter, ExportOptions
+
+    return ExportOptions(
+        task=Task(options.command),
+        checkpoint=options.checkpoint,
+        tracking_uri=options.tracking_uri,
+        repository=options.repository,
+        name=options.name,
+        serve=not options.keep_serving,
+        target=options.target,
+        precision=options.precision or Precision(options.target.record.default_precision),
+        exporter=Exporter(options.exporter),
+        max_tokens=options.max_tokens,
+        naming=None if options.labels is None else read_naming(options.labels),
+        replace=options.replace,
+        **summary_options(options, options.target),
     )
+
+
+def _tell(options: argparse.Namespace, outcome: ExportResult) -> int:
+    """Print what was exported, and calibrate it if that is asked for; returns the exit code."""
     print(outcome.parity.table())
     files = ", ".join(f"{name} {size(count)}" for name, count in outcome.file_bytes.items())
     print(
-        f"{options.repository / outcome.name}: version {outcome.version}, {outcome.artefact.precision}, "
+        f"{options.repository / outcome.name}: version {outcome.version}, {outcome.artefact.precision} for "
+        f"{outcome.artefact.target}, "
         f"reads {outcome.artefact.max_tokens} tokens, loads in {outcome.load_s:.2f} s; {files}"
     )
     if outcome.artefact.lineage:
@@ -284,7 +285,7 @@ def _say_who_serves(options: argparse.Namespace, made: str) -> None:
 
 
 _COMMANDS: Final = {
-    "configs": _configs,
+    "all": _all,
     "calibrate": _calibrate,
     "steps": _steps,
     "reference": drift.run,

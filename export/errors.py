@@ -4,7 +4,10 @@ from __future__ import annotations
 
 
 class ExportError(Exception):
-    """An export could not be made; the model repository is as it was before."""
+    """An export could not be made; the model repository is as it was before it.
+
+    Of several exports by one command, those before it were published: its message says which.
+    """
 
 
 class CheckpointError(ExportError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -17,12 +17,15 @@ from typing import Final
 import onnx
 
 from infolens.contract import AnswerKind
+from infolens.targets import Target
 from operators.library import ensure_operators
 
-from .checkpoint.checkpoint import Checkpoint, load_checkpoint
-from .checkpoint.registry import checkpoint_found, with_hub
+from .architectures.writing import write_graph
+from .checkpoint.checkpoint import Checkpoint
+from .checkpoint.registry import with_hub
 from .checkpoint.tokenization import Padding, padding_of, serving_tokenizer
 from .errors import CheckpointError, ParityError
+from .examination.examine import expected_bytes, read, written_precisions
 from .graph.initializers import Initializers
 from .graph.model_file import MODEL_FILE, model_files, write_model
 from .graph.precision import Precision
@@ -32,10 +35,11 @@ from .parity.check import check_graph, reference_of, running_graph
 from .parity.engines import running_engine
 from .parity.reference import Reference
 from .parity.report import ParityReport
+from .parity.rounded import running_rounded
 from .progress import size, step
 from .reference import of_labels
 from .repository.artefact import Artefact
-from .repository.publish import ExportedModel, publish, require_place
+from .repository.publish import ExportedModel, publish
 from .repository.workspace import require_space, workspace
 
 _PACKAGES: Final = ("onnx", "onnxruntime", "tokenizers", "torch", "transformers")
@@ -64,30 +68,15 @@ def export(options: ExportOptions) -> ExportResult:
         RepositoryError: The repository cannot be written, or the disk is full.
     """
     with workspace(options.repository) as folder:
-        # The fp32 graph is always built and held to the strict limits, which shows that the graph is right.
-        models = {
-            precision: folder / precision / _PLACES[options.form]
-            for precision in dict.fromkeys((Precision.FP32, options.precision))
-        }
+        models = {precision: folder / precision / _PLACES[options.form] for precision in written_precisions(options)}
         artefact, tokenizer, reference, counted = _with_checkpoint(options, models)
         report, load_s = ParityReport(), 0.0
-        # Only int8 graphs use native operators, so the library is not built for the others.
-        native = ensure_operators().path if options.precision is Precision.INT8 else None
-        running = {"loop": running_graph, "step": running_engine(artefact.max_tokens)}[options.form]
-        check = partial(check_graph, report, reference, tolerances=options.tolerances, running=running)
-        for precision, path in models.items():
-            with step(f"comparing the {precision} graph with transformers"):
-                load_s = check(precision, path)
-            if precision.number_format.integers and native:
-                with step(f"comparing the {precision} graph on native operators with transformers"):
-                    load_s = check(precision, path, operators=native)
-            if precision is not options.precision:
-                for file in model_files(path):
-                    file.unlink()
+        if reference is not None:
+            load_s = _compare(options, artefact, models, reference, report)
         if not report.passed:
             raise ParityError(
                 f"the exported {options.task.value} model does not answer as its checkpoint does; the repository is "
-                f"as it was before\n{report.table()}\n{report.hints()}".rstrip()
+                f"as it was before this change\n{report.table()}\n{report.hints()}".rstrip()
             )
         artefact = artefact.with_parity(report.figures())
         model = models[options.precision]
@@ -105,32 +94,43 @@ def export(options: ExportOptions) -> ExportResult:
     )
 
 
-def _with_checkpoint(options: ExportOptions, models: dict[Precision, Path]) -> tuple[Artefact, str, Reference, str]:
+def _compare(
+    options: ExportOptions,
+    artefact: Artefact,
+    models: dict[Precision, Path],
+    reference: Reference,
+    report: ParityReport,
+) -> float:
+    """Compare every graph with the checkpoint and delete all but the wanted one; the seconds that it took to load."""
+    load_s = 0.0
+    # Only int8 graphs use native operators, so the library is not built for the others.
+    native = ensure_operators().path if options.precision is Precision.INT8 else None
+    whole = running_rounded if options.precision is Precision.BF16 else running_graph
+    running = {"loop": whole, "step": running_engine(artefact.max_tokens)}[options.form]
+    check = partial(check_graph, report, reference, tolerances=options.tolerances, running=running)
+    for precision, path in models.items():
+        with step(f"comparing the {precision} graph with transformers"):
+            load_s = check(precision, path)
+        if precision.number_format.integers and native:
+            with step(f"comparing the {precision} graph on native operators with transformers"):
+                load_s = check(precision, path, operators=native)
+        if precision is not options.precision:
+            for file in model_files(path):
+                file.unlink()
+    return load_s
+
+
+def _with_checkpoint(
+    options: ExportOptions, models: dict[Precision, Path]
+) -> tuple[Artefact, str, Reference | None, str]:
     """Do everything that needs the checkpoint in memory; it is released on return.
 
-    Writes the graphs. Returns the facts about the checkpoint, the text of its served tokenizer, its answers, and the
-    text of its ``reference.json``, which is empty where it has none.
+    Writes the graphs. Returns the facts about the checkpoint, the text of its served tokenizer, its answers where the
+    graphs are compared with them, and the text of its ``reference.json``, which is empty where it has none.
     """
-    with (
-        checkpoint_found(options.checkpoint, tracking_uri=options.tracking_uri) as found,
-        step(f"reading {options.checkpoint}"),
-    ):
-        checkpoint = load_checkpoint(
-            options.task,
-            found.source,
-            max_tokens=options.max_tokens,
-            window=options.window,
-            naming=options.naming,
-            own_graph=options.exporter is Exporter.OWN,
-        )
-    lineage = with_hub(found.lineage)
-    if found.source != options.checkpoint:
-        # Name the registered model, because the folder to which it was downloaded is deleted by now.
-        checkpoint = replace(checkpoint, source=options.checkpoint)
-    require_place(options.repository, options.task, options.model_name(checkpoint.architecture.model_type))
+    checkpoint, found = read(options)
     tokenizer, padding = serving_tokenizer(checkpoint), padding_of(checkpoint)
-    parameters = checkpoint.model.num_parameters()
-    expected = {precision: int(parameters * precision.number_format.weight_bytes) for precision in models}
+    parameters, expected = checkpoint.model.num_parameters(), expected_bytes(checkpoint, options)
     require_space(options.repository, sum(expected.values()) + 2 * len(tokenizer.encode()))
     write = _FORMS[options.form](checkpoint, options, next(iter(models.values())).parents[1])
     for precision, path in models.items():
@@ -138,10 +138,12 @@ def _with_checkpoint(options: ExportOptions, models: dict[Precision, Path]) -> t
         facts = f"{parameters / 1e6:.1f} M weights, up to {size(expected[precision])}"
         with step(f"writing the {precision} graph: {facts}"):
             write(precision, path)
-    with step("asking transformers for its answers"):
-        reference = reference_of(checkpoint, tokenizer, padding)
+    reference = None
+    if options.compared:
+        with step("asking transformers for its answers"):
+            reference = reference_of(checkpoint, tokenizer, padding)
     counted = of_labels(found.reference, checkpoint.labels)
-    return _artefact(checkpoint, options, padding, lineage), tokenizer, reference, counted
+    return _artefact(checkpoint, options, padding, with_hub(found.lineage)), tokenizer, reference, counted
 
 
 def _artefact(checkpoint: Checkpoint, options: ExportOptions, padding: Padding, lineage: Lineage) -> Artefact:
@@ -150,6 +152,7 @@ def _artefact(checkpoint: Checkpoint, options: ExportOptions, padding: Padding, 
         architecture=checkpoint.architecture.model_class,
         model_type=checkpoint.architecture.model_type,
         precision=options.precision.value,
+        target=options.target.value,
         checkpoint=checkpoint.source,
         max_tokens=checkpoint.max_tokens,
         window=checkpoint.window,
@@ -176,20 +179,19 @@ FileWriter = Callable[[Precision, Path], None]
 """Writes a model of a precision to its file or folder."""
 
 
-def build(checkpoint: Checkpoint, precision: Precision, initializers: Initializers) -> onnx.ModelProto:
-    """The ONNX graph of a checkpoint by our own writer; its weights go to ``weights``.
+def build(
+    checkpoint: Checkpoint, precision: Precision, initializers: Initializers, target: Target = Target.CPU
+) -> onnx.ModelProto:
+    """The ONNX graph of a checkpoint by our own writer; its weights go to ``initializers``.
 
     Raises:
         CheckpointError: There is no writer for its architecture, or the graph cannot express the checkpoint.
     """
-    write = checkpoint.architecture.write
-    if write is None:
-        raise CheckpointError(f"a {checkpoint.architecture.model_type} has no graph writer of ours")
-    return write(checkpoint.trained, precision, initializers)
+    return write_graph(checkpoint.architecture, checkpoint.trained, target, precision, initializers)
 
 
-def _own(checkpoint: Checkpoint, _options: ExportOptions, _work: Path) -> GraphWriter:
-    return partial(build, checkpoint)
+def _own(checkpoint: Checkpoint, options: ExportOptions, _work: Path) -> GraphWriter:
+    return partial(build, checkpoint, target=options.target)
 
 
 def _optimum(checkpoint: Checkpoint, options: ExportOptions, work: Path) -> GraphWriter:
@@ -199,6 +201,10 @@ def _optimum(checkpoint: Checkpoint, options: ExportOptions, work: Path) -> Grap
     from .optimum.convert import convert
     from .optimum.environment import ensure_optimum
 
+    if options.target is not Target.CPU:
+        raise CheckpointError(
+            f"a graph of optimum is for CPUs, not for the target {options.target}: leave --exporter or --target out"
+        )
     python = ensure_optimum()
     parameters = checkpoint.model.num_parameters()
     require_space(options.repository, int(2 * parameters * Precision.FP32.number_format.weight_bytes))

@@ -7,12 +7,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from infolens.contract import CONTRACTS, Task
+from infolens.contract import CONTRACTS, AnswerKind, Task
+from infolens.targets import Target
 
 from .checkpoint.labels import Naming
 from .errors import CheckpointError
 from .graph.model_file import SPLIT_BYTES
-from .graph.precision import Precision, precisions_of
+from .graph.precision import LABELS, Precision, precisions_of
 from .parity.tolerances import Tolerances
 
 _LONGEST_NAME: Final = 100
@@ -41,6 +42,8 @@ class ExportOptions:
     """The model's name in the repository; by default the one that the contract has for its architecture."""
     serve: bool = True
     """Whether the model answers its task from now on."""
+    target: Target = Target.CPU
+    """What the model is written for."""
     precision: Precision = Precision.INT8
     exporter: Exporter = Exporter.OWN
     max_tokens: int | None = None
@@ -59,6 +62,8 @@ class ExportOptions:
     """Names for the classes of a classifier."""
     replace: bool = False
     """Overwrite the newest version instead of adding one."""
+    compared: bool = True
+    """Whether nothing is published that does not answer as its checkpoint does; see `uncompared` for when it is not."""
     tolerances: Tolerances = field(default_factory=Tolerances)
     split_bytes: int = SPLIT_BYTES
     """Weights of this size and more stand in a file beside the graph."""
@@ -68,9 +73,19 @@ class ExportOptions:
             raise CheckpointError(
                 f"a model's name is made of at most {_LONGEST_NAME} letters, digits and underscores, not {self.name!r}"
             )
-        if self.precision not in precisions_of(self.form):
-            known = ", ".join(precisions_of(self.form))
-            raise CheckpointError(f"a model of the form {self.form} has the precision {known}, not {self.precision}")
+        writes_texts = CONTRACTS[self.task].answers is AnswerKind.TEXT
+        known = precisions_of(self.form if writes_texts else LABELS)
+        if self.precision not in known:
+            raise CheckpointError(
+                f"a model of the form {self.form} has the precision {', '.join(known)}, not {self.precision}"
+            )
+        fault = self.target.record.fault(precision=self.precision, writes_texts=writes_texts, form=self.form)
+        # Whatever runs on CPUs or not may be written without a target, but a classifier's graph is for one alone.
+        if fault and (self.target.record.on_gpu or not writes_texts):
+            raise CheckpointError(
+                f"no {self.task} can be exported so for the target {self.target}: {fault}; name another --target or "
+                "--precision, or leave out what differs"
+            )
 
     def model_name(self, model_type: str) -> str:
         """The name that a checkpoint of this architecture gets in the repository."""

@@ -1,4 +1,7 @@
-"""DeBERTa version 2 and 3 (He et al., 2021): relative positions in every attention. Its graph comes from optimum."""
+"""DeBERTa version 2 and 3 (He et al., 2021): relative positions in every attention.
+
+Its graph for CPUs comes from optimum.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from typing import Final
 
 from infolens.contract import AnswerKind
 
+from .deberta_v2_gpu import unsupported, write_gpu
 from .record import Architecture, SpecialToken
 
 ARCHITECTURE: Final = Architecture(
@@ -14,7 +18,9 @@ ARCHITECTURE: Final = Architecture(
     model_class="DebertaV2ForSequenceClassification",
     example="microsoft/deberta-v3-base",
     write=None,
+    write_gpu=write_gpu,
     before=(SpecialToken(roles=("cls_token",)),),
     after=(SpecialToken(roles=("sep_token",)),),
     positions=lambda config: int(config.max_position_embeddings),
+    unsupported=unsupported,
 )

@@ -112,12 +112,12 @@ class _Writer:
         ids, self.mask = self.windows(INPUT_IDS.name), self.windows(ATTENTION_MASK.name)
         graph.read_shape(ids)
         start, length = graph.ints([0]), graph.dimension(ids, 1)
-        positions = graph.one("Slice", self.initializers.add("positions", encoder.positions), start, length, start)
+        positions = graph.one("Slice", graph.table("positions", encoder.positions), start, length, start)
         tokens = graph.embedding(graph.store_embedding("embedding", weights[encoder.tokens]), ids)
         x = self.norm(tokens, positions, encoder.embedding_norm)
         for layer in encoder.layers:
             x = self.layer(x, layer, last=layer == encoder.layers[-1])
-        pooled = graph.one("Squeeze", x, graph.ints([1]))
+        pooled = graph.leave(graph.one("Squeeze", x, graph.ints([1])))
         for dense in encoder.head:
             pooled = graph.dense(pooled, dense.name, weights.dense_weight(dense.name), weights.dense_bias(dense.name))
             if dense.activation:
@@ -169,16 +169,17 @@ class _Writer:
             context = graph.attention([*separate, "", self.mask], heads)[0]
         else:
             context = graph.self_attention(self.linear(x, q, k, v), self.mask, heads)
-        mixed = self.linear(context, f"{layer}.{parts.attention_output}", layout=layout)
+        mixed = self.linear(context, f"{layer}.{parts.attention_output}", layout=layout, to_norm=True)
         x = self.norm(mixed, residual, f"{layer}.{parts.attention_norm}")
         inner = self.linear(x, f"{layer}.{parts.inner}", layout=layout, activation=self.encoder.activation)
-        output = self.linear(inner, f"{layer}.{parts.output}", layout=layout)
+        output = self.linear(inner, f"{layer}.{parts.output}", layout=layout, to_norm=True)
         return self.norm(output, x, f"{layer}.{parts.output_norm}")
 
-    def linear(self, x: str, *names: str, layout: Layout = "batch", activation: str = "") -> str:
+    def linear(self, x: str, *names: str, layout: Layout = "batch", activation: str = "", to_norm: bool = False) -> str:
         """The dense layers ``names`` side by side."""
         weight, bias = self.weights.dense_weight(*names), self.weights.dense_bias(*names)
-        return self.graph.linear(x, "+".join(names), weight, bias, layout=layout, activation=activation)
+        name = "+".join(names)
+        return self.graph.linear(x, name, weight, bias, layout=layout, activation=activation, to_norm=to_norm)
 
     def norm(self, x: str, skip: str, name: str) -> str:
         return self.graph.layer_norm(x, skip, name, self.weights.norm(name, self.encoder.epsilon))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnx
 
 from export.graph.checkpoint_weights import CheckpointWeights
+from export.graph.gpu.graph import GpuGraph
 from export.graph.graph import Graph
 from export.graph.initializers import Initializers
 from export.graph.precision import Precision
@@ -50,6 +51,8 @@ StepsWriter = Callable[[Trained, Precision, Path], None]
 """Writes the files of an engine into a folder."""
 WriterOn = Callable[[Trained, Graph], onnx.ModelProto]
 """Writes a graph with an empty `Graph`, whose operators the runtime that is meant has."""
+GpuWriter = Callable[[Trained, GpuGraph], onnx.ModelProto]
+"""Writes a graph with an empty `GpuGraph`."""
 
 
 def on_cpu(write: WriterOn) -> Writer:
@@ -87,6 +90,8 @@ class Architecture:
     """Our own graph writer; None where the graph comes from optimum."""
     write_on: WriterOn | None = None
     """The same with a `Graph` of the caller, such as `export.graph.standard`; None where it has `Graph`'s own alone."""
+    write_gpu: GpuWriter | None = None
+    """The same with a graph for GPUs, where it is written otherwise than on others; None where `write_on` does it."""
     before: tuple[SpecialToken, ...]
     """The special tokens before a text..."""
     after: tuple[SpecialToken, ...]

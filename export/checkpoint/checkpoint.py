@@ -15,9 +15,11 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import cached_file
 
 from export.architectures import Architecture, Trained, architecture_of, examples
+from export.architectures.writing import has_writer, no_writer
 from export.errors import CheckpointError
 from export.graph.checkpoint_weights import CheckpointWeights
 from infolens.contract import CONTRACTS, AnswerKind, Task
+from infolens.targets import Target
 from inspection.configuration import plain, require_buildable
 from inspection.errors import Unfit, first_line
 from inspection.generation import Search, left_to_requests, require_served_settings
@@ -84,6 +86,7 @@ def load_checkpoint(
     window: int = 0,
     naming: Naming | None = None,
     own_graph: bool = True,
+    target: Target = Target.CPU,
 ) -> Checkpoint:
     """Load and examine a checkpoint.
 
@@ -96,6 +99,7 @@ def load_checkpoint(
             checkpoint was trained for.
         naming: Names for a classifier's classes.
         own_graph: Whether a graph writer of this project must be able to express it.
+        target: What that graph is for.
 
     Raises:
         CheckpointError: There is no such checkpoint, its architecture is none that the task takes, its tokenizer is
@@ -104,7 +108,7 @@ def load_checkpoint(
     answers = CONTRACTS[task].answers
     config = _load_config(source, examples(answers))
     architecture = architecture_of(config.model_type, answers)
-    _check_config(task, config, architecture, own_graph=own_graph)
+    _check_config(task, config, architecture, target if own_graph else None)
     labels = labels_of(config, source, naming) if answers is AnswerKind.LABELS else ()
     with _naming_checkpoint(source):
         require_buildable(plain(config), architecture.model_class)
@@ -227,7 +231,8 @@ def _check_search(source: str, generation: Any, config: Any, tokenizer: Any) -> 
         logger.info("%s: %s yield to what each request says, or the server's defaults", source, ", ".join(left))
 
 
-def _check_config(task: Task, config: Any, architecture: Architecture, *, own_graph: bool) -> None:
+def _check_config(task: Task, config: Any, architecture: Architecture, target: Target | None) -> None:
+    """Check that a checkpoint is for the task, and its graph for a target; None where no graph of ours is asked for."""
     name = architecture.model_class
     found = getattr(config, "architectures", None) or [name]
     if name not in found:
@@ -235,14 +240,12 @@ def _check_config(task: Task, config: Any, architecture: Architecture, *, own_gr
             f"the {task.value} task needs {name}, but the checkpoint is {', '.join(found)}: it has no trained head "
             "for this task; fine-tune it first with python -m training"
         )
-    if own_graph and architecture.write is None:
-        raise CheckpointError(
-            f"the graph of a {architecture.model_type} is written by optimum: add --exporter optimum, which installs "
-            "it in an environment of its own, once"
-        )
-    unusual = architecture.unsupported(config) if own_graph else []
+    if target is not None and not has_writer(architecture, target):
+        raise no_writer(architecture, target)
+    unusual = architecture.unsupported(config) if target is not None else []
     if unusual:
-        way_out = "; try --exporter optimum" if architecture.answers is AnswerKind.LABELS else ""
+        optimum = architecture.answers is AnswerKind.LABELS and target is Target.CPU
+        way_out = "; try --exporter optimum" if optimum else ""
         raise CheckpointError(f"the {architecture.model_type} graph cannot express {'; '.join(unusual)}{way_out}")
 
 

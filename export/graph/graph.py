@@ -71,13 +71,7 @@ class Graph:
         """Name of an INT64 tensor (batch, length, -1): the shape that a flattened product gets back."""
 
     def add(
-        self,
-        op: str,
-        inputs: Sequence[str],
-        *,
-        outputs: int | Sequence[str] = 1,
-        domain: str = "",
-        **attributes: Any,
+        self, op: str, inputs: Sequence[str], *, outputs: int | Sequence[str] = 1, domain: str = "", **attributes: Any
     ) -> list[str]:
         """Add a node; ``outputs`` are names, or a number of names to generate. Returns the names of the outputs."""
         stem = f"{self._prefix}{len(self.nodes)}_{op}"
@@ -124,6 +118,7 @@ class Graph:
         *,
         layout: Layout = "batch",
         activation: str = "",
+        to_norm: bool = False,  # noqa: ARG002 - graphs for GPUs ask for it
     ) -> str:
         """A dense layer with a stored ``weight`` (rows, columns) and ``bias`` (columns).
 
@@ -134,6 +129,7 @@ class Graph:
             bias: The bias; nothing is added without one.
             layout: The shape of ``x``, and of the result.
             activation: One of `ACTIVATIONS`, or none.
+            to_norm: Whether ``x`` is no hidden state, and the result goes to `layer_norm` alone, as its first argument.
         """
         if self.numbers.integers:
             quantized, scales = quantize_columns(weight)
@@ -178,9 +174,8 @@ class Graph:
     def product(self, x: str, y: str) -> str:
         """The matrix product of two tensors, FLOAT.
 
-        At the precision fp16 it is computed in fp16 and clipped before it overflows, as it otherwise would in residuals
-        and feed-forward layers of BERT's family. The operators between the products (sums, normalisations, softmax)
-        stay in fp32.
+        In fp16 it is clipped before it overflows, as it otherwise would in residuals and feed-forward layers of BERT's
+        family. The operators between the products (sums, normalisations, softmax) stay in fp32.
         """
         if not self.numbers.half:
             return self.one("MatMul", x, y)
@@ -196,6 +191,14 @@ class Graph:
         if not self.numbers.half:
             return weight
         return np.clip(weight, -HALF_LIMIT, HALF_LIMIT).astype(np.float16)
+
+    def table(self, name: str, value: npt.NDArray[np.float32]) -> str:
+        """Store what is added to embeddings."""
+        return self.initializers.add(name, value)
+
+    def leave(self, x: str) -> str:
+        """Hidden states as FLOAT, for the head."""
+        return x
 
     def dense(self, x: str, name: str, weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]) -> str:
         """A dense layer that stays in fp32 at every precision: for the small heads after the encoders."""
@@ -236,15 +239,8 @@ class Graph:
         half = self.numbers.half and outputs == 1
         if half:  # All but the mask, the fifth input.
             inputs = [self.half(name) if name and i != _MASK_INPUT else name for i, name in enumerate(inputs)]
-        found = self.add(
-            "MultiHeadAttention",
-            inputs,
-            outputs=outputs,
-            domain=MICROSOFT,
-            num_heads=heads,
-            mask_filter_value=_MASKED[half],
-            **attributes,
-        )
+        attributes |= {"num_heads": heads, "mask_filter_value": _MASKED[half]}
+        found = self.add("MultiHeadAttention", inputs, outputs=outputs, domain=MICROSOFT, **attributes)
         return [self.one("Cast", found[0], to=TensorProto.FLOAT)] if half else found
 
     def embedding(self, table: Embedding, ids: str) -> str:

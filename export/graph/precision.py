@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+LABELS: Final = "labels"
+"""Classifiers, among the forms of models."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NumberFormat:
@@ -31,8 +34,8 @@ class NumberFormat:
     """Minimum share of summaries that equal the checkpoint's token for token."""
     same_alone: float = 1.0
     """Minimum share of summaries that are the same alone and in a batch."""
-    forms: tuple[str, ...] = ("loop", "step")
-    """The forms of a model that have it; a classifier is of the first one."""
+    forms: tuple[str, ...] = ("loop", "step", LABELS)
+    """The forms of models that write texts that have it, and `LABELS` if classifiers do."""
 
 
 class Precision(StrEnum):
@@ -69,7 +72,7 @@ FORMATS: Final = {
         probability=5e-2,
         alone=5e-2,
         same_alone=0.0,
-        forms=("step",),
+        forms=("step", LABELS),
     ),
     Precision.INT8: NumberFormat(
         integers=True, half=False, weight_bytes=1.25, probability=0.1, alone=1e-4, mean_probability=0.02, agreement=0.9

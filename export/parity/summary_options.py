@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from export.repository.artefact import BEAMS, EXTRACTIONS, FORMS, STYLES
+from infolens.targets import Target
 
 from .tolerances import Tolerances
 
@@ -39,10 +40,9 @@ def add_summary_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--form",
         choices=FORMS,
-        default=FORMS[0],
         help="how the search is computed. loop: one graph with the whole search in it, which any ONNX Runtime runs; "
         "step: an encoder and one step as graphs, for the server's own engine, in which requests of all lengths, "
-        f"ages and most settings share the steps: for large models, and for GPUs (default: {FORMS[0]})",
+        f"ages and most settings share the steps: for large models, and for GPUs (default: {FORMS[0]}; for GPUs step)",
     )
     command.add_argument(
         "--window",
@@ -55,13 +55,19 @@ def add_summary_options(command: argparse.ArgumentParser) -> None:
     command.set_defaults(labels=None, exporter="own", calibrate=[])
 
 
-def summary_options(options: argparse.Namespace) -> dict[str, Any]:
-    """The fields of `ExportOptions` that the arguments say; a classifier's are the defaults."""
+def summary_options(options: argparse.Namespace, target: Target) -> dict[str, Any]:
+    """The fields of `ExportOptions` that the arguments say; a classifier's are the defaults.
+
+    Args:
+        options: What was said.
+        target: What the model is for, which has a form of its own where nothing is said of it.
+    """
+    writes_texts = hasattr(options, "form")
     return {
         "tolerances": Tolerances(token_f1=options.min_token_f1),
         "style": getattr(options, "style", STYLES[0]),
         "extraction": getattr(options, "extraction", EXTRACTIONS[0]),
         "num_beams": getattr(options, "num_beams", int(BEAMS.default)),
-        "form": getattr(options, "form", FORMS[0]),
+        "form": (options.form or target.record.default_text_form) if writes_texts else FORMS[0],
         "window": options.window,
     }

@@ -11,6 +11,7 @@ from typing import Any, Final
 from export.errors import RepositoryError
 from export.lineage import Lineage
 from infolens.contract import CONTRACTS, SUMMARY_SETTINGS, Task
+from infolens.targets import Target
 
 FILE_NAME: Final = "artefact.json"
 BEAMS: Final = next(setting for setting in SUMMARY_SETTINGS if setting.name == "num_beams")
@@ -51,6 +52,8 @@ class Artefact:
     calibration: dict[str, Any] = field(default_factory=dict)
     """How temperature and threshold were found: the rule, the collections, and the figures of each; empty where they
     were not."""
+    target: str = Target.CPU.value
+    """What its graphs were written for, one of `Target`; those of a summarizer in steps are the same for all."""
     quotes: bool = False
     """Whether the graph of a text's task can quote the article only, and sample: it has the inputs for both."""
     style: str = "free"
@@ -111,6 +114,8 @@ def _check_reading(artefact: Artefact) -> None:
         raise ValueError(f"num_beams is {BEAMS.rule}, not {artefact.num_beams!r}")
     if artefact.extraction not in EXTRACTIONS:
         raise ValueError(f"extraction is {' or '.join(EXTRACTIONS)}, not {artefact.extraction!r}")
+    if artefact.target not in list(Target):
+        raise ValueError(f"target is {' or '.join(Target)}, not {artefact.target!r}")
     if artefact.form not in FORMS:
         raise ValueError(f"form is {' or '.join(FORMS)}, not {artefact.form!r}")
     if type(artefact.window) is not int or artefact.window < 0 or artefact.max_tokens % (artefact.window or 1):

@@ -1,9 +1,9 @@
 """The numbers of the deployment that no contract fixes: batches, queues, instances, threads, length buckets.
 
-`DEPLOYMENT` is what the committed repository is generated from: a machine of two cores. Another machine's numbers come
-from a TOML file (`read_deployment`), which names only what differs; ``python -m benchmarks tune`` writes one. A
-repository keeps its files beside its models: ``deployment.toml`` for ``config.pbtxt``, and ``deployment-NAME.toml`` for
-``configs/NAME.pbtxt``, so that every export generates all of them again.
+`DEPLOYMENT` is what the committed repository is generated from: a machine of two cores; `BASES` has those of GPUs.
+Another machine's numbers come from a TOML file (`read_deployment`), which names only what differs; ``python -m
+benchmarks tune`` writes one. A repository keeps its files beside its models: ``deployment.toml`` for ``config.pbtxt``,
+and ``deployment-NAME.toml`` for ``configs/NAME.pbtxt``, so that every export generates all of them again.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from export.errors import DeploymentError
 from infolens.contract import CONTRACTS, LENGTH_BUCKETS, AnswerKind, Task
+from infolens.targets import TARGETS, Target
 
-DEVICES: Final = ("auto", "cpu", "cuda", "tensorrt", "torch")
-"""What a summarizer in steps may compute on."""
-_OF_ENGINES: Final = ("workers", "slots", "max_waiting", "joins_per_step")
+from .limits import AUTO, fault_of_deployment, fault_of_model, first_fault
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +33,12 @@ class ModelDeployment:
     """Copies of the model that run side by side."""
     threads: int = 1
     """Threads of one execution."""
-    device: str = "auto"
-    """Where a summarizer in steps computes, one of `DEVICES`; ``auto`` leaves it to the engine."""
+    tokenizers: int = 1
+    """Copies of its tokenizer that run side by side."""
+    postprocessors: int = 1
+    """Copies of what makes texts or labels of its numbers."""
+    device: str = AUTO
+    """Where a summarizer in steps computes, one of `DEVICES`; ``auto``: as its target says, or the engine chooses."""
     workers: int = 1
     """Threads of a summarizer in steps, each with slots of its own; on CPUs one for each core."""
     slots: int = 4
@@ -55,8 +58,9 @@ class ModelDeployment:
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """How the repository is run on CPUs."""
+    """How the repository is run on a target, by default on CPUs."""
 
+    target: Target = Target.CPU
     models: Mapping[Task, ModelDeployment] = field(default_factory=dict)
     """How the models of a task run, if not as in `MODELS`; see `model`."""
     serves: Mapping[Task, str] = field(default_factory=dict)
@@ -70,8 +74,7 @@ class Deployment:
     max_running: int = 12
     """Requests for all tasks that the models work on at once; more would only raise the latency."""
     max_wait_ms: int = 500
-    """A request for all tasks that would have to wait longer than this before it runs is refused at once, unless fewer
-    than ``max_running`` wait."""
+    """A request that would wait longer than this before it runs is refused, unless fewer than ``max_running`` wait."""
     evidence_running: int = 2
     """Requests for evidence that are worked on at once, and that wait for these; any more are refused."""
     length_buckets: tuple[int, ...] = LENGTH_BUCKETS
@@ -80,46 +83,31 @@ class Deployment:
     """Whether answers may come from Triton's response cache, where the server is started with one."""
 
     def __post_init__(self) -> None:
-        ones = ("request_batch_size", "text_batch_size", "max_running", "max_wait_ms", "evidence_running")
-        minima = dict.fromkeys(ones, 1)
-        for name, bound in {**minima, "queue_delay_microseconds": 0}.items():
-            if getattr(self, name) < bound:
-                raise DeploymentError(f"{name} is at least {bound}, not {getattr(self, name)}")
-        for task in CONTRACTS:
-            model = self.model(task)
-            for name in ("max_batch_size", "instances", "threads", *_OF_ENGINES):
-                if getattr(model, name) < 1:
-                    raise DeploymentError(f"{name} of {task} is at least 1, not {getattr(model, name)}")
-            if model.memory_bytes < 0:
-                raise DeploymentError(f"memory_bytes of {task} is at least 0, not {model.memory_bytes}")
-            if model.device not in DEVICES:
-                raise DeploymentError(f"device of {task} is one of {', '.join(DEVICES)}, not {model.device!r}")
-            if model.max_batch_size < self.request_batch_size:
-                raise DeploymentError(
-                    f"max_batch_size of {task} is at least request_batch_size ({self.request_batch_size}), not "
-                    f"{model.max_batch_size}: raise the one or lower the other"
-                )
-            if not 0 <= model.batch_together <= model.max_batch_size:
-                raise DeploymentError(
-                    f"batch_together of {task} lies between 0 and its max_batch_size ({model.max_batch_size}), not "
-                    f"{model.batch_together}"
-                )
-        if not self.length_buckets or list(self.length_buckets) != sorted({*self.length_buckets, 1} - {0, 1}):
-            raise DeploymentError(f"length_buckets are numbers of tokens that rise, not {list(self.length_buckets)}")
+        fault = fault_of_deployment(vars(self)) or first_fault(
+            fault_of_model(task, vars(self.model(task)), target=self.target, request_batch_size=self.request_batch_size)
+            for task in CONTRACTS
+        )
+        if fault:
+            raise DeploymentError(fault)
 
     def model(self, task: Task) -> ModelDeployment:
         """How the models of a task run."""
-        return self.models.get(task) or MODELS[CONTRACTS[task].answers]
+        return self.models.get(task) or MODELS[self.target.record.on_gpu, CONTRACTS[task].answers]
 
 
 MODELS: Final = {
     # As many instances as cores: more would evict each other from the caches. A core computes two summaries no faster
     # together than one after the other, and then answers the first one sooner.
-    AnswerKind.TEXT: ModelDeployment(max_batch_size=4, batch_together=1, instances=2, workers=2),
+    (False, AnswerKind.TEXT): ModelDeployment(max_batch_size=4, batch_together=1, instances=2, workers=2),
     # Four rows are the quickest, row by row: more leave the caches, and the memory for the largest batch is kept.
-    AnswerKind.LABELS: ModelDeployment(max_batch_size=16, batch_together=4),
+    (False, AnswerKind.LABELS): ModelDeployment(max_batch_size=16, batch_together=4),
+    # A GPU answers hundreds of articles a second; for one a tokenizer takes 2.5 ms of a core, a text 1, labels 0.5.
+    (True, AnswerKind.TEXT): ModelDeployment(
+        max_batch_size=32, slots=32, joins_per_step=8, tokenizers=3, postprocessors=2
+    ),
+    (True, AnswerKind.LABELS): ModelDeployment(max_batch_size=32, tokenizers=3),
 }
-"""How models run unless a deployment says otherwise, by the kind of their answers."""
+"""How models run unless a deployment says otherwise, by whether that is on a GPU, and the kind of their answers."""
 
 _RETIRED: Final = dict.fromkeys(
     ("queue_size", "queue_timeout_microseconds"),
@@ -127,21 +115,32 @@ _RETIRED: Final = dict.fromkeys(
 )
 """Settings of former releases, with what to do instead."""
 
-_Settings = TypeVar("_Settings", Deployment, ModelDeployment)
-
 DEPLOYMENT: Final = Deployment()
 """What the committed repository is generated from."""
+BASES: Final[Mapping[str | None, Deployment]] = {
+    record.config_name: Deployment(
+        target=target,
+        length_buckets=record.length_buckets,
+        max_running=128,  # as many as run at 300 requests a second, each of which takes 0.4 s
+        evidence_running=4,
+        queue_delay_microseconds=1000,
+    )
+    if record.on_gpu
+    else DEPLOYMENT
+    for target, record in TARGETS.items()
+}
+"""What a deployment file of the name of a target's configurations changes; one of any other name: `DEPLOYMENT`."""
 
 
-def read_deployment(path: Path) -> Deployment:
+def read_deployment(path: Path, name: str | None = None) -> Deployment:
     """A deployment from TOML: the fields of `Deployment`, and a table for each task with those of `ModelDeployment`.
 
-    What the file leaves out is as in `DEPLOYMENT`.
+    What the file leaves out is as in `BASES` for the name of its configurations.
 
     Raises:
         DeploymentError: The file cannot be read, or a field is unknown, of another type or out of its range.
     """
-    return parse_deployment(deployment_text(path), str(path))
+    return parse_deployment(deployment_text(path), str(path), BASES.get(name, DEPLOYMENT))
 
 
 def deployment_text(path: Path) -> str:
@@ -156,15 +155,19 @@ def deployment_text(path: Path) -> str:
         raise DeploymentError(f"cannot read the deployment {path}: {error}") from error
 
 
-def parse_deployment(text: str, where: str) -> Deployment:
-    """A deployment from the text of its file, which messages call ``where``; see `read_deployment`."""
+def parse_deployment(text: str, where: str, base: Deployment = DEPLOYMENT) -> Deployment:
+    """A deployment from the text of its file, which messages call ``where``; what it leaves out is as in ``base``."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise DeploymentError(f"cannot read the deployment {where}: {error}") from error
     tables = {task: document.pop(task.value) for task in Task if task in document}
-    models = {task: _changed(DEPLOYMENT.model(task), table, f"{where}: [{task}]") for task, table in tables.items()}
-    buckets = document.pop("length_buckets", DEPLOYMENT.length_buckets)
+    models = {
+        task: replace(model, **_settings(model, table, f"{where}: [{task}]"))
+        for task, table in tables.items()
+        for model in (base.model(task),)
+    }
+    buckets = document.pop("length_buckets", base.length_buckets)
     if not isinstance(buckets, list | tuple) or not all(type(bucket) is int for bucket in buckets):
         raise DeploymentError(f"{where}: length_buckets is a list of whole numbers, not {buckets!r}")
     serves = document.pop("serves", {})
@@ -172,9 +175,12 @@ def parse_deployment(text: str, where: str) -> Deployment:
         raise DeploymentError(f'{where}: [serves] names a model for each task, as in category = "distilbert"')
     if unknown := sorted(set(serves) - set(Task)):
         raise DeploymentError(f"{where}: [serves] has no task {unknown[0]!r}; there are {', '.join(Task)}")
-    changed = _changed(DEPLOYMENT, document, where)
+    settings = _settings(base, document, where)
     by_task = {Task(task): model for task, model in serves.items()}
-    return replace(changed, models=models, length_buckets=tuple(buckets), serves=by_task)
+    try:
+        return replace(base, **settings, models=models, length_buckets=tuple(buckets), serves=by_task)
+    except DeploymentError as error:
+        raise DeploymentError(f"{where}: {error}") from error
 
 
 def deployment_file(name: str | None) -> str:
@@ -191,17 +197,24 @@ def stored_texts(repository: Path) -> dict[str | None, str]:
     paths: dict[str | None, Path] = {None: repository / deployment_file(None)}
     for path in sorted(repository.glob(deployment_file("*"))):
         paths[path.stem.removeprefix("deployment-")] = path
-    texts = {name: deployment_text(path) for name, path in paths.items() if path.is_file()}
+    # A folder of such a name, or a link that leads nowhere, was meant to be one: reading it tells so.
+    there = {name: path for name, path in paths.items() if path.exists() or path.is_symlink()}
+    texts = {name: deployment_text(path) for name, path in there.items()}
     return texts if None in texts else {None: "", **texts}
 
 
 def parse_stored(texts: Mapping[str | None, str]) -> dict[str | None, Deployment]:
-    """The deployments of a repository, from `stored_texts`. The ``[serves]`` of ``deployment.toml`` hold for all.
+    """The deployments of a repository, from `stored_texts`, and those of `BASES`, by the names of their configurations.
+
+    The ``[serves]`` of ``deployment.toml`` hold for all.
 
     Raises:
         DeploymentError: A file has a setting that is unknown, of another type or out of its range.
     """
-    found = {name: parse_deployment(text, deployment_file(name)) for name, text in texts.items()}
+    every = {**dict.fromkeys(BASES, ""), **texts}
+    found = {
+        name: parse_deployment(text, deployment_file(name), BASES.get(name, DEPLOYMENT)) for name, text in every.items()
+    }
     serves = found[None].serves
     return {name: replace(one, serves={**serves, **one.serves}) for name, one in found.items()}
 
@@ -255,8 +268,9 @@ def without_serving(text: str) -> str:
     return tomlkit.dumps(document)
 
 
-def _changed(settings: _Settings, table: Any, where: str) -> _Settings:
-    known = {one.name: type(getattr(settings, one.name)) for one in fields(settings)}
+def _settings(usual: Deployment | ModelDeployment, table: Any, where: str) -> dict[str, Any]:
+    """What a table of a deployment file sets, by name; each of the type that it usually has."""
+    known = {one.name: type(getattr(usual, one.name)) for one in fields(usual)}
     known = {name: kind for name, kind in known.items() if kind in (int, bool, str)}
     if not isinstance(table, dict):
         raise DeploymentError(f"{where} is a table, not {table!r}")
@@ -267,4 +281,4 @@ def _changed(settings: _Settings, table: Any, where: str) -> _Settings:
             raise DeploymentError(f"{where} has no setting {name!r}; there are {', '.join(known)}")
         if type(value) is not known[name]:
             raise DeploymentError(f"{where}: {name} is {known[name].__name__}, not {value!r}")
-    return replace(settings, **table)
+    return table

@@ -23,6 +23,7 @@ from infolens.contract import (
 from . import doubt
 from .artefact import BEAMS, Artefact
 from .deployment import Deployment
+from .limits import AUTO
 
 _STYLE: Final = "style"
 
@@ -58,7 +59,7 @@ def engine_parameters(contract: TaskContract, artefact: Artefact, deployment: De
     while beams[-1] < settings[BEAMS.name].maximum:
         beams.append(min(2 * beams[-1], int(settings[BEAMS.name].maximum)))
     return {
-        "device": model.device,
+        "device": deployment.target.record.device if model.device == AUTO else model.device,
         "workers": str(model.workers),
         "slots": str(model.slots),
         "max_waiting": str(model.max_waiting),

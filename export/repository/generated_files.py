@@ -11,6 +11,7 @@ from google.protobuf import text_format
 
 from export.errors import RepositoryError
 from infolens.contract import CONTRACTS, EVIDENCE_MODEL, INFO_LENS, Task
+from infolens.targets import TARGETS
 
 from .artefact import Artefact
 from .configs import HEADER, all_configs, from_text, to_text
@@ -80,6 +81,8 @@ def write_generated(repository: Path, changed: Mapping[str | None, str] | None =
         for path in stale:
             (repository / path).parent.mkdir(parents=True, exist_ok=True)
             (staging / path).replace(repository / path)
+        for path in outlived(repository, files):
+            (repository / path).unlink()
     return Generated(written=stale, left_over=left_over(repository, files))
 
 
@@ -98,6 +101,16 @@ def left_over(repository: Path, files: Mapping[str, bytes]) -> list[str]:
     strays = [path for path in found if path not in files]
     ours = [path for path in strays if (repository / path).read_text(errors="replace").startswith(HEADER)]
     return ours + [path for path in named_configs(repository) if path not in files]
+
+
+def outlived(repository: Path, files: Mapping[str, bytes]) -> list[str]:
+    """The configurations for GPUs of models that can no longer run there, as they are not among ``files``.
+
+    A server would take one, as long as it lies there, for the model that took the other's place.
+    """
+    names = {record.config_name for record in TARGETS.values()}
+    ours = [path for path in named_configs(repository) if path not in files and Path(path).stem in names]
+    return [path for path in ours if (repository / path).read_text(errors="replace").startswith(HEADER)]
 
 
 def named_configs(repository: Path) -> list[str]:

@@ -14,8 +14,10 @@ from export.errors import RepositoryError
 from export.lineage import Lineage, Source
 from export.reference import read_reference, with_row
 from infolens.contract import CONTRACTS, AnswerKind, Task
+from infolens.targets import Target
 
 from .artefact import FILE_NAME, Artefact
+from .targets.fitting import why_not
 
 CARD: Final = "README.md"
 PICTURE: Final = "calibration.png"
@@ -42,6 +44,11 @@ _OF_TASK: Final[Mapping[str, tuple[str, ...]]] = {
         "labelled, and knows nothing of the world.",
     )
 }
+_PLACES: Final[Mapping[Target, str]] = {
+    Target.CPU: "CPUs",
+    Target.CUDA: "NVIDIA's GPUs (`--target cuda`)",
+    Target.TENSORRT: "NVIDIA's GPUs with TensorRT (`--target tensorrt`)",
+}
 _FOUND: Final[Mapping[Source, str]] = {
     Source.REGISTRY: "an MLflow model registry",
     Source.TRAINING: "a checkpoint's folder, with the files of its training",
@@ -65,6 +72,7 @@ def card_text(name: str, version: int, artefact: Artefact) -> str:
         f"{artefact.vocabulary:,} tokens",
         "Reads": _reads(artefact),
         "Served as": f"ONNX, {artefact.precision}",
+        "Runs on": _runs_on(artefact),
         **_origin(artefact, lineage),
     }
     limits = [*_OF_TASK.get(artefact.task, ()), *_LIMITS[contract.answers]]
@@ -182,6 +190,16 @@ def _reads(artefact: Artefact) -> str:
     contract = CONTRACTS[Task(artefact.task)]
     windows = f", in windows of {artefact.window}" if artefact.window else ""
     return f"{' and '.join(contract.reads)}, **{artefact.max_tokens}** tokens at most{windows} (special ones included)"
+
+
+def _runs_on(artefact: Artefact) -> str:
+    """What it can be served on, by the options of ``python -m serving``, and why not on the others."""
+    faults = {target: why_not(artefact, target) for target in Target}
+    if artefact.labels and artefact.target != Target.CPU and not faults[Target.CPU]:
+        faults[Target.CPU] = f"its graph was written for {artefact.target}"
+    there = [_PLACES[target] for target, fault in faults.items() if not fault]
+    others = [f"not with `--target {target}`: {fault}" for target, fault in faults.items() if fault]
+    return "; ".join([" and ".join(there) or "nothing", *others])
 
 
 def _origin(artefact: Artefact, lineage: Lineage) -> dict[str, str]:

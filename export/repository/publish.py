@@ -23,7 +23,7 @@ from .contents import (
     task_of_model,
 )
 from .deployment import parse_stored, stored_texts, with_serving
-from .generated_files import generated_files, named_configs, write_generated
+from .generated_files import generated_files, named_configs, outlived, write_generated
 from .model_card import PICTURE, cards_of
 from .transaction import move_in, write_files
 from .workspace import workspace
@@ -94,13 +94,14 @@ def publish(exported: ExportedModel, repository: Path, *, replace: bool = False,
     generated = generated_files(artefacts, texts)
     last_version = newest_version(repository / exported.name)
     cards = cards_of(repository, exported.name, last_version, version, exported.artefact, exported.reference)
+    gone = [f"{exported.name}/{PICTURE}", *outlived(repository, generated)]
     with workspace(repository) as staging:
         write_files(staging / "new", {**versions, **generated, **cards})
         # Versions before configurations, so that no configuration names a version that is missing; and the model last,
         # because the tokenizer and the postprocessor are ignored without it.
         parts = (models.tokenizer, models.postprocessor, models.name)
         folders = [f"{part}/{folder}" for part in parts]
-        move_in(staging, repository, folders, sorted(generated | cards), [f"{exported.name}/{PICTURE}"])
+        move_in(staging, repository, folders, sorted(generated | cards), gone)
     for path in named_configs(repository):
         if path not in generated:
             _LOG.warning("%s has no deployment file, so it was not updated: delete it, or see --deployment", path)

@@ -38,23 +38,23 @@ def move_in(
         gone: Files that are taken away, where they are there.
 
     Raises:
-        OSError: A move failed; all moves before it have been undone.
+        OSError: A move failed; all moves before it have been undone, as after Ctrl-C.
     """
-    made: list[Path] = []
+    made: list[str] = []
     saved: list[tuple[Path, Path]] = []
 
     def take_away(unit: str) -> None:
         target, backup = repository / unit, staging / "old" / unit
         if target.exists():
             backup.parent.mkdir(parents=True, exist_ok=True)
+            saved.append((backup, target))  # before it is moved, because Ctrl-C may come between the two
             target.rename(backup)
-            saved.append((backup, target))
 
     def put(unit: str) -> None:
         target = repository / unit
         target.parent.mkdir(parents=True, exist_ok=True)
+        made.append(unit)
         (staging / "new" / unit).rename(target)
-        made.append(target)
 
     try:
         for unit in reversed(folders):
@@ -66,9 +66,12 @@ def move_in(
             put(unit)
         for unit in gone:
             take_away(unit)
-    except OSError:
-        for target in reversed(made):
-            shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+    except BaseException:
+        for unit in reversed(made):
+            if not (staging / "new" / unit).exists():
+                target = repository / unit
+                shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
         for backup, target in reversed(saved):
-            backup.rename(target)
+            if backup.exists():
+                backup.rename(target)
         raise

@@ -19,7 +19,7 @@ _LOG = logging.getLogger(__name__)
 _open: Final[set[Path]] = set()
 """The folders of this process: publishing opens a second one inside an export."""
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_WAY_OUT: Final = "make room, or name a --repository on another disk; the repository is as it was before"
+_WAY_OUT: Final = "make room, or name a --repository on another disk; the repository is as it was before this change"
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def _free_bytes(repository: Path) -> int:
 
 def _explained(error: OSError, repository: Path) -> RepositoryError:
     if error.errno not in _FULL:
-        return RepositoryError(f"{repository} cannot be written: {error}; it is as it was before")
+        return RepositoryError(f"{repository} cannot be written: {error}; it is as it was before this change")
     free_bytes = _free_bytes(repository)
     return RepositoryError(
         f"the disk of {repository} took no more ({error.strerror}, with {size(free_bytes)} free, at "

@@ -8,8 +8,8 @@ import onnx
 import pytest
 
 from engine.artefact import read
-from export.forms import STEPS, main
 from export.graph.model_file import MODEL_FILE
+from export.uncompared.forms import STEPS, main
 from infolens.contract import Task
 
 pytestmark = pytest.mark.filterwarnings("ignore:Moving the following attributes")

@@ -66,6 +66,7 @@ def export_on_a_small_disk(options: str, checkpoint: Path, repository: Path, dis
     return found.returncode, found.stderr, found.stdout.split()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lacking", ["bytes", "files"])
 def test_a_full_disk_is_told_and_changes_nothing(
     checkpoints: dict[Task, Path], exported: tuple[Path, dict[Task, ExportResult]], tmp_path: Path, lacking: str
@@ -99,15 +100,21 @@ def test_a_file_that_may_not_grow_is_told_and_changes_nothing(checkpoints: dict[
     assert not any(repository.parent.iterdir())
 
 
-def test_an_export_that_is_terminated_leaves_nothing(checkpoints: dict[Task, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_export_that_is_stopped_leaves_nothing(
+    checkpoints: dict[Task, Path], tmp_path: Path, number: signal.Signals
+) -> None:
     repository = tmp_path / "made" / "models"
     program = ["summary", "--checkpoint", str(checkpoints[Task.SUMMARY]), "--repository", str(repository)]
     with subprocess.Popen([*PROGRAM, *program], cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert next(line for line in process.stderr if line.startswith("writing"))
-        process.terminate()
-        process.stderr.read()
-    assert process.returncode == 128 + signal.SIGTERM
+        process.send_signal(number)
+        told = process.stderr.read()
+    assert process.returncode == 128 + number
+    assert "Traceback" not in told
+    if number == signal.SIGINT:
+        assert told.splitlines()[-1] == "stopped: the repository is as it was before"
     assert not any(repository.parent.iterdir())
 
 

@@ -18,6 +18,7 @@ from export.graph.initializers import Initializers
 from export.graph.precision import Precision, precisions_of
 from export.options import ExportOptions
 from infolens.contract import CONTRACTS, Task
+from infolens.targets import Target
 from tests.export.conftest import RANDOM
 
 pytestmark = pytest.mark.filterwarnings("ignore:Moving the following attributes")
@@ -65,8 +66,10 @@ def test_repository_is_complete_and_in_step(exported: Exported) -> None:
 def test_failed_parity_leaves_the_repository_untouched(
     checkpoints: dict[Task, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(checkpoint: Checkpoint, precision: Precision, initializers: Initializers) -> onnx.ModelProto:
-        model = build(checkpoint, precision, initializers)
+    def broken(
+        checkpoint: Checkpoint, precision: Precision, initializers: Initializers, target: Target
+    ) -> onnx.ModelProto:
+        model = build(checkpoint, precision, initializers, target)
         bias = next(tensor for tensor in model.graph.initializer if tensor.name == "classifier.bias")
         wrong = np.linspace(-9, 9, bias.dims[0], dtype=np.float32)
         bias.CopyFrom(onnx.numpy_helper.from_array(wrong, bias.name))
@@ -79,6 +82,7 @@ def test_failed_parity_leaves_the_repository_untouched(
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_a_low_token_f1_names_the_option_that_accepts_it(
     checkpoints: dict[Task, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -91,6 +95,7 @@ def test_a_low_token_f1_names_the_option_that_accepts_it(
     assert not repository.exists()
 
 
+@pytest.mark.long
 def test_a_summarizer_that_reads_windows_and_quotes(
     checkpoints: dict[Task, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

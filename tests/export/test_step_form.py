@@ -23,7 +23,9 @@ from export.options import ExportOptions
 from export.parity.check import running_graph
 from export.parity.engines import running_engine
 from export.parity.summaries import with_settings
+from export.parity.summary_options import summary_options
 from infolens.contract import SUMMARY_SETTINGS, AnswerKind, Task
+from infolens.targets import Target
 from tests.export.conftest import RANDOM
 
 pytestmark = pytest.mark.filterwarnings("ignore:Moving the following attributes")
@@ -56,6 +58,7 @@ def test_an_engine_has_parity_and_is_published_whole(
     assert main(["configs", "--check", "--repository", str(tmp_path)]) == 0
 
 
+@pytest.mark.long
 def test_an_engine_reads_long_articles_in_windows(checkpoints: dict[Task, Path], tmp_path: Path) -> None:
     options = ExportOptions(
         task=Task.SUMMARY,
@@ -71,6 +74,7 @@ def test_an_engine_reads_long_articles_in_windows(checkpoints: dict[Task, Path],
     assert read(tmp_path / "bart" / "1").architecture.window == 96
 
 
+@pytest.mark.long
 def test_an_engine_that_answers_otherwise_is_not_published(
     checkpoints: dict[Task, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,7 +104,12 @@ def test_an_engine_that_answers_otherwise_is_not_published(
 
 
 def test_only_summaries_have_forms(capsys: pytest.CaptureFixture[str]) -> None:
-    assert build_parser().parse_args(["summary", "--checkpoint", "x"]).form == "loop"
+    words = build_parser().parse_args(["summary", "--checkpoint", "x"])
+    assert {target: summary_options(words, target)["form"] for target in Target} == {
+        Target.CPU: "loop",
+        Target.CUDA: "step",
+        Target.TENSORRT: "step",
+    }
     assert build_parser().parse_args(["summary", "--checkpoint", "x", "--form", "step"]).form == "step"
     with pytest.raises(SystemExit):
         build_parser().parse_args(["category", "--checkpoint", "x", "--form", "step"])

@@ -103,6 +103,7 @@ class StandardGraph(Graph):
         *,
         layout: Layout = "batch",  # noqa: ARG002 - only int8 asks for it
         activation: str = "",
+        to_norm: bool = False,  # noqa: ARG002 - graphs for GPUs ask for it
     ) -> str:
         """A dense layer; arguments as of `Graph.linear`."""
         product = self._product(x, self.initializers.add(f"{name}.weight", self._stored(weight)))

@@ -159,15 +159,22 @@ class Advance:
         logic, one = self.logic, self.logic.one
         just = logic.all(ends, one("Less", logic.range(self.count), self.own))
         penalized = self._less(one("Div", scores, logic.take("spans", self.length, 1)), logic.no(just))
-        merged = logic.joined(["best_scores", penalized], 1)
+        merged = self._merged("best_scores", penalized)
         best, places = logic.graph.add("TopK", [merged, self.place.beams], outputs=2, axis=-1)
         # `Or` and `And` of flags that are gathered as numbers.
-        finished = logic.flag(logic.take(logic.integer(logic.joined(["finished", just], 1)), places, 1))
+        finished = logic.flag(logic.take(logic.integer(self._merged("finished", just)), places, 1))
         return {
-            "best_tokens": logic.rows_of(logic.joined(["best_tokens", texts], 1), places, self.place.target),
+            "best_tokens": logic.rows_of(self._merged("best_tokens", texts), places, self.place.target),
             "best_scores": logic.where(self.alive, best, logic.number(NEVER, np.float32)),
             "finished": logic.all(finished, self.alive),
         }
+
+    def _merged(self, finished: str, candidates: str) -> str:
+        """What (B, K, ...) and (B, C, ...) hold, one after the other; all parts have the size K."""
+        count = self.rules.candidates_per_beam
+        sizes = self.logic.shape(*[self.place.beams] * count)
+        parts = self.logic.graph.add("Split", [candidates, sizes], outputs=count, axis=1)
+        return self.logic.joined([finished, *parts], 1)
 
     def _less(self, scores: str, flags: str) -> str:
         """Scores that cannot be chosen where a flag is set, and keep their order."""

@@ -118,8 +118,29 @@ class Logic:
         return self.where(flag, self.number(LOWEST, np.float32), scores)
 
     def joined(self, parts: Sequence[str], axis: int) -> str:
-        """``Concat``."""
+        """``Concat`` of parts of one size.
+
+        For parts of several sizes ONNX Runtime copies lists of them from the host, which a CUDA graph would read again
+        after they are gone.
+        """
         return parts[0] if len(parts) == 1 else self.one("Concat", *parts, axis=axis)
+
+    def delayed(self, tensor: str, by: int, filling: str) -> str:
+        """The last axis of (slots, beams, n) moved right by some places, which get a number: (slots, beams, n)."""
+        places = self.range(self.size(tensor, 2))
+        return self.where(self.one("Less", places, self.number(by)), filling, self._right(tensor, places, by))
+
+    def beside(self, left: str, count: int, right: str) -> str:
+        """Numbers (slots, 1 or beams, count) before others (slots, beams, n): (slots, beams, count + n)."""
+        places = self.range(self.one("Add", self.size(right, 2), self.graph.ints([count])))
+        if count > 1:
+            left = self.one("Gather", left, self.one("Min", places, self.number(count - 1)), axis=2)
+        return self.where(self.one("Less", places, self.number(count)), left, self._right(right, places, count))
+
+    def _right(self, tensor: str, places: str, by: int) -> str:
+        """What stands ``by`` places to the left of each place (n,) of the last axis; the first element at the start."""
+        index = self.one("Max", self.one("Sub", places, self.number(by)), self.number(0))
+        return self.one("Gather", tensor, index, axis=2)
 
     def is_in(self, tokens: str, some: str, count: int) -> str:
         """Which of some tokens, INT64 (slots, n), are among ``count`` others, INT64 (count,): BOOL."""

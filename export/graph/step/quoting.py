@@ -46,8 +46,7 @@ def quoting_words(logic: Logic, scores: str, rules: Rules, lists: Lists, place: 
 
     # What may come now.
     inside = logic.integer(logic.all(position, logic.no(lasts)))
-    edge = logic.expand(number(0, np.int32), place.slots, place.beams, 1)
-    following = logic.flag(logic.joined([edge, logic.slice(inside, 2, 0, -1)], 2))
+    following = logic.flag(logic.delayed(inside, 1, number(0, np.int32)))
     begins = logic.all(_fitting(logic, place, starts, ends, used), boundary)
     none = logic.all(at_start, logic.no(logic.any_along(begins, 2)))
     so_far = one("CumSum", logic.integer(starts), number(2, np.int32))
@@ -65,7 +64,7 @@ def quoting_words(logic: Logic, scores: str, rules: Rules, lists: Lists, place: 
     def opened(flags: str, tokens: str) -> str:
         return logic.where(flags, tokens, place.beyond)
 
-    index = logic.joined([opened(allowed, coming), opened(may_end, lists.end_tokens)], 2)
+    index = logic.beside(opened(may_end, lists.end_tokens), len(rules.end_tokens), opened(allowed, coming))
     index = one("Reshape", index, logic.shape(one("Mul", place.slots, place.beams), -1))
     nothing = one("Expand", number(LOWEST, np.float32), one("Shape", scores))
     return one("ScatterElements", nothing, index, logic.take(scores, index, 1), axis=1), after

@@ -80,22 +80,32 @@ def free_words(logic: Logic, scores: str, rules: Rules, lists: Lists, place: Pla
         found = logic.where(logic.one("Less", found, logic.number(0, np.float32)), worse, less)
         scores = logic.one("ScatterElements", scores, index, found, axis=1)
 
-    def barred(flag: str, tokens: str) -> str:
-        """Some tokens (n,) for each beam where a flag (slots, 1, 1) is set."""
-        return logic.expand(logic.where(flag, tokens, place.beyond), 1, place.beams, 1)
-
-    short = logic.one("Less", place.length, logic.wide("min_length", 1, 2))
-    parts = [barred(short, lists.end_tokens)]
-    if rules.never:
-        parts.append(logic.expand(lists.never, place.slots, place.beams, 1))
-    if rules.never_first:
-        first = logic.one("Equal", place.length, logic.number(rules.before))
-        parts.append(barred(first, lists.never_first))
+    index = _listed(logic, rules, lists, place)
     if rules.longest_ngram:
-        parts.append(logic.where(_repeats(logic, rules.longest_ngram, past, place), "tokens", place.beyond))
-    index = flat(logic.joined(parts, 2))
+        repeated = logic.where(_repeats(logic, rules.longest_ngram, past, place), "tokens", place.beyond)
+        count = sum(len(getattr(rules, name)) for name in LISTS)
+        index = logic.beside(index, count, repeated)
+    else:
+        index = logic.expand(index, 1, place.beams, 1)
+    index = flat(index)
     lowest = logic.one("Expand", logic.number(LOWEST, np.float32), logic.one("Shape", index))
     return logic.one("ScatterElements", scores, index, lowest, axis=1)
+
+
+def _listed(logic: Logic, rules: Rules, lists: Lists, place: Place) -> str:
+    """The tokens of the lists that must not come next, and the last column for the others: INT64 (slots, 1, n)."""
+    flags = {"end_tokens": logic.one("Less", place.length, logic.wide("min_length", 1, 2))}
+    if rules.never_first:
+        flags["never_first"] = logic.one("Equal", place.length, logic.number(rules.before))
+    used = [name for name in LISTS if getattr(rules, name)]
+    if used == ["end_tokens"]:
+        return logic.where(flags["end_tokens"], lists.end_tokens, place.beyond)
+    kinds = np.repeat(used, [len(getattr(rules, name)) for name in used])
+    within = {name: logic.number(kinds == name, np.bool_) for name in used}
+    barred = [logic.all(flags[name], within[name]) if name in flags else within[name] for name in used]
+    # Constants: the session joins them when it is loaded.
+    tokens = logic.one("Concat", *(getattr(lists, name) for name in used), axis=0)
+    return logic.where(logic.either(*barred), tokens, place.beyond)
 
 
 def _repeats(logic: Logic, longest: int, past: str, place: Place) -> str:
@@ -106,8 +116,7 @@ def _repeats(logic: Logic, longest: int, past: str, place: Place) -> str:
         # Does what stands `back` places before each token stand there before the next one too?
         at = logic.one("Max", logic.one("Sub", place.length, logic.number(back)), logic.number(0))
         newest = logic.take("tokens", logic.expand(at, 1, place.beams, 1), 2)
-        filling = logic.expand(logic.number(-1), place.slots, place.beams, back)
-        before = logic.joined([filling, logic.slice("tokens", 2, 0, -back)], 2)
+        before = logic.delayed("tokens", back, logic.number(-1))
         alike = logic.either(logic.one("Equal", before, newest), logic.one("LessOrEqual", size, logic.number(back)))
         same = logic.all(same, alike)
     return same

@@ -45,9 +45,13 @@ def test_replace_without_a_version_writes_the_first(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "fault", [OSError("the disk is full"), KeyboardInterrupt("the disk is full, as it was before")]
+)
+@pytest.mark.parametrize("moved", [False, True])
 @pytest.mark.parametrize("replace", [False, True])
 def test_a_failure_half_way_moves_everything_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replace: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replace: bool, moved: bool, fault: BaseException
 ) -> None:
     repository = tmp_path / "model_repository"
     publish(exported(Task.SUMMARY, tmp_path / "made", b"first"), repository)
@@ -57,12 +61,15 @@ def test_a_failure_half_way_moves_everything_back(
 
     def failing(self: Path, target: Path) -> Path:
         moves.append(target)
-        if len(moves) == 5:
-            raise OSError("the disk is full")
-        return rename(self, target)
+        if len(moves) != 5:
+            return rename(self, target)
+        if moved:  # Ctrl-C may come right after a move too.
+            rename(self, target)
+        raise fault
 
     monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(RepositoryError, match=r"disk is full.*as it was before"):
+    told = KeyboardInterrupt if isinstance(fault, KeyboardInterrupt) else RepositoryError
+    with pytest.raises(told, match=r"disk is full.*as it was before"):
         publish(made, repository, replace=replace)
     assert contents(repository) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "model_repository"]

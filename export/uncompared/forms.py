@@ -1,4 +1,4 @@
-"""``python -m export.forms``: a summarizer's checkpoint as one graph and as steps, both in int8, without a comparison.
+"""``python -m export.uncompared.forms``: a checkpoint of a summarizer as one graph and as steps, in int8, uncompared.
 
 For measurements with random weights, whose answers say nothing: at full size those of ``transformers`` alone take
 longer than all of a measurement. What is served comes from ``python -m export summary``, which compares it.
@@ -14,14 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from export.checkpoint.checkpoint import load_checkpoint
+from export.errors import CheckpointError, ExportError, RepositoryError
+from export.graph.model_file import MODEL_FILE, write_model
+from export.graph.precision import Precision
+from export.progress import step
+from export.repository.workspace import workspace
 from infolens.contract import Task
-
-from .checkpoint.checkpoint import load_checkpoint
-from .errors import CheckpointError, ExportError, RepositoryError
-from .graph.model_file import MODEL_FILE, write_model
-from .graph.precision import Precision
-from .progress import step
-from .repository.workspace import workspace
 
 STEPS: Final = "steps"
 """The folder of the second form, beside the graph of the first."""
@@ -30,7 +29,7 @@ STEPS: Final = "steps"
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m export.forms",
+        prog="python -m export.uncompared.forms",
         description=f"Write a summarizer in int8 in both forms: {MODEL_FILE}, and in the folder {STEPS} beside it what "
         "an engine with slots reads. Nothing is compared: it is for measurements, not for serving.",
     )

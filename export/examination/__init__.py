@@ -1,0 +1,1 @@
+"""Whether checkpoints can be exported, before anything is written; and exports of several by one command."""

@@ -1,0 +1,1 @@
+"""Graphs for ONNX Runtime on GPUs, with tensors of 16 bits."""

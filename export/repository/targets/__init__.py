@@ -1,0 +1,1 @@
+"""Targets with a GPU: which models can run there, and what their configurations have."""
