@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from infolens.targets import Target
+
 from .errors import PortError, ServingError
 from .runtime import CACHE, ROOT
 
@@ -26,6 +28,10 @@ class ServerOptions:
     repository: Path = ROOT / "model_repository"
     config_name: str | None = None
     """Use ``<model>/configs/<config_name>.pbtxt`` where a model has it."""
+    target: Target = Target.CPU
+    """What models run on. One on a GPU has configurations of its own, whose name is ``config_name``."""
+    installed: tuple[Path, ...] = ()
+    """Folders of packages to run with, in place of an environment that is made; see `installed_runtime`."""
     host: str = "127.0.0.1"
     grpc_host: str | None = None
     """Where gRPC listens, when that is somewhere else."""
@@ -49,6 +55,8 @@ class ServerOptions:
     verbose: bool = False
     operators: bool = True
     """Whether models run on the native operators where this machine can."""
+    gpu_metrics: bool = False
+    """Whether Triton's metrics tell of GPUs, which it asks DCGM for: NVIDIA's container has it, the wheel has not."""
     response_cache_bytes: int = 0
     """Memory for answers that come again; 0 for no cache."""
     trace_url: str | None = None
@@ -59,8 +67,18 @@ class ServerOptions:
     """Start with the models that can be loaded; otherwise one that cannot ends the start."""
     board: Path | None = None
     """Where the models read which callers of the door have left; None for a server without a door."""
+    run_folder: Path | None = None
+    """Where its parts meet that talk through files; None for one that is made and removed."""
     executable: Path | None = None
     """Started in place of Triton's executable, with the same words (for tests)."""
+
+    def __post_init__(self) -> None:
+        name = self.target.record.config_name
+        if name not in (None, self.config_name):
+            raise ServingError(
+                f"the target {self.target} has configurations of its own ({name}), not {self.config_name}: write what "
+                f"differs into deployment-{name}.toml of the repository and run `python -m export configs`"
+            )
 
 
 def arguments(
@@ -92,7 +110,7 @@ def arguments(
         # The only mode in which a single model can be loaded again. All are loaded at the start as in the others.
         "model-control-mode": "explicit",
         "load-model": "*",
-        "allow-gpu-metrics": "false",
+        "allow-gpu-metrics": "true" if options.gpu_metrics else "false",
         "pinned-memory-pool-byte-size": 0,
         "log-verbose": int(options.verbose),
     }

@@ -48,7 +48,9 @@ examples:
                                                        on free ports; ready.json says which once all models are ready
   python -m serving --repository my_models --config-name large
                                                        other models, with <model>/configs/large.pbtxt where there is one
-  python -m serving --set-up-only                      make the runtime environment and leave
+  python -m serving --target cuda                      on this machine's GPU, models that were exported for it
+  python -m serving --set-up-only                      make the runtime environment and leave (for that of a GPU, which
+                                                       is another, with --target cuda; no GPU is needed)
   python -m serving keys create newsroom --role read   make a key for a caller (`python -m serving keys --help`)
   python -m serving feedback export --out ratings.csv  what people said of answers, as a file (`feedback --help`)
   python -m serving models fetch s3://bucket/prefix my_models
@@ -57,7 +59,8 @@ examples:
   python -m serving triton --run DIR                   Triton alone, and with `python -m serving door --run DIR` the
                                                        door alone, for containers (each has its own --help)
 
-The first start makes a virtual environment for Triton in .cache/triton (about 300 MB) with the machine's pip settings.
+The first start makes a virtual environment for Triton in .cache/triton (about 300 MB; for a GPU triton-gpu, 7 GB) with
+the machine's pip settings. On a machine without a GPU that can be used --target cuda says what is missing, and ends.
 Model repository, trace and logging APIs answer only requests that carry the metadata infolens-admin-key: its value is a
 new one at each start (in the ready file), or the environment variable INFOLENS_ADMIN_KEY. Triton's own ports, where
 --direct-grpc or --triton-http-port open them, want triton_admin_key of the ready file, new at each start.
@@ -82,7 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     interrupt_by_signals()
     try:
         if args.set_up_only:
-            runtime, _ = prepare(args.cache, operators=not args.no_operators)
+            operators = not args.no_operators
+            runtime, _ = prepare(args.cache, target=args.target, installed=args.runtime, operators=operators)
             print(f"Triton's runtime environment is {runtime.folder}", file=sys.stderr)
             return 0
         from .supervisor.assembling import assemble_supervisor  # help and refusals wait for no gRPC

@@ -2,6 +2,7 @@
 
 ServingError
 ├── RuntimeSetupError   the runtime environment cannot be made here
+├── TargetError         this machine or a model cannot serve on the GPU that was asked for
 ├── RepositoryError     the model repository lacks something
 ├── PortError           a port is taken
 ├── IntakeError         links are to be fetched in a way that cannot be
@@ -30,6 +31,10 @@ class ServingError(Exception):
 
 class RuntimeSetupError(ServingError):
     """Triton's runtime environment cannot be made on this machine."""
+
+
+class TargetError(ServingError):
+    """This machine, or a model, cannot serve on the GPU that was asked for."""
 
 
 class RepositoryError(ServingError):

@@ -15,15 +15,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-import grpc
-
 from .arguments import ADMIN_HEADER, ServerOptions, arguments, in_brackets, pick_ports, resolve
-from .assembly import prepare
+from .assembly import prepare, python_based
 from .errors import StartError
+from .gpu.preflight import check_environment, preflight
+from .gpu.sharing import VARIABLE, HostPlace
 from .processes import kill_group, members, regions_of, remove_regions, stubs_of
-from .repository import answer_by_themselves, check_repository, plain
+from .repository import answer_by_themselves, check_repository, config_files, plain
 from .runtime import Runtime
-from .triton_grpc import TritonClient, read_index
+from .triton_grpc import TritonClient, is_live, read_index
 from .triton_log import failure_reason, loaded_models, model_failures, short_reason
 
 __all__ = ["ADMIN_HEADER", "ServerOptions", "TritonServer", "arguments", "pick_ports"]
@@ -38,7 +38,9 @@ _EXEC: Final = (
 BOARD_VARIABLE: Final = "INFOLENS_BOARD"
 """Tells the backends where the board is (``backends/wanted.py``)."""
 COUNTS_VARIABLE: Final = "INFOLENS_COUNTS"
-"""Tells summarizers where to write what they count (``backends/summarizer/counts.py``): a folder beside the board."""
+"""Tells backends where to write what they count (``backends/counts.py``): a folder beside the board."""
+CACHE_VARIABLE: Final = "INFOLENS_CACHE"
+"""Tells backends where to keep what takes long to build (``plans`` in it); an image sets it to a volume."""
 _POLL_S: Final = 0.1
 _ANSWER_S: Final = 5.0
 
@@ -59,7 +61,7 @@ class TritonServer:
         grpc_url: Such as ``grpc://127.0.0.1:8001``.
         metrics_url: Such as ``http://127.0.0.1:8002/metrics``.
         log_file: What the server says.
-        models: Names of the models in the repository.
+        models: Names of the models in the repository; ``processes`` are the backends whose models have processes.
         regions: The shared memory that the server and its models were seen to use.
     """
 
@@ -77,6 +79,7 @@ class TritonServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._command: tuple[list[str], Runtime] | None = None
         self._log_from_bytes = 0
+        self._gpu_host = HostPlace(options.run_folder)
 
     def __enter__(self) -> Self:
         self.start()
@@ -105,6 +108,7 @@ class TritonServer:
 
         Raises:
             RuntimeSetupError: The runtime environment cannot be made.
+            TargetError: This machine, or a model, cannot serve on the target.
             RepositoryError: The repository is not there, or a model is not complete.
             PortError: A port is taken.
             StartError: Triton ended or was not ready in time, or a model cannot be loaded (with ``serve_what_loads``:
@@ -124,21 +128,32 @@ class TritonServer:
 
         Raises:
             RuntimeSetupError: The runtime environment cannot be made.
+            TargetError: This machine, or a model, cannot serve on the target.
             RepositoryError: The repository is not there, or a model is not complete.
             PortError: A port is taken.
         """
         options = self.options
+        configs = config_files(options.repository, options.config_name)
+        preflight(options.repository, configs, options.target, options.installed)
+        self._gpu_host.look(configs.values(), options.target)
         self.models = check_repository(options.repository, options.config_name)
         self._computing = answer_by_themselves(options.repository, options.config_name)
         scratch = None if options.scratch is None else options.scratch.resolve()
-        runtime, backends = prepare(options.cache.resolve(), operators=options.operators, scratch=scratch)
+        runtime, backends = prepare(
+            options.cache.resolve(),
+            target=options.target,
+            installed=options.installed,
+            operators=options.operators,
+            scratch=scratch,
+        )
+        check_environment(runtime.python, runtime.environment, options.target)
+        self.processes = python_based(backends)
         ports = pick_ports(options)
         host, grpc_host = in_brackets(options.host), options.grpc_host or options.host
         self.http_url = f"http://{host}:{ports['http']}" if "http" in ports else ""
         self.grpc_url = f"grpc://{in_brackets(grpc_host)}:{ports['grpc']}"
         self.metrics_url = f"http://{host}:{ports['metrics']}/metrics"
-        name = f"triton-{ports.get('http', ports['grpc'])}.log"
-        self.log_file = options.log_file or options.cache / "logs" / name
+        self.log_file = options.log_file or options.cache / "logs" / f"triton-{ports.get('http', ports['grpc'])}.log"
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         self.log_file.write_bytes(b"")
         self.grpc_address = f"{in_brackets(resolve(grpc_host))}:{ports['grpc']}"
@@ -150,19 +165,17 @@ class TritonServer:
         if self._command is None:
             raise RuntimeError("nothing is prepared: call prepare() first")
         command, runtime = self._command
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
-        environment["LD_LIBRARY_PATH"] = runtime.library_path
-        environment["PATH"] = f"{runtime.folder / 'bin'}{os.pathsep}{environment.get('PATH', os.defpath)}"
-        # The backends' processes import nothing of the user's.
-        environment["PYTHONNOUSERSITE"] = "1"
-        for variable in (BOARD_VARIABLE, COUNTS_VARIABLE):
+        environment = runtime.environment
+        for variable in (BOARD_VARIABLE, COUNTS_VARIABLE, VARIABLE):
             environment.pop(variable, None)
+        environment |= self._gpu_host.variables()
         if (board := self.options.board) is not None:
             board.touch(mode=0o600)  # the door writes into it later, and the models open it as they are loaded
             environment[BOARD_VARIABLE] = str(board)
             counts = board.with_name("counts")
             counts.mkdir(mode=0o700, exist_ok=True)
             environment[COUNTS_VARIABLE] = str(counts)
+        environment.setdefault(CACHE_VARIABLE, str((self.options.scratch or self.options.cache).resolve()))
         log.info("starting Triton with %d models of %s", len(self.models), self.options.repository)
         with self.log_file.open("ab") as output:
             self._log_from_bytes = output.tell()
@@ -220,6 +233,7 @@ class TritonServer:
         process.wait()
         remove_regions(self.regions)
         self.regions.clear()
+        self._gpu_host.close()
         self._process = None
         return [pid for pid in left if pid != process.pid]
 
@@ -251,7 +265,7 @@ class TritonServer:
         seen: set[str] = set()
         client = self.client()
         try:
-            while not _is_live(client):
+            while not is_live(client, _ANSWER_S):
                 if (code := self.poll()) is not None:
                     raise StartError(f"Triton ended with exit code {code}: {self.reason()}")
                 if time.monotonic() > deadline:
@@ -281,10 +295,3 @@ def failed_models(index: Any, log_text: str) -> dict[str, str]:
     told = model_failures(log_text)
     reasons = {entry.model: short_reason(entry.reason) for entry in entries if entry.model not in ready}
     return {model: reason or told.get(model, "it is not loaded") for model, reason in reasons.items()}
-
-
-def _is_live(client: TritonClient) -> bool:
-    try:
-        return bool(client.live(_ANSWER_S).result().live)
-    except grpc.RpcError:
-        return False

@@ -33,8 +33,8 @@ def check_repository(repository: Path, config_name: str | None = None) -> list[s
             ``<model>/configs/<config_name>.pbtxt``; a model without it uses its ``config.pbtxt``.
 
     Raises:
-        RepositoryError: There is no model, a model lacks its version or its ONNX file, the models of an ensemble are of
-            unequal versions, or none knows ``config_name``.
+        RepositoryError: There is no model, a model lacks its version or its ONNX file, a configuration is no text, the
+            models of an ensemble are of unequal versions, or none knows ``config_name``.
     """
     if not repository.is_dir():
         raise RepositoryError(f"no model repository at {repository}: name the folder that holds it with --repository")
@@ -45,7 +45,7 @@ def check_repository(repository: Path, config_name: str | None = None) -> list[s
         )
     if config_name is not None and all(path.parent == model for model, path in configs.items()):
         raise RepositoryError(f"no model in {repository} has a configs/{config_name}.pbtxt")
-    texts = {model: config.read_text(encoding="utf-8") for model, config in configs.items()}
+    texts = {model: read_config(config) for model, config in configs.items()}
     for model, text in texts.items():
         _check_model(model, text)
     for model, text in texts.items():
@@ -60,9 +60,7 @@ def answer_by_themselves(repository: Path, config_name: str | None = None) -> fr
         repository: As of `check_repository`, and so the next.
         config_name: As of `config_files`.
     """
-    texts = {
-        model.name: file.read_text(encoding="utf-8") for model, file in config_files(repository, config_name).items()
-    }
+    texts = {model.name: read_config(file) for model, file in config_files(repository, config_name).items()}
     return frozenset(name for name, text in texts.items() if _text_field(text, "backend") not in _ASK_OTHERS)
 
 
@@ -78,6 +76,25 @@ def config_files(repository: Path, config_name: str | None = None) -> dict[Path,
         own = default.parent / "configs" / f"{config_name}.pbtxt"
         found[default.parent] = own if config_name is not None and own.is_file() else default
     return found
+
+
+def read_config(path: Path) -> str:
+    """The text of a configuration.
+
+    Raises:
+        RepositoryError: It is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        byte = f"byte {error.start} is {error.object[error.start]:#04x}"
+        raise RepositoryError(f"{path} is no text in UTF-8 ({byte}): {configs_again(path)}") from None
+
+
+def configs_again(path: Path) -> str:
+    """How a configuration is written again, as words for a message; ``path`` is its own."""
+    model = path.parents[1] if path.parent.name == "configs" else path.parent
+    return f"write it again with `python -m export configs --repository {model.parent}`"
 
 
 def _check_model(model: Path, config: str) -> None:

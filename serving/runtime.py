@@ -1,4 +1,7 @@
-"""Triton's runtime environment: a virtual environment of its own, made from ``requirements/triton.txt``.
+"""Triton's runtime environment: a virtual environment of its own, made from the pins of its target.
+
+Those are in ``requirements/triton.txt``, and for GPUs in ``requirements/triton-gpu.txt``. One that is installed
+already, as on a machine without a network, is taken as it is (`installed_runtime`).
 
 It is apart from the environment of the clients because Triton's Python backend needs numpy below 2. It is built beside
 its final place and renamed, under a lock, so that it is either whole or not there.
@@ -7,6 +10,7 @@ its final place and renamed, under a lock, so that it is either whole or not the
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import fcntl
 import hashlib
 import importlib.util
@@ -20,12 +24,16 @@ import sys
 import sysconfig
 import time
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from infolens.targets import Target
+
+from .environment.disk import require_room
+from .environment.packages import NEEDED, NEEDED_ON_GPU, TRITON, asked, folder_faults
 from .errors import RuntimeSetupError
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -37,7 +45,11 @@ GLIBC: Final = (2, 35)
 """The oldest C library that Triton's wheel runs on."""
 
 _LAYOUT = 1  # raised when this file changes what it builds
-_CHECK = "import numpy, onnxruntime, tokenizers; raise SystemExit(int(numpy.__version__.split('.')[0]) >= 2)"
+_CHECK = """\
+numpy, _, _ = (bring(name) for name in sys.argv[1:])
+if numpy and int(numpy.__version__.split(".")[0]) >= 2:
+    faults.append(f"numpy must stay below 2, this is {numpy.__version__}")
+"""
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +62,8 @@ class Runtime:
     """The virtual environment."""
     libpython: Path
     """The shared library of this Python, which the backend's stub is linked to."""
+    installed: tuple[Path, ...] = ()
+    """Folders of packages that are installed elsewhere, in the order in which they are searched."""
 
     @property
     def python_version(self) -> str:
@@ -58,13 +72,16 @@ class Runtime:
 
     @property
     def site_packages(self) -> Path:
-        """Where the packages are."""
+        """Where the packages are; of several folders the one with Triton."""
+        for packages in self.installed:
+            if (packages / TRITON).is_dir():
+                return packages
         return self.folder / "lib" / f"python{self.python_version}" / "site-packages"
 
     @property
     def triton(self) -> Path:
         """The folder of the wheel that holds the server, its backends and the stubs."""
-        return self.site_packages / "pytriton" / "tritonserver"
+        return self.site_packages / TRITON
 
     @property
     def server(self) -> Path:
@@ -76,27 +93,95 @@ class Runtime:
         """The value of ``LD_LIBRARY_PATH``."""
         return os.pathsep.join(map(str, (self.site_packages / "nvidia_pytriton.libs", self.folder / "libpython")))
 
+    @property
+    def python(self) -> str:
+        """The Python that has these packages."""
+        return str(self.folder / "bin" / "python")
 
-def ensure_runtime(cache: Path = CACHE, requirements: Path = REQUIREMENTS) -> Runtime:
-    """The runtime environment in ``cache``, made when it is not there or no longer what ``requirements`` asks for.
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables with which the server, and so its backends' processes, find all of it."""
+        found = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
+        found["LD_LIBRARY_PATH"] = self.library_path
+        found["PATH"] = f"{Path(self.python).parent}{os.pathsep}{found.get('PATH', os.defpath)}"
+        # The backends' processes import nothing of the user's.
+        found["PYTHONNOUSERSITE"] = "1"
+        return found
+
+
+def runtime_of(target: Target, cache: Path = CACHE, installed: Sequence[Path] = ()) -> Runtime:
+    """The runtime environment of a target: the one that is installed already, else the one in ``cache``.
+
+    Raises:
+        RuntimeSetupError: As `ensure_runtime` and `installed_runtime`.
+    """
+    record = target.record
+    if installed:
+        return installed_runtime(cache, installed, NEEDED_ON_GPU if record.on_gpu else NEEDED)
+    pins = [ROOT / "requirements" / file for file in record.requirements]
+    return ensure_runtime(cache, *pins, name=record.runtime, about_bytes=record.runtime_bytes)
+
+
+def installed_runtime(cache: Path, installed: Sequence[Path], packages: Sequence[str] = NEEDED) -> Runtime:
+    """An environment whose packages are in folders already; nothing is installed.
+
+    Args:
+        cache: Gets a virtual environment that knows these folders, since the backends' Python reads no PYTHONPATH.
+        installed: Folders as ``site-packages`` is one, the first of which counts where several have a package: Triton's
+            wheel, numpy below 2, onnxruntime, tokenizers, and for summaries on a GPU torch. The packages must be for
+            the Python that runs this, which runs the backends too.
+        packages: What must be in them, beside Triton.
+
+    Raises:
+        RuntimeSetupError: This machine cannot run Triton's wheel, or a package is not there.
+    """
+    folders = tuple(path.resolve() for path in installed)
+    facts = json.dumps([_LAYOUT, sys.version, sys.base_prefix, *map(str, folders)])
+    stamp = hashlib.sha256(facts.encode()).hexdigest()
+    folder = cache.resolve() / "triton-installed" / stamp[:16]
+    runtime = Runtime(folder=folder, libpython=_check_machine(), installed=folders)
+    if faults := folder_faults(folders, packages):
+        raise RuntimeSetupError("; ".join(faults))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(folder.with_suffix(".lock")):
+        if _stamp_of(folder) != stamp:
+            partial = _new_environment(runtime, with_pip=False)
+            own = dataclasses.replace(runtime, folder=partial, installed=())
+            (own.site_packages / "installed.pth").write_text("".join(f"{path}\n" for path in folders))
+            _finish(runtime, partial, stamp)
+    _check_packages(runtime, f"the packages in {', '.join(map(str, folders))}")
+    return runtime
+
+
+def ensure_runtime(
+    cache: Path = CACHE, *requirements: Path, name: str = "triton", about_bytes: int = 300_000_000
+) -> Runtime:
+    """The runtime environment in ``cache``, made when it is not there or no longer what ``requirements`` ask for.
+
+    Args:
+        cache: Holds it.
+        requirements: The files with its pins; by default `REQUIREMENTS`.
+        name: The name of its folder.
+        about_bytes: What it takes of the disk, for a message.
 
     Raises:
         RuntimeSetupError: This machine cannot run Triton's wheel, or the packages cannot be installed.
     """
-    runtime = Runtime(folder=cache / "triton", libpython=_check_machine())
+    requirements = requirements or (REQUIREMENTS,)
+    runtime = Runtime(folder=cache / name, libpython=_check_machine())
     stamp = _stamp(requirements)
     if _stamp_of(runtime.folder) == stamp:
         return runtime
     if cache.is_dir() and not os.access(cache, os.W_OK):
         raise RuntimeSetupError(
-            f"{cache} has no runtime environment for this Python and {requirements.name}, and cannot be written: make "
-            "it with `python -m serving --set-up-only` as a user who may write there, as an image's build does, or "
-            "name another folder with --cache"
+            f"{cache} has no runtime environment for this Python and {_names(requirements)}, and cannot be written: "
+            "make it with `python -m serving --set-up-only` as a user who may write there, as an image's build does, "
+            "or name another folder with --cache"
         )
     cache.mkdir(parents=True, exist_ok=True)
-    with _lock(cache / "triton.lock"):
+    with _lock(cache / f"{name}.lock"):
         if _stamp_of(runtime.folder) != stamp:  # another process may have made it while this one waited
-            _build(runtime, requirements, stamp)
+            _build(runtime, requirements, stamp, about_bytes)
     return runtime
 
 
@@ -135,11 +220,15 @@ def _find_libpython() -> Path:
     return Path(name)  # the dynamic linker finds it by itself
 
 
-def _stamp(requirements: Path) -> str:
+def _names(requirements: Sequence[Path]) -> str:
+    return " and ".join(path.name for path in requirements)
+
+
+def _stamp(requirements: Sequence[Path]) -> str:
     try:
-        wanted = requirements.read_bytes()
-    except FileNotFoundError:
-        raise RuntimeSetupError(f"{requirements} is missing: it pins what Triton runs on") from None
+        wanted = b"".join(path.read_bytes() for path in requirements)
+    except FileNotFoundError as error:
+        raise RuntimeSetupError(f"{error.filename} is missing: it pins what Triton runs on") from None
     return hashlib.sha256(json.dumps([_LAYOUT, sys.version, sys.base_prefix]).encode() + wanted).hexdigest()
 
 
@@ -161,31 +250,49 @@ def _lock(path: Path) -> Iterator[None]:
         yield
 
 
-def _build(runtime: Runtime, requirements: Path, stamp: str) -> None:
+def _build(runtime: Runtime, requirements: Sequence[Path], stamp: str, about_bytes: int) -> None:
     begin = time.monotonic()
-    log.info("making Triton's runtime environment in %s (about 300 MB, once)", runtime.folder)
-    partial = runtime.folder.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    log.info("making Triton's runtime environment in %s (about %d MB, once)", runtime.folder, about_bytes // 1_000_000)
+    require_room(runtime.folder.parent, about_bytes, f"Triton's runtime environment ({_names(requirements)})")
     own_pip = importlib.util.find_spec("pip") is None
-    venv.create(partial, symlinks=True, with_pip=own_pip)
+    partial = _new_environment(runtime, with_pip=own_pip)
     python = partial / "bin" / "python"
     # This Python's own pip saves setting one up; either reads the machine's pip settings.
     pip = [str(python), "-m", "pip"] if own_pip else [sys.executable, "-m", "pip", "--python", str(python)]
-    command = [*pip, "--disable-pip-version-check", "install", "--quiet", "--no-deps", "-r", str(requirements)]
-    log.info("installing %s", ", ".join(_packages(requirements)))
+    command = [*pip, "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
+    command += [word for path in requirements for word in ("-r", str(path))]
+    log.info("installing %s", ", ".join(line for path in requirements for line in _packages(path)))
     installed = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (our own words)
     if installed.returncode:
         lines = [line for line in installed.stderr.splitlines() if line.startswith("ERROR")] or ["pip gave no reason"]
-        raise RuntimeSetupError(f"pip could not install {requirements}: {' '.join(lines[-2:])}")
-    if subprocess.run([str(python), "-c", _CHECK], check=False).returncode:  # noqa: S603 (our own words)
-        raise RuntimeSetupError(f"the packages of {requirements} do not work together: numpy must stay below 2")
+        raise RuntimeSetupError(f"pip could not install {_names(requirements)}: {' '.join(lines[-2:])}")
+    _check_packages(dataclasses.replace(runtime, folder=partial), f"the packages of {_names(requirements)}")
+    _finish(runtime, partial, stamp)
+    log.info("made it in %.0f s", time.monotonic() - begin)
+
+
+def _new_environment(runtime: Runtime, *, with_pip: bool) -> Path:
+    """A virtual environment beside the place of a runtime; it has no packages yet."""
+    partial = runtime.folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    venv.create(partial, symlinks=True, with_pip=with_pip)
+    return partial
+
+
+def _finish(runtime: Runtime, partial: Path, stamp: str) -> None:
+    """Put a virtual environment, with a link to this Python's library, where the runtime is to be."""
     (partial / "libpython").mkdir()
     if runtime.libpython.is_absolute():
         (partial / "libpython" / runtime.libpython.name).symlink_to(runtime.libpython)
     (partial / "stamp").write_text(stamp)
     shutil.rmtree(runtime.folder, ignore_errors=True)
     partial.rename(runtime.folder)
-    log.info("made it in %.0f s", time.monotonic() - begin)
+
+
+def _check_packages(runtime: Runtime, which: str) -> None:
+    """See that the backends can import what they need."""
+    if why := asked(runtime.python, runtime.environment, _CHECK, *NEEDED):
+        raise RuntimeSetupError(f"{which} do not work together: {why}")
 
 
 def _packages(requirements: Path) -> list[str]:

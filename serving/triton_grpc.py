@@ -117,6 +117,14 @@ class Asked:
         return 0.0 if self.question is None else now_s - self.asked_s
 
 
+def is_live(client: TritonClient, timeout_s: float) -> bool:
+    """Whether Triton says that it lives, after waiting for its answer."""
+    try:
+        return bool(client.live(timeout_s).result().live)
+    except grpc.RpcError:
+        return False
+
+
 def read_index(answer: Any) -> list[IndexEntry]:
     """The entries of an answer of `TritonClient.index`."""
     return [

@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 from typing import Any, Final
 
+from infolens.targets import Target
 from serving.arguments import new_file
 from serving.intake.fetching.options import FetchOptions
 from serving.runtime import CACHE, ROOT
@@ -32,9 +33,27 @@ def add_triton(parser: argparse.ArgumentParser, *, log: str) -> None:
     add = parser.add_argument
     add("--repository", type=Path, default=REPOSITORY, metavar="DIR", help="the models (model_repository)")
     add("--config-name", metavar="NAME", help="use <model>/configs/NAME.pbtxt where a model has it")
+    add(
+        "--target",
+        type=Target,
+        choices=list(Target),
+        default=Target.CPU,
+        help="what models run on: this machine's cores, or its GPU with CUDA or TensorRT, for models that were "
+        "exported with the same --target (cpu)",
+    )
+    add("--stand-in", action="store_true", help=argparse.SUPPRESS)  # a CPU in the GPU's place: gpu/stand_in.py
     add("--log-file", type=Path, metavar="FILE", help=f"Triton's log ({log})")
     add("--ready-timeout", type=kinds.seconds, default=300.0, metavar="S", help="seconds that loading may take (300)")
     add("--cache", type=Path, default=CACHE, metavar="DIR", help="where the runtime environment lives (.cache)")
+    add(
+        "--runtime",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a folder of Python packages (site-packages) that are installed already, Triton's wheel among them: no "
+        "environment is made. It may come again; the first of several counts where more have a package",
+    )
     add(
         "--no-operators",
         action="store_true",
@@ -48,17 +67,31 @@ def add_triton(parser: argparse.ArgumentParser, *, log: str) -> None:
         help="memory for answers to articles that come again, word for word (0: no cache)",
     )
     add("--verbose", action="store_true", help="Triton's log tells every request")
+    add(
+        "--gpu-metrics",
+        action="store_true",
+        help="nv_gpu_... in Triton's metrics, by DCGM, which NVIDIA's container has and Triton's wheel has not",
+    )
 
 
 def triton_options(args: argparse.Namespace) -> dict[str, Any]:
     """What `ServerOptions` are told of Triton and its models."""
+    target: Target = args.target
+    repository, name = args.repository, args.config_name or target.record.config_name
+    if args.stand_in:
+        from serving.gpu.stand_in import stand_in  # help waits for no protobuf
+
+        repository, target = stand_in(repository, target, args.cache), Target.CPU
     return {
-        "repository": args.repository,
-        "config_name": args.config_name,
+        "repository": repository,
+        "config_name": name,
+        "target": target,
+        "installed": tuple(args.runtime),
         "log_file": args.log_file,
         "cache": args.cache,
         "ready_timeout_s": args.ready_timeout,
         "verbose": args.verbose,
+        "gpu_metrics": args.gpu_metrics,
         "operators": not args.no_operators,
         "response_cache_bytes": args.response_cache_mb * 1_000_000,
         "trace_url": args.trace_url if args.trace_models or not args.trace_sample else None,

@@ -73,8 +73,8 @@ def _run(args: argparse.Namespace, run: Path) -> int:
             triton_metrics=server.metrics_url,
             triton_admin_key=server.options.admin_key,
             admin_header=ADMIN_HEADER,
-            repository=str(args.repository.resolve()),
-            config_name=args.config_name,
+            repository=str(server.options.repository.resolve()),
+            config_name=server.options.config_name,
         ).write(run)
         print(f"Triton is ready for a door: {run / TRITON}", file=sys.stderr, flush=True)
 

@@ -27,7 +27,7 @@ from serving.keys.records import OTHER
 
 from .access.doorkeeper import Doorkeeper
 from .admission import WaitingRoom
-from .calls import Slots
+from .calls import GRAPHS, Slots
 from .edge.tracing import trace_id
 from .refusals import Refusal, RefusedError
 from .verdict import VerdictFile
@@ -176,13 +176,13 @@ class GatewayMetrics:
             gauge.dec()
 
     def watch(self, room: WaitingRoom, verdicts: VerdictFile, doorkeeper: Doorkeeper, counts: Path) -> None:
-        """Show the waiting room, the supervisor's verdict, the store of the keys and the slots of summarizers too.
+        """Show the waiting room, the supervisor's verdict, the keys' store and the slots and graphs of models too.
 
         Args:
             room: The waiting room.
             verdicts: What the supervisor says.
             doorkeeper: Whoever knows the keys.
-            counts: The folder in which summarizers write what they count.
+            counts: The folder in which backends write what they count.
         """
         away = Gauge("infolens_keys_away", "Whether keys are wanted and cannot be read.", registry=self.registry)
         away.set_function(lambda: doorkeeper.away)
@@ -202,6 +202,7 @@ class GatewayMetrics:
         kept.set_function(lambda: room.kept)
         self.registry.register(_Supervised(verdicts))
         self.registry.register(Slots(counts))
+        self.registry.register(Slots(counts, GRAPHS))
 
     def watch_feedback(self, keeper: Keeper) -> None:
         """Show what becomes of feedback too, where it is kept.

@@ -105,6 +105,7 @@ def assemble_supervisor(plan: Plan) -> Supervisor:
         log_file=public.log_file or logs / f"triton-{number}.log",
     )
     folder = public.cache.resolve() / "run" / f"{number}-{os.getpid()}"
+    public = dataclasses.replace(public, run_folder=folder)
     journal = Journal(logs / f"supervisor-{number}.jsonl")
     options = SupervisorOptions(folder=folder, ready_file=plan.ready_file, patience=plan.patience)
     if not plan.door:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from serving.assembly import BACKENDS
+from serving.assembly import BACKENDS, python_based
 
 FAN_OUT: Final = "fan_out"
 """The backend whose models ask the models of their ``branch.<model>`` parameters."""
-PYTHON_BASED: Final = frozenset({"python", *(path.parent.name for path in BACKENDS.glob("*/model.py"))})
-"""The backends whose models run in processes of their own."""
+PYTHON_BASED: Final = python_based(BACKENDS)
+"""The backends whose models run in processes of their own, where all of ours are used."""
 _BRANCH: Final = "branch."
 
 
@@ -36,8 +36,13 @@ class ServedModel:
         return self.ensemble or self.backend == FAN_OUT
 
 
-def read_model(config: Any) -> ServedModel:
-    """A model from its ``ModelConfig``."""
+def read_model(config: Any, processes: Collection[str] = PYTHON_BASED) -> ServedModel:
+    """A model from its ``ModelConfig``.
+
+    Args:
+        config: As Triton tells it.
+        processes: The backends whose models run in processes of their own.
+    """
     ensemble = config.HasField("ensemble_scheduling")
     branches = {key.removeprefix(_BRANCH) for key in config.parameters if key.startswith(_BRANCH)}
     order = config.parameters["order"].string_value if "order" in config.parameters else ""
@@ -46,7 +51,7 @@ def read_model(config: Any) -> ServedModel:
         name=config.name,
         ensemble=ensemble,
         backend=config.backend,
-        instances=_instances(config) if config.backend in PYTHON_BASED and not ensemble else 0,
+        instances=_instances(config) if config.backend in processes and not ensemble else 0,
         asks=tuple(step.model_name for step in config.ensemble_scheduling.step) if ensemble else asked,
         config=config,
     )

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import grpc
 
+from engine.sessions.wire import AWAY
 from serving.processes import Stub
 from serving.triton_grpc import Asked, words_of
 
@@ -98,8 +99,7 @@ class Signs:
         try:
             question.result()
         except grpc.RpcError as error:
-            words = words_of(error)
-            if error.code() in NO_ANSWER or any(part in words for part in _NOT_OF_THE_MODEL):
+            if not is_sign(error.code(), words_of(error)):
                 return
         except grpc.FutureCancelledError:
             return
@@ -129,6 +129,13 @@ class Signs:
             if last and counts[name] - last[0] > self._own.get(name, 0) and not fanned:
                 self._worked_s = now_s
         self._own.clear()
+
+
+def is_sign(code: Any, words: str) -> bool:
+    """Whether a failure comes from the model itself, which therefore lives."""
+    if AWAY in words:  # its own process says so of another one
+        return True
+    return code not in NO_ANSWER and not any(part in words for part in _NOT_OF_THE_MODEL)
 
 
 def _mean_run_s(before: tuple[int, ...], after: tuple[int, int]) -> float | None:

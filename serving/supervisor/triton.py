@@ -223,4 +223,6 @@ class TritonKeeper:
 
     def _configs(self, names: set[str]) -> dict[str, ServedModel]:
         questions = {name: self.client.config(name, self._patience.ask_s) for name in names}
-        return {name: read_model(question.result().config) for name, question in questions.items()}
+        return {
+            name: read_model(question.result().config, self.server.processes) for name, question in questions.items()
+        }

@@ -46,6 +46,7 @@ def export_measured(words: list[str]) -> int:
     return int(found.stdout.splitlines()[-1]) * 1024
 
 
+@pytest.mark.long
 @pytest.mark.server
 @pytest.mark.usefixtures("one_torch_thread")
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def expected(checkpoint: Path, text: str) -> list[float]:
     return [float(value) for value in logits.softmax(-1)[0]]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("chosen", "options"),
     [

@@ -131,6 +131,9 @@ def build(repository: Path) -> Path:
         [*ids, tensor("token_type_ids", "INT32")],
         [tensor("probabilities", "FP32", "2")],
         BATCHING,
+        # Padded and bound as on a GPU.
+        parameter("rehearse_gpu", 1),
+        parameter("lengths", ",".join(map(str, BUCKETS))),
     )
     write_vote(version / "model.onnx")
     version = write_model(

@@ -9,10 +9,10 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
+from engine.sessions.opening import session_options
 from operators.library import ensure_operators
 from serving import assembly
 from serving.assembly import BACKENDS, ENGINE, READING, assemble, prepare
-from serving.backends.onnxruntime import model as backend
 from serving.runtime import ROOT, ensure_runtime
 
 
@@ -38,13 +38,13 @@ def test_a_backend_comes_with_the_modules_beside_it(tmp_path: Path) -> None:
             assert (folder / model.parent.name / shared.name).read_bytes() == shared.read_bytes()
 
 
-def test_the_summarizer_comes_with_the_engine_as_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_runs_models_comes_with_the_engine_as_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = assemble(ensure_runtime(), tmp_path / "cache")
-    copied = {
-        path.relative_to(folder / "summarizer"): path.read_bytes() for path in folder.glob("summarizer/engine/**/*.py")
-    }
-    assert copied == {path.relative_to(ROOT): path.read_bytes() for path in ENGINE.rglob("*.py")}
-    assert not (folder / "onnxruntime" / "engine").exists()
+    for name in ("onnxruntime", "summarizer"):
+        place = folder / name
+        copied = {path.relative_to(place): path.read_bytes() for path in place.glob("engine/**/*.py")}
+        assert copied == {path.relative_to(ROOT): path.read_bytes() for path in ENGINE.rglob("*.py")}
+    assert not (folder / "labels" / "engine").exists()
     # Another engine is another folder, as a change of a backend is.
     changed = tmp_path / "room" / "engine"
     (changed / "part").mkdir(parents=True)
@@ -64,7 +64,7 @@ def test_the_operators_can_be_switched_off(tmp_path: Path, caplog: pytest.LogCap
     assert "operators: ONNX Runtime's own, since the native ones are switched off" in caplog.text
 
 
-def test_sessions_of_the_backend_know_the_operators(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_sessions_of_the_backend_know_the_operators() -> None:
     library = ensure_operators()
     if library.path is None:
         pytest.skip(f"no native operators: {library.reason}")
@@ -73,8 +73,6 @@ def test_sessions_of_the_backend_know_the_operators(monkeypatch: pytest.MonkeyPa
     graph = helper.make_graph([node], "norm", [tensors["x"], tensors["g"]], [tensors["y"]])
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("infolens", 1)]
     content = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
-    monkeypatch.setattr(backend, "OPERATORS", tmp_path / "missing.so")
     with pytest.raises(Exception, match="AddNorm"):
-        ort.InferenceSession(content, backend.session_options({}))
-    monkeypatch.setattr(backend, "OPERATORS", library.path)
-    ort.InferenceSession(content, backend.session_options({}))
+        ort.InferenceSession(content, session_options({}))
+    ort.InferenceSession(content, session_options({}, library.path))

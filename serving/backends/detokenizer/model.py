@@ -41,6 +41,7 @@ from tokenizers import Tokenizer
 
 if __package__:
     from serving.backends import wanted
+    from serving.backends.numpy_check import check_numpy
 
     from . import nearest, quotes, writing
 else:  # Triton imports this file as the module "model", with its folder on the path
@@ -48,6 +49,7 @@ else:  # Triton imports this file as the module "model", with its folder on the 
     import quotes  # type: ignore[import-not-found, no-redef]
     import wanted  # type: ignore[import-not-found, no-redef]
     import writing  # type: ignore[import-not-found, no-redef]
+    from numpy_check import check_numpy  # type: ignore[import-not-found, no-redef]
 
 VERBATIM, SOURCE, INPUT_IDS, SENTENCE_ENDS = "verbatim", "source", "input_ids", "sentence_ends"
 BESIDE = (VERBATIM, SOURCE, INPUT_IDS, SENTENCE_ENDS)
@@ -209,8 +211,7 @@ class TritonPythonModel:
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Load the tokenizer; a failure here is a model that does not load."""
-        if int(np.__version__.split(".")[0]) >= 2:
-            raise RuntimeError(f"numpy {np.__version__} empties every output; the runtime needs numpy below 2")
+        check_numpy()
         config = json.loads(args["model_config"])
         self._names = Names.read(config)
         parameters = {key: value["string_value"] for key, value in config.get("parameters", {}).items()}

@@ -21,7 +21,7 @@ else:  # Triton imports its backend as the module "model", with its folder on th
     from quotes import Parsed, Source  # type: ignore[import-not-found, no-redef]
 
 _WORD = re.compile(r"\w+")
-Bag = Counter[tuple[str, ...]]
+Bag = Counter[str | tuple[str, str]]
 
 
 def choose(draft: str, source: Source) -> Parsed:
@@ -57,11 +57,16 @@ def choose(draft: str, source: Source) -> Parsed:
 
 def _bag(text: str) -> Bag:
     words = _WORD.findall(text.lower())
-    return Counter([*((word,) for word in words), *pairwise(words)])
+    return Counter([*words, *pairwise(words)])
 
 
 def _ranked(wanted: Bag, bags: Sequence[Bag]) -> list[tuple[float, int]]:
     """How near each bag is, 0 to 1, and its index; the nearest first, the earlier one of equals."""
     size = wanted.total()
-    near = [2 * (wanted & bag).total() / max(1, size + bag.total()) for bag in bags]
+    near = [2 * _shared(wanted, bag) / max(1, size + bag.total()) for bag in bags]
     return sorted(((likeness, index) for index, likeness in enumerate(near)), key=lambda one: (-one[0], one[1]))
+
+
+def _shared(wanted: Bag, bag: Bag) -> int:
+    """The size of the bag of what is in both; many times as fast as ``(wanted & bag).total()``."""
+    return sum(min(wanted[one], bag[one]) for one in wanted.keys() & bag.keys())

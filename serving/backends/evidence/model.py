@@ -42,6 +42,7 @@ import triton_python_backend_utils as pb_utils
 if __package__:
     from reading.sentences import split
     from serving.backends import wanted
+    from serving.backends.numpy_check import check_numpy
 
     from . import configuration, desk, occlusion, places
     from .configuration import IDS, MASK
@@ -52,6 +53,7 @@ else:  # Triton imports this file as the module "model", with its folder on the 
     import places  # type: ignore[import-not-found, no-redef]
     import wanted  # type: ignore[import-not-found, no-redef]
     from configuration import IDS, MASK  # type: ignore[no-redef]
+    from numpy_check import check_numpy  # type: ignore[import-not-found, no-redef]
     from sentences import split  # type: ignore[import-not-found, no-redef]
 
 TASKS = "evidence_tasks"
@@ -185,8 +187,7 @@ class TritonPythonModel:
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Read the classifiers; a failure here is a model that does not load."""
-        if int(np.__version__.split(".")[0]) >= 2:
-            raise RuntimeError(f"numpy {np.__version__} empties every output; the runtime needs numpy below 2")
+        check_numpy()
         self._settings = settings = configuration.read_settings(json.loads(args["model_config"]))
         self._repository = Path(args["model_repository"]).parent
         self._tokens: dict[str, places.Tokens] = {}

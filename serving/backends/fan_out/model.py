@@ -41,12 +41,14 @@ import triton_python_backend_utils as pb_utils
 
 if __package__:
     from serving.backends import wanted
+    from serving.backends.numpy_check import check_numpy
 
     from . import admission, on_request
 else:  # Triton imports this file as the module "model", with its folder on the path
     import admission  # type: ignore[import-not-found, no-redef]
     import on_request  # type: ignore[import-not-found, no-redef]
     import wanted  # type: ignore[import-not-found, no-redef]
+    from numpy_check import check_numpy  # type: ignore[import-not-found, no-redef]
 
 FAILED = "failed"
 """The output that says which tasks failed."""
@@ -190,8 +192,7 @@ class TritonPythonModel:
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Read the branches; a failure here is a model that does not load."""
-        if int(np.__version__.split(".")[0]) >= 2:
-            raise RuntimeError(f"numpy {np.__version__} empties every output; the runtime needs numpy below 2")
+        check_numpy()
         config = json.loads(args["model_config"])
         self._needed = [tensor["name"] for tensor in config["input"] if not tensor.get("optional")]
         self._board = wanted.open_board()

@@ -25,11 +25,13 @@ import triton_python_backend_utils as pb_utils
 
 if __package__:
     from serving.backends import wanted
+    from serving.backends.numpy_check import check_numpy
 
     from .doubt import Band
 else:  # Triton imports this file as the module "model", with its folder on the path
     import wanted  # type: ignore[import-not-found, no-redef]
     from doubt import Band  # type: ignore[import-not-found, no-redef]
+    from numpy_check import check_numpy  # type: ignore[import-not-found, no-redef]
 
 
 UNCLEAR = "unclear"
@@ -115,8 +117,7 @@ class TritonPythonModel:
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Read the labels; a failure here is a model that does not load."""
-        if int(np.__version__.split(".")[0]) >= 2:
-            raise RuntimeError(f"numpy {np.__version__} empties every output; the runtime needs numpy below 2")
+        check_numpy()
         config = json.loads(args["model_config"])
         file = config.get("parameters", {}).get("labels_file", {}).get("string_value", "labels.txt")
         self._labeller = Labeller(read_labels(Path(args["model_repository"]), args["model_version"], file), config)

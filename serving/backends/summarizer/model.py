@@ -4,6 +4,9 @@ The model's version folder holds an encoder and one step of the search as graphs
 requests sit in slots beside one another, each with an age and settings of its own; one that is done makes room for the
 next at once. So a short summary never waits for a long one, whatever their settings, and a batch need not be gathered.
 
+On a GPU this process runs the classifiers too, whose own processes send it their batches (`hosting`): the driver would
+give the card to several processes in turns.
+
 ``execute`` only queues: a request's answer is sent when the last of its articles is done. Nothing more is done for a
 request whose caller has left, or whose time is up: its slots are free for others after the step that runs.
 
@@ -22,33 +25,37 @@ Parameters of ``config.pbtxt`` (``string_value`` each, all but two of them neede
 * ``joins_per_step``: articles that may join between two steps of a thread, which waits for their encoder.
 * ``lengths``: lengths of articles that are summarized once, to warm up, before the model is ready.
 * ``memory_bytes``: what ONNX Runtime takes at most of a GPU's memory for each session. Default: no limit.
-* ``plans``: the folder in which TensorRT keeps what it has built. Default: the model's own.
+* ``plans``: the folder in which TensorRT keeps what it has built. Default: ``plans`` in the server's cache, and without
+  a launcher the model's own.
 * ``setting.<name>``: what the length of a dummy means, as the tokenizer's parameter of the same name has it.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from engine.artefact import Artefact, read
 from engine.opening import EngineOptions, open_engine
 from engine.scheduling.errors import BusyError, CancelledError, ClosedError, ExpiredError
+from engine.sharing import OPENING
 
 if __package__:
     from serving.backends import wanted
+    from serving.backends.counts import Counts, counts_path
+    from serving.backends.numpy_check import check_numpy
 
     from . import rows
     from .callers import Caller
     from .configuration import OUTPUT, Options, read_options
-    from .counts import Counts, counts_path
+    from .hosting import HANDING_OVER_S, open_host
     from .replies import Outbox, Reply, Tokens
     from .warming import warm_up
 else:  # Triton imports this file as the module "model", with its folder on the path
@@ -57,16 +64,28 @@ else:  # Triton imports this file as the module "model", with its folder on the 
     from callers import Caller  # type: ignore[import-not-found, no-redef]
     from configuration import OUTPUT, Options, read_options  # type: ignore[import-not-found, no-redef]
     from counts import Counts, counts_path  # type: ignore[import-not-found, no-redef]
+    from hosting import HANDING_OVER_S, open_host  # type: ignore[import-not-found, no-redef]
+    from numpy_check import check_numpy  # type: ignore[import-not-found, no-redef]
     from replies import Outbox, Reply, Tokens  # type: ignore[import-not-found, no-redef]
     from warming import warm_up  # type: ignore[import-not-found, no-redef]
 
+CACHE = "INFOLENS_CACHE"
+"""The environment variable by which the launcher says where the server keeps what takes long to build."""
+PLANS = "plans"
 OPERATORS = Path(__file__).with_name("operators.so")
 """The native operators, where the launcher has put them."""
 _BAD_INPUT = "bad input: "
 
 
-def engine_options(options: Options) -> EngineOptions:
-    """What the engine is told of a configuration."""
+def engine_options(options: Options, *, shared: bool = False) -> EngineOptions:
+    """What the engine is told of a configuration.
+
+    Args:
+        options: The configuration.
+        shared: Whether other models compute in the same process.
+    """
+    kept = os.environ.get(CACHE)
+    plans = options.plans or (kept and str(Path(kept, PLANS)))
     return EngineOptions(
         device=options.device,
         workers=options.workers,
@@ -77,7 +96,8 @@ def engine_options(options: Options) -> EngineOptions:
         max_waiting=options.max_waiting,
         joins_per_step=options.joins_per_step,
         memory_bytes=options.memory_bytes,
-        plans=Path(options.plans) if options.plans else None,
+        plans=Path(plans) if plans else None,
+        shared=shared,
         operators=OPERATORS if OPERATORS.is_file() else None,
     )
 
@@ -87,8 +107,7 @@ class TritonPythonModel:
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Open the engine and warm it up; a failure here is a model that does not load."""
-        if int(np.__version__.split(".")[0]) >= 2:
-            raise RuntimeError(f"numpy {np.__version__} empties every output; the runtime needs numpy below 2")
+        check_numpy()
         if args["model_instance_kind"] != "CPU":
             raise ValueError(
                 f"a summarizer's instance is of KIND_CPU, whatever the device, not KIND_{args['model_instance_kind']}: "
@@ -99,15 +118,28 @@ class TritonPythonModel:
         folder = Path(args["model_repository"], args["model_version"])
         self._artefact: Artefact = read(folder)
         self._board = wanted.open_board()
-        self._engine = open_engine(folder, engine_options(self._options))
+        self._host = open_host(OPERATORS if OPERATORS.is_file() else None)
+        try:
+            with OPENING:
+                self._open(folder)
+            if self._host is not None:
+                self._host.take_over()
+        except BaseException:
+            if self._host is not None:
+                self._host.close()
+            raise
+        self._outbox = Outbox()
+        self._counts = Counts(counts_path(config["name"]), lambda: asdict(self._engine.statistics()))
+        self._counts.start()
+
+    def _open(self, folder: Path) -> None:
+        shared = self._host is not None
+        self._engine = open_engine(folder, engine_options(self._options, shared=shared))
         try:
             warm_up(self._engine, self._options, self._artefact)
         except BaseException:
             self._engine.close()
             raise
-        self._outbox = Outbox()
-        self._counts = Counts(counts_path(config["name"]), lambda: asdict(self._engine.statistics()))
-        self._counts.start()
 
     def execute(self, requests: Sequence[Any]) -> None:
         """Queue the articles of requests; each request is answered through its own response sender."""
@@ -123,6 +155,8 @@ class TritonPythonModel:
         self._counts.close()
         self._engine.close()
         self._outbox.close()
+        if self._host is not None:
+            self._host.close(handing_over_s=HANDING_OVER_S)
 
     def _queue(self, request: Any, sender: Any) -> None:
         caller = Caller.of(request, sender, self._board)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 
 WORDS = 200
 """So many words of the beginning are looked at."""
@@ -66,13 +67,15 @@ _FOREIGN = frozenset(word for line in _FOREIGN_LINES for word in line.split())
 
 def is_foreign(text: str) -> bool:
     """Whether a text in Latin letters is surely not English."""
-    words = [match[0] for match, _ in zip(_WORD.finditer(text), range(WORDS), strict=False)]
+    words = [match[0] for match in islice(_WORD.finditer(text), WORDS)]
     if len(words) < FEWEST:
+        return False
+    fewest = max(FOREIGN_FEWEST, FOREIGN_SHARE * len(words))
+    if sum(map(_FOREIGN.__contains__, words)) < fewest:  # as in most articles, names or not
         return False
     english = sum(word.lower() in _ENGLISH for word in words)
     foreign = _foreign(words)
-    enough = len(foreign) >= max(FOREIGN_FEWEST, FOREIGN_SHARE * len(words)) and 2 * english < len(foreign)
-    return enough and len(set(foreign)) >= FOREIGN_DIFFERENT
+    return len(foreign) >= fewest and 2 * english < len(foreign) and len(set(foreign)) >= FOREIGN_DIFFERENT
 
 
 def _foreign(words: Sequence[str]) -> list[str]:

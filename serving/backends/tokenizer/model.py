@@ -53,6 +53,7 @@ from tokenizers import Encoding, Tokenizer
 if __package__:
     from reading.sentences import split
     from serving.backends import wanted
+    from serving.backends.numpy_check import check_numpy
 
     from . import configuration, reading, rows, source, unclear, unread
     from .settings import BadInputError, choose_settings, follow_down, quotes_only, sampling, style
@@ -63,6 +64,7 @@ else:  # Triton imports this file as the module "model", with its folder on the 
     import unclear  # type: ignore[import-not-found, no-redef]
     import unread  # type: ignore[import-not-found, no-redef]
     import wanted  # type: ignore[import-not-found, no-redef]
+    from numpy_check import check_numpy  # type: ignore[import-not-found, no-redef]
     from sentences import split  # type: ignore[import-not-found, no-redef]
     from settings import (  # type: ignore[import-not-found, no-redef]
         BadInputError,
@@ -117,7 +119,9 @@ class _Question:
     """The last part of each article as it was sent."""
     settings: Mapping[str, float]
     aligned: bool
-    """Whether the tokens' places in the texts are wanted; to find them takes a third more time."""
+    """Whether the tokens are joined with the sentences of the texts."""
+    placed: bool
+    """Whether the tokens' places in the texts are wanted; to find them takes a quarter more time."""
 
 
 class ArticleTokenizer:
@@ -162,12 +166,12 @@ class ArticleTokenizer:
             except BadInputError as error:
                 prepared.append(error)
         questions = [item for item in prepared if isinstance(item, _Question)]
-        plain, aligned = (
-            self._encode([text for one in questions if one.aligned == places for text in one.texts], places=places)
+        plain, placed = (
+            self._encode([text for one in questions if one.placed == places for text in one.texts], places=places)
             for places in (False, True)
         )
         return [
-            self._answer(item, [next(aligned if item.aligned else plain) for _ in item.texts])
+            self._answer(item, [next(placed if item.placed else plain) for _ in item.texts])
             if isinstance(item, _Question)
             else item
             for item in prepared
@@ -186,7 +190,8 @@ class ArticleTokenizer:
         ]
         aligned = bool(options.window) or (options.quotes and quotes_only(settings, options.settings))
         last_parts = columns.get(options.reads[-1], np.full(len(texts), b"", np.object_)).tolist()
-        return _Question(texts=texts, last_parts=last_parts, settings=settings, aligned=aligned)
+        placed = aligned or (options.unread and any(unread.is_long(text, options.max_tokens) for text in texts))
+        return _Question(texts=texts, last_parts=last_parts, settings=settings, aligned=aligned, placed=placed)
 
     def _encode(self, texts: Sequence[str], *, places: bool) -> Iterator[Encoding]:
         encode = self._tokenizer.encode_batch if places else self._tokenizer.encode_batch_fast
@@ -254,7 +259,8 @@ class ArticleTokenizer:
             if reading.is_blank(part):  # an optional one, and the title alone is longer than what is read
                 continue
             if offsets is None:
-                spans = [(unread.first_unread(self._tokenizer, text, encodings[row], int(read[row])), len(text))]
+                placed = encodings[row] if question.placed else next(self._encode([text], places=True))
+                spans = [(unread.first_unread(placed, text, int(read[row])), len(text))]
             else:
                 spans = unread.gaps(pieces[row], offsets, text)
             found[row] = unread.in_part(spans, text, part)
@@ -266,8 +272,7 @@ class TritonPythonModel:
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Load the tokenizer; a failure here is a model that does not load."""
-        if int(np.__version__.split(".")[0]) >= 2:
-            raise RuntimeError(f"numpy {np.__version__} empties every output; the runtime needs numpy below 2")
+        check_numpy()
         config = json.loads(args["model_config"])
         file = config.get("parameters", {}).get("tokenizer_file", {}).get("string_value", "tokenizer.json")
         self._tokenizer = ArticleTokenizer(Path(args["model_repository"], args["model_version"], file), config)

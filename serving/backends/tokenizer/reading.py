@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 import unicodedata
 from collections import Counter
 
@@ -16,6 +17,7 @@ REPLACEMENT = "\ufffd"
 """What decoders write for bytes that they cannot decode; counts as a letter that nobody can read."""
 REPLACED = "REPLACEMENT"
 """The first word of its name, which tells the alphabet of letters."""
+_NO_ASCII_LETTERS = bytes(byte for byte in range(128) if chr(byte) not in string.ascii_letters)
 _FOREIGN = "cannot be read: the models read English, and by its commonest words it is of another language"
 LARGEST_SHARE = 0.5
 """So much of a text's letters may be of other alphabets: a quotation is, a whole text is not."""
@@ -32,9 +34,10 @@ def why_unreadable(text: str) -> str | None:
     Tokenizers do not tell: one that falls back to bytes has no unknown tokens, and others know letters of alphabets
     that their model never learned to read. So the letters decide.
     """
-    if text.isascii():
-        if not any(map(str.isalpha, text)):
-            return "has no letter, and the models read English sentences"
+    ascii_part = text.encode("ascii", "ignore")
+    latin = len(ascii_part.translate(None, _NO_ASCII_LETTERS))
+    # As in most articles: at least half of the letters are of ASCII, whatever the other characters are.
+    if latin and latin >= len(text) - len(ascii_part):
         return _FOREIGN if is_foreign(text) else None
     letters = Counter({char: n for char, n in Counter(text).items() if char.isalpha() or char == REPLACEMENT})
     if not letters:

@@ -136,7 +136,7 @@ def lay_out(
     for row, (article, ends, mine) in enumerate(zip(articles, unknown, pieces, strict=True)):
         for number, (start, end) in enumerate(mine):
             columns = slice(number * window, number * window + end - start + len(frame))
-            arrays["input_ids"][row, columns] = [*frame.before, *article.ids[start:end].tolist(), *frame.after]
+            arrays["input_ids"][row, columns] = np.concatenate((frame.before, article.ids[start:end], frame.after))
             arrays["attention_mask"][row, columns] = 1
         cut = len(article.ids) - sum(end - start for start, end in mine)
         arrays["tokens"][row] = len(article.ids) + len(frame)

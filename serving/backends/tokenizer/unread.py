@@ -1,47 +1,47 @@
 """Which characters of an article a model does not read: the output ``unread``.
 
-Places of tokens in the text cost time, so they are looked for only where an article was cut: in one that is laid out in
-windows they are known anyway, and for one of which the beginning is read `first_unread` encodes that beginning again.
+Places of tokens in the text cost time. In an article that is laid out in windows they are known anyway; where only the
+beginning is read, they are looked for at once in a long article, since to encode it once more would cost more still.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding
 
 Span = tuple[int, int]
 """The first character and the one past the last."""
 
-_CHARACTERS = 6
-"""More characters than a token of English text has on average, which are 4 to 5."""
+_CHARACTERS = 4
+"""Hardly more characters than a token of English text has on average."""
 
 
-def first_unread(tokenizer: Tokenizer, text: str, encoding: Encoding, read: int) -> int:
+def is_long(text: str, max_tokens: int) -> bool:
+    """Whether a text has probably more tokens than a model reads, so that their places will be asked for."""
+    return len(text) > _CHARACTERS * max_tokens
+
+
+def first_unread(encoding: Encoding, text: str, read: int) -> int:
     """Where in a text the first token begins that is not read, in characters.
 
     Args:
-        tokenizer: The tokenizer.
+        encoding: What the tokenizer made of the text without the blanks around it, with the places of the tokens.
         text: The text.
-        encoding: What it made of the text without the blanks around it.
         read: How many tokens at the beginning are read, special ones not counted; the text has more.
     """
-    known = [token for token, special in zip(encoding.ids, encoding.special_tokens_mask, strict=True) if not special]
-    begin, length = len(text) - len(text.lstrip()), _CHARACTERS * (read + 1)
-    body = text.strip()
-    while True:
-        first = tokenizer.encode(body[:length], add_special_tokens=False)
-        chunks = (first, *first.overflowing)
-        ids = [token for chunk in chunks for token in chunk.ids]
-        # A word that the end of the beginning cuts may have other tokens than in the text: then a longer one is tried.
-        if length >= len(body) or (len(ids) > read and ids[:read] == known[:read]):
-            return begin + int([start for chunk in chunks for start, _ in chunk.offsets][read])
-        length *= 4
+    begins = (
+        begin
+        for chunk in chain((encoding,), encoding.overflowing)
+        for (begin, _), special in zip(chunk.offsets, chunk.special_tokens_mask, strict=True)
+        if not special
+    )
+    return len(text) - len(text.lstrip()) + next(islice(begins, read, None))
 
 
 def gaps(pieces: Sequence[Span], offsets: npt.NDArray[np.integer[Any]], text: str) -> list[Span]:

@@ -5,6 +5,6 @@ It tells the models on a `Board` whose callers have left, and learns from them h
 
 from .board import Board
 from .inferences import Inferences
-from .slots import Slots
+from .slots import GRAPHS, Slots
 
-__all__ = ["Board", "Inferences", "Slots"]
+__all__ = ["GRAPHS", "Board", "Inferences", "Slots"]

@@ -34,6 +34,7 @@ def ask(server: Started, path: str, body: dict[str, Any] | None = None) -> tuple
         return error.code, json.load(error)
 
 
+@pytest.mark.long
 def test_a_report_outlives_the_server_and_has_no_text(tmp_path: Path) -> None:
     file = tmp_path / "reports.sqlite3"
     text = ARTICLE.read_text(encoding="utf-8")

@@ -9,13 +9,8 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from serving.backends.onnxruntime.model import (
-    check_tensors,
-    model_path,
-    run_batch,
-    run_options,
-    session_options,
-)
+from engine.sessions.opening import check_tensors, model_path, run_options, session_options
+from serving.backends.onnxruntime.model import run_batch
 from tests.serving.graphs import write_echo
 
 

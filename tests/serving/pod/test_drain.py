@@ -24,6 +24,7 @@ BODY = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.server
 async def test_a_replica_that_leaves_under_load_loses_no_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

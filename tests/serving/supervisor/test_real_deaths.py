@@ -116,6 +116,7 @@ def test_a_triton_that_hangs_is_killed(running: Running) -> None:
     assert running.ask() is not None
 
 
+@pytest.mark.long
 def test_no_answer_is_wrong_while_everything_dies(running: Running) -> None:
     """Callers get the right answer or an error."""
     right, wrong, answered, end = running.ask(), [], [], threading.Event()

@@ -56,6 +56,7 @@ def test_a_silent_model_that_hangs_is_found_without_a_request(running: Running, 
     until(lambda: running.mended(before))
 
 
+@pytest.mark.long
 def test_a_model_at_work_is_left_alone(running: Running, model: Path) -> None:
     """It takes three times as long as one that hangs may."""
     heals, stub = running.state["heals"], running.stubs("sleeper")[0]

@@ -94,6 +94,7 @@ def test_a_heal_changes_neither_configuration_nor_version(own: Path, tmp_path: P
         assert json.dumps(running.ask("sleeper", b"x"), default=str) == json.dumps({"answer": [[b"x"]]}, default=str)
 
 
+@pytest.mark.long
 def test_a_model_that_cannot_be_healed_does_not_take_the_others_with_it_for_good(own: Path, tmp_path: Path) -> None:
     with supervised(own, tmp_path) as running:
         (own / "vote" / "1" / "model.onnx").write_bytes(b"not a model")

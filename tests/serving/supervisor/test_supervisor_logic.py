@@ -142,6 +142,8 @@ def test_how_many_processes_a_model_has() -> None:
     assert read_model(config(f'name: "bert" backend: "onnxruntime" {groups}')).instances == 4
     assert read_model(config('name: "bert" backend: "python"')).instances == 1
     assert read_model(config(f'name: "bert" backend: "tensorrt" {groups}')).instances == 0, "it runs inside Triton"
+    native = read_model(config(f'name: "bert" backend: "onnxruntime" {groups}'), {"python", "fan_out"})
+    assert native.instances == 0, "NVIDIA's own stands in the place of ours"
     assert MODELS["classify"].instances == 0
 
 

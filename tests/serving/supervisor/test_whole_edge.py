@@ -23,6 +23,8 @@ from tests.serving.edge.authority import write
 from tests.serving.supervisor.running import supervised, until
 from tests.serving.supervisor.test_loops_and_doors import QUICK
 
+pytestmark = pytest.mark.long
+
 ARTICLE = "The home side scored a late goal to win the cup final on Saturday. The crowd sang until the night came. " * 3
 
 

@@ -27,6 +27,7 @@ from tests.conftest import ONNX_MODELS, REPOSITORY
 from tests.serving.supervisor.running import is_free, until
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.server,
     pytest.mark.skipif(not has_door(), reason="the door is not there"),
     pytest.mark.skipif(

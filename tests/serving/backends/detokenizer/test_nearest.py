@@ -73,3 +73,9 @@ def test_a_cut_sentence_has_as_many_tokens_as_there_is_room_for_and_something_of
     tokenizer.encode_special_tokens = True
     if room == 12:  # "</s>" takes its tokens of the room
         assert len(tokenizer.encode(words, add_special_tokens=False).ids) <= room
+
+
+def test_a_word_counts_as_often_as_both_sentences_have_it() -> None:
+    article = source("Rain, rain, rain, rain. Rain will fall on the city.", (4, 7), 40)
+    assert choose("Heavy rain will come.", article).indices == (1,)
+    assert choose("Rain and rain, heavy rain.", article).indices == (0,)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from serving.backends.summarizer import model
@@ -18,7 +17,6 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> StandingEngine:
     standing = StandingEngine()
     monkeypatch.setattr(model, "read", lambda folder: ARTEFACT)
     monkeypatch.setattr(model, "open_engine", lambda folder, options: standing)
-    monkeypatch.setattr(np, "__version__", "1.26.4")
     return standing
 
 

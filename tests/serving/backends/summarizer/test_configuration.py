@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from export.repository import deployment
+from export.repository import deployment, limits
 from export.repository.deployment import Deployment, ModelDeployment
 from infolens.contract import SUMMARY_SETTINGS, Task
 from serving.backends.summarizer.configuration import DEVICES, INPUTS, read_options
@@ -34,7 +34,7 @@ def test_a_deployment_says_where_and_how_many() -> None:
 
 
 def test_both_sides_know_the_same_devices() -> None:
-    assert DEVICES == deployment.DEVICES
+    assert DEVICES == limits.DEVICES
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import numpy as np
 import pytest
 
 from engine.scheduling.errors import BusyError, CancelledError, ClosedError, ExpiredError
-from serving.backends import wanted
-from serving.backends.summarizer import counts
+from serving.backends import counts, wanted
+from serving.backends.summarizer import model
 from serving.backends.summarizer.callers import EVERY_S, Caller
+from serving.backends.summarizer.configuration import read_options
 from serving.backends.summarizer.model import TritonPythonModel
 from serving.gateway.calls import Board
+from serving.launcher import CACHE_VARIABLE
 from tests.serving.backends.summarizer.standing import WAIT_S, Request, StandingEngine, config, tensors
 
 
@@ -222,3 +225,15 @@ def test_a_summary_that_cannot_be_handed_over_is_an_error(
     summarizer.execute([request])
     engine.held[0].answer(np.array([2, 0, 2]))
     assert request.sender.told() == ("INTERNAL", "the summarizer failed: no shared memory")
+
+
+def test_plans_are_kept_in_the_servers_cache_unless_a_folder_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert model.CACHE == CACHE_VARIABLE
+    options = read_options(config())
+    monkeypatch.delenv(model.CACHE, raising=False)
+    assert model.engine_options(options).plans is None, "beside the graphs"
+    monkeypatch.setenv(model.CACHE, str(tmp_path))
+    assert model.engine_options(options).plans == tmp_path / "plans"
+    assert model.engine_options(replace(options, plans="/elsewhere")).plans == Path("/elsewhere")

@@ -65,3 +65,14 @@ def test_articles_are_read(name: str) -> None:
 
 def test_no_word_is_in_both_sets() -> None:
     assert language._ENGLISH.isdisjoint(language._FOREIGN)
+
+
+@pytest.mark.parametrize("other", ["\u0436", "\ufffd", "\u4e2d"])
+def test_half_of_the_letters_may_be_of_other_alphabets(other: str) -> None:
+    english = "The goal won a match. "
+    letters = sum(map(str.isalpha, english))
+    assert reading.why_unreadable(english + letters * other) is None
+    # Signs are no letters, and accents make no other alphabet.
+    assert reading.why_unreadable(english + letters * other + letters * "\u20ac") is None
+    assert reading.why_unreadable("\u00e9" * 2 * letters + letters * other) is None
+    assert "cannot be read" in str(reading.why_unreadable(english + (letters + 1) * other))

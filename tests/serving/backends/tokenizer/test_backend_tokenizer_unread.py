@@ -132,32 +132,26 @@ def test_pieces_that_touch_or_have_only_blanks_between_them_are_one() -> None:
     assert unread.in_part([(0, 2), (9, 9), (9, 10)], f"Title\n{part.strip()}", part) == []
 
 
-def test_only_the_beginning_is_encoded_again(path: Path) -> None:
-    plain = Tokenizer.from_file(str(path))
-    plain.no_padding()
-    lengths: list[int] = []
+@pytest.mark.parametrize("model", ["bart", "xlnet"])
+@pytest.mark.parametrize(("text", "encoded"), [("The goal won. " * 60, [True]), ("\u4e2d\u6587" * 20, [False, True])])
+def test_a_long_text_is_encoded_once(model: str, text: str, encoded: list[bool]) -> None:
+    tokenizer, whole = served(model)
+    asked: list[bool] = []
+    encode = tokenizer._encode
 
-    class Counting:
-        def encode(self, text: str, **kwargs: Any) -> Any:
-            lengths.append(len(text))
-            return plain.encode(text, **kwargs)
+    def noted(texts: Sequence[str], *, places: bool) -> Any:
+        asked.extend([places] * bool(texts))
+        return encode(texts, places=places)
 
-    text = "goal " * 50_000
-    place = unread.first_unread(Counting(), text, plain.encode(text, add_special_tokens=False), 14)  # type: ignore[arg-type]
-    assert (place, lengths) == (70, [90])
-    # Words so long that the beginning does not hold the tokens that are read: a longer one does.
-    text = "  " + " ".join(f"{'x' * 60}{number}" for number in range(60))
-    place = unread.first_unread(Counting(), text, plain.encode(text, add_special_tokens=False), 14)  # type: ignore[arg-type]
-    assert text[place:].startswith("x" * 60 + "14")
-    assert lengths[1:] == [90, 360, 1440]
-
-
-def test_a_beginning_with_other_tokens_than_the_text_is_not_believed() -> None:
-    whole = served("distilbert")[1]
-    # The word of 120 characters is one unknown token, its first 60 are many known ones.
-    text = "abcdefghij" * 12 + " goal" * 60
-    place = unread.first_unread(whole, text, whole.encode(text, add_special_tokens=False), 9)
-    assert place == 120 + 8 * len(" goal") + len(" ")
+    style = {"style": column(b"free")} if model == "bart" else {}
+    with patch.object(tokenizer, "_encode", noted):
+        (answer,) = tokenizer([{"text": column(text.encode())} | style])
+    assert isinstance(answer, dict), answer
+    assert asked == encoded
+    special = {*whole.encode("").ids}
+    read = sum(token not in special for token in answer["input_ids"][0].tolist())
+    first = whole.encode(text.strip(), add_special_tokens=False).offsets[read][0]
+    assert json.loads(answer["unread"][0, 0])[0][0] == first + (text[first] == " ")
 
 
 def test_another_type_of_the_output_is_refused(path: Path) -> None:

@@ -147,6 +147,7 @@ def test_the_openapi_document_says_what_needs_a_key(door: RunningDoor) -> None:
     assert "The API key asks too much" in codes["429"]["description"]
 
 
+@pytest.mark.long
 def test_a_door_that_wants_keys_answers_as_its_document_says(tmp_path: Path, store: KeyStore) -> None:
     key, _ = store.create("tester", Role.READ, rate_per_minute=100_000)
     with fake_door(tmp_path, make_fake(), keys=True, keys_url=made(tmp_path)[1]) as door:

@@ -29,6 +29,7 @@ def run(url: str, examples: int, folder: Path, *more: str) -> None:
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("examples", [15, pytest.param(400, marks=pytest.mark.slow)])
 def test_the_door_answers_as_its_document_says(tmp_path: Path, examples: int) -> None:
     with fake_door(tmp_path, make_fake()) as door:

@@ -231,6 +231,7 @@ def test_while_it_is_away_a_key_rates_what_it_asked_for_and_nothing_else(
     store.close()
 
 
+@pytest.mark.long
 def test_it_answers_as_its_document_says(tmp_path: Path, fake: FakeTriton) -> None:
     with keeping(tmp_path, fake, feedback={"audit_share": 0.5}) as door:
         run(door.url, 10, tmp_path, "--include-path-regex", "^/v1/(feedback|predictions|analyze$)")

@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry
 
 from engine.scheduling.statistics import Statistics
 from serving import launcher
-from serving.backends.summarizer import counts
-from serving.backends.summarizer.counts import WRITE_EVERY_S, Counts
+from serving.backends import counts
+from serving.backends.counts import WRITE_EVERY_S, Counts
 from serving.gateway.calls.slots import MAX_AGE_S, Slots
 
 NAMES = tuple(Statistics.__dataclass_fields__)

@@ -1,4 +1,4 @@
-"""Tells the door what a summarizer counts: in a small file, since a backend's own metrics hang Triton 2.51.
+"""Tells the door what a backend counts: in a small file, since metrics of its own hang Triton 2.51.
 
 The file is JSON, named after the model, in the folder that the environment variable ``INFOLENS_COUNTS`` names. It is
 written beside its place and renamed into it: when something has changed, and every few seconds anyway, so that one that
