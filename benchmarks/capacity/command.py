@@ -7,7 +7,7 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.reports import command_line
 from benchmarks.common.server import RESULTS, BenchmarkError
@@ -31,6 +31,12 @@ examples:
                                                                        GPU; nothing is measured (find the rate there
                                                                        with `python -m benchmarks load --find-max`)
 
+  python -m benchmarks capacity --gpu benchmarks/results/gpu/CARD.json --wanted 300
+                                                                       cards, from what `python -m benchmarks gpu`
+                                                                       measured on one; nothing else is measured
+  python -m benchmarks capacity --gpu-floor L4                         the fewest that could do, by a data sheet: no
+                                                                       program reaches it, and the page says so
+
 exit codes: 0 done, 1 not possible, 2 wrong usage
 """
 
@@ -50,6 +56,23 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     source.add_argument(
         "--measured", type=Path, metavar="FILE", help="a capacity.json of before: simulate, measure nothing"
+    )
+    source.add_argument("--gpu", type=Path, metavar="FILE", help="cards: a JSON document of `python -m benchmarks gpu`")
+    source.add_argument(
+        "--gpu-floor", metavar="CARD", help="cards at the limits of a data sheet: T4, L4, L40S, A100, H100 or H200"
+    )
+    capacity.add_argument(
+        "--slots", type=int, default=32, help="with --gpu: articles that share a step (default: %(default)d)"
+    )
+    capacity.add_argument(
+        "--cores", type=int, default=16, help="with --gpu: of the machine around the card (default: %(default)d)"
+    )
+    capacity.add_argument(
+        "--beside",
+        type=Path,
+        default=RESULTS / "capacity" / "capacity.json",
+        metavar="FILE",
+        help="with --gpu: what was measured of the stages that are not on the card (default: %(default)s)",
     )
     capacity.add_argument(
         "--wanted",
@@ -84,6 +107,8 @@ def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> in
         rows = replicas_document(args.replica_per_s, wanted)
         print(json.dumps({"replica_per_s": args.replica_per_s, "head_room": HEAD_ROOM, "rows": rows}))
         return 0
+    if args.gpu is not None or args.gpu_floor is not None:
+        return _cards(parser, args, wanted)
     deployment = read_deployed_models()
     if args.measured is not None:
         measured = read_file(args.measured)
@@ -105,6 +130,33 @@ def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> in
     return 0
 
 
+def _cards(parser: argparse.ArgumentParser, args: argparse.Namespace, wanted: tuple[float, ...]) -> int:
+    from .gpu.plan import CardDeployment, card_document, plan_card
+    from .gpu.report import card_markdown, write_card
+    from .gpu.times import DATA_SHEETS, floor_card, read_card
+
+    for name, value in (("--slots", args.slots), ("--cores", args.cores)):
+        if not 1 <= value <= 1024:
+            parser.error(f"{name} is a whole number from 1 to 1024, not {value}")
+    if args.gpu is not None:
+        card = read_card(read_json(args.gpu, "a JSON document of `python -m benchmarks gpu` with --gpu"), str(args.gpu))
+    elif args.gpu_floor in DATA_SHEETS:
+        card = floor_card(args.gpu_floor)
+    else:
+        parser.error(f"--gpu-floor is one of {', '.join(DATA_SHEETS)}, not {args.gpu_floor}: measure others with --gpu")
+    beside = read_file(args.beside)
+    deployment = CardDeployment(slots=args.slots, cores=args.cores)
+    plan = plan_card(beside.times, card, deployment)
+    command = command_line()
+    page = card_markdown(card, deployment, plan, wanted, beside.machine, command)
+    document = card_document(card, deployment, plan, wanted, command)
+    paths = write_card(page, document, args.out)
+    print(page)
+    print(f"open {paths[0]}", file=sys.stderr)
+    print(json.dumps(document))
+    return 0
+
+
 def read_file(path: Path) -> Measured:
     """Read a capacity.json.
 
@@ -113,10 +165,22 @@ def read_file(path: Path) -> Measured:
     """
     from .data import read_measured
 
+    content = read_json(path, "a capacity.json with --measured")
+    return read_measured(content.get("measured", content))
+
+
+def read_json(path: Path, wanted: str) -> dict[str, Any]:
+    """Read a measurement.
+
+    Args:
+        path: The file.
+        wanted: What it should be, and the option that names it.
+
+    Raises:
+        BenchmarkError: It cannot be read.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BenchmarkError(
-            f"cannot read the measurement {path}: {error}; give a capacity.json with --measured"
-        ) from error
-    return read_measured(content.get("measured", content) if isinstance(content, dict) else {})
+        raise BenchmarkError(f"cannot read the measurement {path}: {error}; give {wanted}") from error
+    return content if isinstance(content, dict) else {}

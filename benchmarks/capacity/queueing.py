@@ -15,9 +15,15 @@ The model
     A request that would wait longer than ``max_wait_ms`` for the window is refused, as ``fan_out`` does it: the time
     between two answers is learned by Little's law (L = lambda * W) as a moving average.
 
+    Stations may compute on a GPU (`stations.Card`). Its engine's articles share steps, so n of them progress at the
+    rate at which a step with n of them is taken: processor sharing again, by another law. Beside it each execution of a
+    classifier is a program of its own, and a card without a partition gives programs that want it at the same time
+    turns of equal length.
+
 How it is simulated
-    All executions progress at one rate, so a *virtual time* that runs at this rate makes every end known when the
-    execution starts (as in weighted fair queueing): one heap, and nothing that runs is ever updated.
+    All executions in one place progress at one rate, so a *virtual time* that runs at this rate makes every end known
+    when the execution starts (as in weighted fair queueing): a heap for each place, and nothing that runs is ever
+    updated.
 
 What it leaves out
     Memory bandwidth and caches: an execution asks for the same CPU time however many run beside it. Also the batcher's
@@ -29,101 +35,15 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-MANY: Final = 10**9
-"""Instances of a station at which nobody waits for a turn, and places of a window that is none."""
+from .stations import MANY, Card, Place, Requests, Server, Simulated, Station
+
+__all__ = ["MANY", "Card", "Place", "Requests", "Server", "Simulated", "Station", "highest", "simulate"]
+
 _ADMIT, _FORK, _JOIN = -1, -2, -3
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Station:
-    """Where requests are worked on: one model of the server."""
-
-    name: str
-    instances: int = MANY
-    """Executions at the same time."""
-    max_batch: int = 1
-    """Maximum requests in an execution."""
-    batch_share: float = 1.0
-    """CPU time of each further request in a batch, relative to what it takes alone."""
-
-    def __post_init__(self) -> None:
-        for name in ("instances", "max_batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} of {self.name} is a whole number from 1, not {getattr(self, name)}")
-        if self.batch_share < 0:
-            raise ValueError(f"batch_share of {self.name} is a number from 0, not {self.batch_share}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Server:
-    """Cores, and the way of a request through the stations."""
-
-    cores: int
-    chains: tuple[tuple[Station, ...], ...]
-    """Run side by side; every station stands in one place only."""
-    entry: tuple[Station, ...] = ()
-    """Before the window."""
-    inner: tuple[Station, ...] = ()
-    """In the window, before the chains."""
-    max_running: int = MANY
-    """Requests in the window."""
-    max_wait_ms: float = float("inf")
-    """A request that would wait longer for the window is refused."""
-
-    def __post_init__(self) -> None:
-        if self.cores < 1 or self.max_running < 1:
-            raise ValueError(f"cores and max_running are from 1 on, not {self.cores} and {self.max_running}")
-        if not self.chains or not all(self.chains):
-            raise ValueError("a server has at least one chain of at least one station")
-
-    @property
-    def stations(self) -> tuple[Station, ...]:
-        """All of them, in the order of a request's way."""
-        return (*self.entry, *self.inner, *(station for chain in self.chains for station in chain))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Requests:
-    """What each request of a simulation asks for; all arrays have one element a request."""
-
-    arrivals_s: Floats
-    """In ascending order."""
-    cpu_s: Mapping[str, Floats]
-    """CPU time of a request alone in its batch, by station."""
-    shapes: Mapping[str, NDArray[np.int64]]
-    """By station: only requests of one shape share a batch. A station that is not named batches all."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Simulated:
-    """What became of the requests."""
-
-    latency_ms: Floats
-    """One value a request, from arrival to answer; infinite where it was refused."""
-    seconds: float
-    """From the first arrival to the last answer."""
-    busy_s: float
-    """CPU time that was spent."""
-    batches: Mapping[str, float]
-    """Mean requests in an execution, by station."""
-
-    @property
-    def refused(self) -> int:
-        """Requests that were refused."""
-        return int(np.isinf(self.latency_ms).sum())
-
-    def percentile_ms(self, percentile: float) -> float:
-        """Latency that so many of 100 requests kept; a refused one kept none."""
-        return float(np.percentile(self.latency_ms, percentile, method="inverted_cdf"))
 
 
 def simulate(server: Server, requests: Requests) -> Simulated:
@@ -160,9 +80,10 @@ class _Simulation:
         self._entry = self._line(server.entry, _ADMIT)
         self._inner = self._line(server.inner, _FORK)
         self._firsts = [self._line(chain, _JOIN) for chain in server.chains]
-        self._heap: list[tuple[float, int, int, list[int]]] = []
+        self._heaps: list[list[tuple[float, int, int, list[int]]]] = [[] for _ in Place]
+        self._virtual = [0.0 for _ in Place]
         self._pushed = 0
-        self._now, self._virtual, self._busy = 0.0, 0.0, 0.0
+        self._now, self._busy, self._card_busy = 0.0, 0.0, 0.0
         self._waiting: deque[int] = deque()
         self._running, self._interval = 0, 0.0
         self._left = [len(server.chains)] * count
@@ -171,22 +92,28 @@ class _Simulation:
         self._latency = [float("inf")] * count
 
     def go(self) -> None:
-        arrivals, heap, cores = self._arrivals, self._heap, self._server.cores
+        arrivals, heaps, virtual, cores = self._arrivals, self._heaps, self._virtual, self._server.cores
         coming, count = 0, len(arrivals)
-        while heap or coming < count:
-            running = len(heap)
-            speed = min(1.0, cores / running) if running else 1.0
-            end = self._now + (heap[0][0] - self._virtual) / speed if running else float("inf")
+        while any(heaps) or coming < count:
+            running = [len(heap) for heap in heaps]
+            speeds = self._server.speeds(running)
+            end, ending = float("inf"), -1
+            for place, heap in enumerate(heaps):
+                if heap and (moment := self._now + (heap[0][0] - virtual[place]) / speeds[place]) < end:
+                    end, ending = moment, place
             arrives = coming < count and arrivals[coming] <= end
             moment = arrivals[coming] if arrives else end
-            self._busy += min(running, cores) * (moment - self._now)
-            self._virtual = self._virtual + (moment - self._now) * speed if arrives else heap[0][0]
+            took = moment - self._now
+            self._busy += min(running[Place.CORES], cores) * took
+            self._card_busy += took if running[Place.ENGINE] or running[Place.PROGRAMS] else 0.0
+            for place in Place:
+                virtual[place] += took * speeds[place]
             self._now = moment
             if arrives:
                 self._pass([coming], self._entry)
                 coming += 1
             else:
-                _, _, station, batch = heapq.heappop(heap)
+                virtual[ending], _, station, batch = heapq.heappop(heaps[ending])
                 self._free[station] += 1
                 self._pass(batch, self._after[station])
                 self._dispatch(station)
@@ -197,6 +124,7 @@ class _Simulation:
             latency_ms=1e3 * np.array(self._latency),
             seconds=self._now - first,
             busy_s=self._busy,
+            card_busy_s=self._card_busy,
             batches={
                 station.name: served / executions if executions else 0.0
                 for station, served, executions in zip(self._stations, self._served, self._executions, strict=True)
@@ -243,7 +171,8 @@ class _Simulation:
             # The longest one in full, the others at their share.
             work = kind.batch_share * sum(works) + (1 - kind.batch_share) * max(works)
             self._pushed += 1
-            heapq.heappush(self._heap, (self._virtual + work, self._pushed, station, batch))
+            end = self._virtual[kind.place] + work
+            heapq.heappush(self._heaps[kind.place], (end, self._pushed, station, batch))
 
     def _admit(self, request: int) -> None:
         if self._running == self._server.max_running:

@@ -21,6 +21,7 @@ COST, CORES, CHECK = "cost.png", "cores.png", "check.png"
 _OTHER_MACHINES: Final = (
     "python -m benchmarks load --find-max --p99-ms 500              # on one replica: its highest rate R",
     "python -m benchmarks capacity --replica-per-s R --wanted 200   # how many of them",
+    "python -m benchmarks capacity --gpu CARD.json --wanted 200     # cards, of what `benchmarks gpu` measured",
 )
 
 
@@ -140,7 +141,8 @@ def _other_machines() -> list[str]:
     return [
         "## For another machine, or a GPU",
         "",
-        "Measure one replica there, then ask for the table; nothing is simulated:",
+        "Measure one replica there, then ask for the table; nothing is simulated. Or have a card simulated from what "
+        "`python -m benchmarks gpu` measured on it:",
         "",
         "```console",
         *(f"$ .venv/bin/{line}" for line in _OTHER_MACHINES),

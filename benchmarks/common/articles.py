@@ -68,6 +68,27 @@ def settings_of(*tasks: Task) -> dict[str, SummarySetting]:
     return {setting.name: setting for task in tasks for setting in CONTRACTS[task].settings}
 
 
+def read_settings(words: Sequence[str], kind: str) -> dict[str, float]:
+    """The settings of requests of one kind out of ``NAME=VALUE``; a word is its index in the choices.
+
+    Raises:
+        ValueError: Requests of this kind know no such name, or a value is neither a number nor one of the choices.
+    """
+    known = settings_of(*tasks_of(kind))
+    found = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        if name not in known:
+            raise ValueError(
+                f"--set takes NAME=VALUE with a name of {sorted(known)} for requests of {kind}, not {word!r}"
+            )
+        choices = known[name].choices
+        if choices and value not in choices:
+            raise ValueError(f"--set {name} is {' or '.join(choices)}, not {value!r}")
+        found[name] = float(choices.index(value) if choices else value)
+    return found
+
+
 def length_words(rng: np.random.Generator) -> int:
     """The length of a random article, in words."""
     import numpy as np  # here and below, so that a command's help does not load it

@@ -30,7 +30,7 @@ from .work import Articles, Defaults, random_articles
 CACHE: Final = ROOT / ".cache"
 GRAPH: Final = "model.onnx"
 _STEPS: Final = "steps"
-"""The folder beside it that ``python -m export.forms`` writes."""
+"""The folder beside it that ``python -m export.uncompared.forms`` writes."""
 _SEED: Final = 0
 _TOKENS_IN, _TOKENS_OUT = 512, 60
 """The work for a model of full size, as `benchmarks.peers` gives it."""
@@ -167,7 +167,7 @@ def in_steps(version: Path, cache: Path = CACHE / "engine") -> Artefact:
 
 
 def in_both_forms(checkpoint: Path, cache: Path = CACHE / "engine") -> Path:
-    """A folder with both forms of a checkpoint, written by ``python -m export.forms`` where it is missing.
+    """A folder with both forms of a checkpoint, written by ``python -m export.uncompared.forms`` where it is missing.
 
     Nothing is compared with ``transformers``. What was written of an earlier checkpoint of the same name is deleted.
 
@@ -177,7 +177,7 @@ def in_both_forms(checkpoint: Path, cache: Path = CACHE / "engine") -> Path:
     folder = cache / f"{checkpoint.name}-{_digest(sorted(checkpoint.iterdir()))}"
     for old in set(cache.glob(f"{checkpoint.name}-*")) - {folder}:
         shutil.rmtree(old, ignore_errors=True)
-    return _written(folder, "export.forms", str(checkpoint))
+    return _written(folder, "export.uncompared.forms", str(checkpoint))
 
 
 def _digest(files: Iterable[Path]) -> str:

@@ -15,6 +15,7 @@ from benchmarks.common.machine import this_machine
 from benchmarks.common.server import RESULTS, ROOT, BenchmarkError
 
 from .children.pool import Children
+from .context import MODELS, SERVING
 from .plan import FULL_S, PARTS, parts_of
 from .report.files import stem_of, summary, write
 from .report.headlines import in_short
@@ -71,7 +72,20 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         action="append",
         choices=[part.name for part in PARTS],
         metavar="NAME",
-        help="only this part; repeat it for several (default: all)",
+        help="only this part; repeat it for several (default: all but served)",
+    )
+    gpu.add_argument(
+        "--serving",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        help="an option for the server that the part served starts, such as --serving=--runtime=DIR",
+    )
+    gpu.add_argument(
+        "--models",
+        type=Path,
+        metavar="DIR",
+        help="keeps the models that the part served writes; a further run takes those that lie there",
     )
     gpu.add_argument(
         "--out",
@@ -98,7 +112,8 @@ def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> in
         children.warm()
     else:
         card = children.look()
-    run = Run(card=card, toy=args.dry_run, parts=parts, seconds=args.seconds, method=children.method)
+    given = {SERVING: args.serving, MODELS: str(args.models.resolve()) if args.models else ""}
+    run = Run(card=card, toy=args.dry_run, parts=parts, seconds=args.seconds, method=children.method, given=given)
     facts = Facts(command=_command(args), machine=this_machine(), day=day)
     stem = out / stem_of(run, (args.part and [part.name for part in parts]) or (), day)
     paths: list[Path] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from benchmarks.common.shapes import Shape
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 Cell = str | int | float | bool | None
 Answer = TypeVar("Answer")
+SERVING: Final = "serving"
+"""The setting with further options for the server that a part starts, a list of words."""
+MODELS: Final = "models"
+"""The setting with the folder that keeps the models of that server for a further run; empty for none."""
 _REASON_CHARACTERS = 300
 
 

@@ -20,6 +20,8 @@ class Part:
     """As it stands in the report."""
     share_s: float
     """Its time in a run of `FULL_S` seconds; what a part leaves goes to those after it."""
+    by_default: bool = True
+    """Whether a run has it that names no parts."""
 
     def run(self, context: Context) -> None:
         """Measure; results are sent as they come."""
@@ -39,11 +41,13 @@ PARTS: Final = (
     Part(name="peers", title="Beside other engines", share_s=65),
     Part(name="training", title="Training steps", share_s=50),
     Part(name="operators", title="The native operators on this processor", share_s=30),
+    # It needs what a machine lacks to which no more is carried than a run needs.
+    Part(name="served", title="The whole server", share_s=150, by_default=False),
 )
 
 
 def parts_of(names: Sequence[str]) -> tuple[Part, ...]:
-    """The parts with these names, in the order of a run; all of them without names.
+    """The parts with these names, in the order of a run; without names all that a run has by default.
 
     Raises:
         ValueError: A name is not that of a part.
@@ -52,4 +56,4 @@ def parts_of(names: Sequence[str]) -> tuple[Part, ...]:
     if unknown:
         known = ", ".join(part.name for part in PARTS)
         raise ValueError(f"the parts of a run are {known}, not {', '.join(unknown)}")
-    return tuple(part for part in PARTS if part.name in names) if names else PARTS
+    return tuple(part for part in PARTS if (part.name in names if names else part.by_default))

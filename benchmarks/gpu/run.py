@@ -59,6 +59,8 @@ class Run:
     results: list[PartResult] = field(default_factory=list)
     rates: Rates | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of this machine, which the report does not repeat."""
     cut_off: bool = False
     """It was interrupted."""
     took_s: float = 0.0
@@ -166,7 +168,7 @@ def _run_part(run: Run, result: PartResult, children: Children, until_s: float, 
         "toy": run.toy,
         "deadline_s": until_s - min(GRACE_S, 0.1 * result.limit_s),
         "rates": run.rates,
-        "settings": dict(run.settings),
+        "settings": {**run.given, **run.settings},
     }
     ending = children.run(result.part, about, until_s, collect)
     result.status, result.reason, result.log = ending.status, ending.reason, ending.log

@@ -106,8 +106,7 @@ def louder(model: Any) -> None:
 
 def poison(executor: BatchExecutor) -> None:
     """Fill the buffers with numbers that nothing may read: large ones in the caches, nonsense in the slots."""
-    caches = executor.caches
-    for cache in (*caches.keys, *caches.values, *caches.cross_keys, *caches.cross_values):
+    for cache in (executor.caches.past, executor.caches.cross):
         cache.normal_(0, 1e4)
     for tensor in (*executor.slots, *executor.choices):
         tensor.fill_(tensor.dtype == torch.bool or 3)

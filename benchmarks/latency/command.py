@@ -7,8 +7,9 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks.common.articles import read_article
+from benchmarks.common.articles import kinds, read_article, read_settings, settings_of
 from benchmarks.common.server import ROOT, running_server
+from infolens.contract import Task
 
 from .config import LatencyConfig
 
@@ -16,7 +17,7 @@ EPILOG = """\
 examples:
   python -m benchmarks latency                                  start a server, measure it, end it
   python -m benchmarks latency --server grpc://127.0.0.1:8001   measure one that runs
-  python -m benchmarks latency --article story.txt --requests 1000
+  python -m benchmarks latency --article story.txt --requests 1000 --set num_beams=4
 
 The last line of the output is one JSON document whose keys carry their units.
 """
@@ -45,6 +46,12 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="requests of each kind with one client (default: %(default)s)",
     )
     latency.add_argument(
+        "--warmup-requests",
+        type=int,
+        default=defaults.warmup_requests,
+        help="requests of each kind before them, which do not count (default: %(default)s)",
+    )
+    latency.add_argument(
         "--in-flight",
         type=int,
         default=defaults.in_flight,
@@ -56,6 +63,13 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         default=defaults.load_requests,
         help="requests of the second measurement (default: %(default)s)",
     )
+    latency.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"a setting of the summary: {', '.join(settings_of(*Task))}",
+    )
 
 
 def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
@@ -66,7 +80,13 @@ def run_command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> in
     from .measurement import measure_latency, measure_throughput, report
 
     try:
-        config = LatencyConfig(requests=args.requests, in_flight=args.in_flight, load_requests=args.load_requests)
+        config = LatencyConfig(
+            requests=args.requests,
+            warmup_requests=args.warmup_requests,
+            in_flight=args.in_flight,
+            load_requests=args.load_requests,
+            settings=read_settings(args.set, kinds()[0]),
+        )
     except ValueError as error:
         parser.error(str(error))
     article = read_article(args.article)

@@ -9,12 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
+from benchmarks.common.articles import settings_of
 from benchmarks.common.machine import this_machine
-from infolens import Article, Client, InfoLensError, Report
-from infolens.contract import CONTRACTS, INFO_LENS
+from infolens import Article, Client, InfoLensError, Report, SummaryOptions
+from infolens.contract import CONTRACTS, INFO_LENS, Task
 
 from .config import LatencyConfig
 
@@ -52,16 +55,40 @@ def _time(call: Callable[[], object], count: int) -> list[float]:
     return times_ms
 
 
+def _options(config: LatencyConfig) -> SummaryOptions | None:
+    """What the client is told of `LatencyConfig.settings`; None where nothing is set.
+
+    Raises:
+        InvalidSettingError: A value is out of its range.
+    """
+    known = settings_of(*Task)
+    words: dict[str, Any] = {
+        name: known[name].choices[int(value)]
+        if known[name].choices
+        else int(value)
+        if known[name].dtype == "INT32"
+        else value
+        for name, value in config.settings.items()
+    }
+    return SummaryOptions(**words) if words else None
+
+
 def measure_latency(client: Client, article: Article, config: LatencyConfig) -> list[Timing]:
     """Time ``info_lens`` and each task alone, taking turns, so that a noisy minute touches all of them alike.
 
     A task that is not asked for by default counts only where the server has it.
     """
     has = client.status(timeout_s=config.deadline_s).models
+
+    def ask(*tasks: Task) -> Report:
+        # Settings are refused where none of the tasks has them.
+        options = _options(config) if not tasks or any(CONTRACTS[task].settings for task in tasks) else None
+        return client.analyze(article, tasks=tasks or None, options=options, timeout_s=config.deadline_s)
+
     kinds: dict[str, Callable[[], object]] = {
-        INFO_LENS: lambda: client.analyze(article, timeout_s=config.deadline_s),
+        INFO_LENS: ask,
         **{
-            task.value: lambda task=task: client.analyze(article, tasks=[task], timeout_s=config.deadline_s)  # type: ignore[misc]
+            task.value: partial(ask, task)
             for task, contract in CONTRACTS.items()
             if contract.by_default or has.get(contract.ensemble)
         },
@@ -94,11 +121,13 @@ def measure_throughput(client: Client, articles: Sequence[Article], config: Late
     """
     from concurrent.futures import ThreadPoolExecutor
 
+    options = _options(config)
+
     def one(index: int) -> tuple[float, Report | InfoLensError]:
         start = time.perf_counter()
         try:
             answer: Report | InfoLensError = client.analyze(
-                articles[index % len(articles)], timeout_s=config.deadline_s
+                articles[index % len(articles)], options=options, timeout_s=config.deadline_s
             )
         except InfoLensError as error:
             answer = error

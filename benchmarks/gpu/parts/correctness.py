@@ -190,7 +190,10 @@ def _full(checks: _Checks) -> None:
     words = f"{size.tokens_in} tokens in, {size.tokens_out} out, 4 beams, padded"
     exact = Summarizer(context, model, torch.float32)
     checks.row(words, "fp32", summaries(exact, Options()), wanted)
-    ways = {"without a CUDA graph": Options(graphs=False), "attention as two products": Options(attention="products")}
+    ways = {
+        "without a CUDA graph": Options(graphs=False),
+        "attention as two products": Options(step="torch", attention="products"),
+    }
     for way, options in ways.items():
         checks.row(f"{words}, {way}", "fp32", summaries(exact, options), wanted)
     for precision, dtype in (("bf16", torch.bfloat16), ("fp16", torch.float16)):
@@ -220,11 +223,11 @@ def _rehearse(context: Context) -> None:
         rules = Rules(start_token=2, end_tokens=(2,), pad_token=1, first_token=0, last_token=2, repetition_penalty=1.2)
         bucket = Bucket(slots=2, beams=4, source_length=24, target_length=_LONGEST)
         for attention in ("efficient", "products"):
-            options = Options(graphs=False, attention=attention)
+            options = Options(graphs=False, step="torch", attention=attention)
             executor = BatchExecutor(weights, architecture, rules, bucket, options)
             executor.read_all()
             for plain in (True, False):
-                executor.continue_searches(plain=plain)
+                executor.continue_searches(bucket.slots, plain=plain)
     context.row(
         _TABLE, check=f"a step on tensors without values ({device})", precision="bf16", summaries=0, equal=0,
         equal_tokens=None, passed=True,

@@ -25,16 +25,18 @@ SETTING: Final = "summarizer"
 _STEPS: Final = 30
 """Steps that are given to the device together when one is timed."""
 _WAYS: Final = {
-    "eager": Options(),
-    "eager, two products": Options(attention="products"),
-    "eager, cuDNN's attention": Options(attention="cudnn"),
-    "eager, words all at once": Options(chunked=False),
+    "kernels": Options(),
+    "eager": Options(step="torch", attention="efficient"),
+    "eager, two products": Options(step="torch", attention="products"),
+    "eager, cuDNN's attention": Options(step="torch", attention="cudnn"),
+    "eager, words all at once": Options(step="torch", attention="efficient", chunked=False),
     "compiled": Options(compiler="inductor"),
     "compiled, two products": Options(compiler="inductor", attention="products"),
     "compiled, products tuned": Options(compiler="inductor", tuned=True),
 }
-"""Each under a CUDA graph. An eager one is as PyTorch runs it, kernel by kernel."""
-_PROFILED: Final = ("eager", "compiled")
+"""Each under a CUDA graph. An eager one is as PyTorch runs it, operator by operator; ``kernels`` has those of
+`engine.pytorch.kernels` where they run, and is eager elsewhere."""
+_PROFILED: Final = ("kernels", "eager", "compiled")
 _COMPILE_S: Final = 25.0
 """About what compiling takes; nothing that must be compiled begins with less time left."""
 _TUNE_S: Final = 40.0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.common.reports import write_json, write_text
 from benchmarks.gpu.context import reason_of
@@ -17,6 +17,9 @@ from .page import Facts, markdown
 
 if TYPE_CHECKING:
     from .pictures import Picture
+
+_NAMED: Final = 3
+"""So many parts at most stand in the name of a report."""
 
 
 def document(run: Run, facts: Facts) -> dict[str, Any]:
@@ -74,7 +77,12 @@ def summary(run: Run, paths: Sequence[Path]) -> dict[str, Any]:
 
 
 def stem_of(run: Run, chosen: Sequence[str], day: date) -> str:
-    """The name of a run's files without their endings: the card, the day, and the parts where only some were chosen."""
+    """The name of a run's files without their endings: the card, the day, and the parts where only some were chosen.
+
+    Of many parts the first is named, and how many more there are.
+    """
+    if len(chosen) > _NAMED:
+        chosen = [chosen[0], "and", str(len(chosen) - 1), "more"]
     card = "dry-run" if run.toy else re.sub(r"[^a-z0-9]+", "-", run.card.lower()).strip("-")
     return "-".join([card, day.isoformat(), *chosen])
 

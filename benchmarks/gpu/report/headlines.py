@@ -48,6 +48,14 @@ HEADLINES: Final = (
         title="such summaries a second, at the best batch", tables=("sweep",), columns=("articles_per_s",), aim=300,
         where={"beams": 4, "tokens_in": 512, "tokens_out": 60}, most=True,
     ),
+    Headline(
+        title="all three answers through the whole server, one client (ms)", tables=("served",), columns=("p50_ms",),
+        aim=50, where={"asked": "info_lens", "load": "one client"},
+    ),
+    Headline(
+        title="such requests a second, at random moments, 99 of 100 within 500 ms", tables=("served",),
+        columns=("answered_per_s",), aim=300, where={"asked": "info_lens", "holds": True}, most=True,
+    ),
 )  # fmt: skip
 
 

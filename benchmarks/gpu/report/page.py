@@ -52,6 +52,13 @@ ABOUT: Final = {
     "the same label, `prepare s` what it takes before the first answer.",
     "training_costs": "A step takes `fixed ms`, and `sample ms` for each article; `largest error` is how far a batch "
     "is off when it is predicted from the others, as a share. `plan options` are those of `python -m training plan`.",
+    "served_start": "What comes before the first request: models of random weights are written, and the server starts.",
+    "served": "Over gRPC, through the door and Triton, by clients on the same machine; the response cache is off. "
+    "`info_lens` is all three answers; `tokens in` is what each model reads of the article, a longer one. "
+    "At random moments a latency counts from when a request was due, and a rate `holds` if every request was answered, "
+    "99 of 100 within 500 ms.",
+    "served_stages": "What each model did for a request at these rates; an ensemble has those of its steps in it.",
+    "served_processes": "`cores` is CPU time by elapsed time; the load generator is on the same machine.",
     "operators": "`ratio`: the time of ONNX Runtime over that of the native kernel. Above 1 the native one is faster.",
 }
 """What a reader must know of a table."""

@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -20,8 +20,8 @@ from benchmarks.common.articles import (
     Mix,
     kinds,
     read_articles,
+    read_settings,
     settings_of,
-    tasks_of,
 )
 from benchmarks.common.machine import this_machine
 from benchmarks.common.reports import command_line
@@ -92,6 +92,9 @@ def add_sending(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--server", metavar="URL", help="gRPC address of a running server; without it one is started")
     parser.add_argument("--metrics-url", metavar="URL", help="metrics of that server, for the breakdown by model")
     parser.add_argument(
+        "--pid", type=int, metavar="N", help="process of its supervisor on this machine, for cores and memory"
+    )
+    parser.add_argument(
         "--warmup-s",
         type=float,
         default=WARMUP_S,
@@ -125,27 +128,6 @@ def add_sending(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def settings(words: Sequence[str], kind: str) -> dict[str, float]:
-    """The settings of requests of one kind out of ``NAME=VALUE``; a word is its index in the choices.
-
-    Raises:
-        ValueError: Requests of this kind know no such name, or a value is neither a number nor one of the choices.
-    """
-    known = settings_of(*tasks_of(kind))
-    found = {}
-    for word in words:
-        name, _, value = word.partition("=")
-        if name not in known:
-            raise ValueError(
-                f"--set takes NAME=VALUE with a name of {sorted(known)} for requests of {kind}, not {word!r}"
-            )
-        choices = known[name].choices
-        if choices and value not in choices:
-            raise ValueError(f"--set {name} is {' or '.join(choices)}, not {value!r}")
-        found[name] = float(choices.index(value) if choices else value)
-    return found
-
-
 @contextlib.contextmanager
 def target_of(args: argparse.Namespace) -> Iterator[Target]:
     """The server that the arguments name, or one that is started for it.
@@ -154,7 +136,7 @@ def target_of(args: argparse.Namespace) -> Iterator[Target]:
         BenchmarkError: It could not be started.
     """
     if args.server is not None:
-        yield Target(grpc_url=args.server, metrics_url=args.metrics_url)
+        yield Target(grpc_url=args.server, metrics_url=args.metrics_url, pid=args.pid)
         return
     log.info("starting a server")
     with started_server(args.serving) as server:
@@ -187,7 +169,7 @@ def arrivals_of(args: argparse.Namespace, *, rate_per_s: float, seconds: float, 
         warmup_s=args.warmup_s,
         timeout_s=args.timeout_s,
         kind=kind,
-        settings=settings(args.set, kind),
+        settings=read_settings(args.set, kind),
         seed=args.seed,
     )
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.capacity.queueing import Requests, Server, Station, highest, simulate
+from benchmarks.capacity.queueing import Card, Place, Requests, Server, Station, highest, simulate
 
 COUNT = 60_000
 
@@ -176,3 +176,65 @@ def test_the_search_says_when_nothing_or_everything_holds():
     assert highest(lambda _: True, low=1, high=100) == 100
     with pytest.raises(ValueError, match="from a number above 0 to a higher one, not from 5 to 5"):
         highest(lambda _: True, low=5, high=5)
+
+
+# -- a GPU ------------------------------------------------------------------------------------------------------
+
+
+def on_card(*slowdown, programs: int = 0, **station) -> Server:
+    """An engine, and classifiers beside it, each request asking all of them."""
+    kinds = [Station(name="a", instances=len(slowdown), place=Place.ENGINE)]
+    kinds += [Station(name=f"p{one}", instances=1, place=Place.PROGRAMS, **station) for one in range(programs)]
+    return Server(cores=1, chains=tuple((kind,) for kind in kinds), card=Card(slowdown=slowdown))
+
+
+def test_articles_of_an_engine_share_steps_at_the_rate_of_so_many():
+    found = simulate(on_card(1.0, 1.5), requests([0.0, 0.0, 0.0], a=1.0))
+
+    # Two at 1.5 times the step, then the third alone, which had no slot until then.
+    assert found.latency_ms == pytest.approx([1500, 1500, 2500])
+    assert found.card_busy_s == pytest.approx(2.5)
+    assert found.busy_s == 0
+
+
+def test_a_step_that_costs_no_more_with_two_articles_answers_twice_as_many():
+    crowd = requests(np.zeros(200), a=1.0)
+
+    alone, shared = (simulate(on_card(*slowdown), crowd).seconds for slowdown in ((1.0,), (1.0, 1.0)))
+    assert (alone, shared) == pytest.approx((200, 100))
+    # And none at all where it costs twice as much: as two executions that share a core.
+    assert simulate(on_card(1.0, 2.0), crowd).seconds == pytest.approx(200)
+
+
+def test_an_engine_with_one_law_is_the_m_g_1_ps_queue():
+    """Steps in proportion to their articles are processor sharing, whatever the lengths are."""
+    load = 0.6
+    found = simulate(on_card(*range(1, 400)), requests(poisson(load), a=exponential(1.0)))
+
+    assert found.latency_ms.mean() / 1e3 == pytest.approx(1 / (1 - load), rel=0.05)
+
+
+def test_programs_have_the_card_in_turns_with_the_engine():
+    found = simulate(on_card(1.0, programs=1), requests([0.0], a=2.0, p0=1.0))
+
+    assert found.latency_ms == pytest.approx([3000])  # 2 s for the program at half the rate, then 1 s for the rest
+    assert found.card_busy_s == pytest.approx(3.0)
+    assert simulate(on_card(1.0, programs=2), requests([0.0], a=1.0, p0=1.0, p1=1.0)).latency_ms == pytest.approx(
+        [3000]
+    )
+
+
+def test_cores_and_card_do_not_slow_each_other():
+    both = replace(on_card(1.0), chains=((Station(name="a", place=Place.ENGINE, instances=1),), (Station(name="b"),)))
+    found = simulate(both, requests([0.0], a=1.0, b=1.0))
+
+    assert found.latency_ms == pytest.approx([1000])
+    assert (found.busy_s, found.card_busy_s) == pytest.approx((1.0, 1.0))
+
+
+def test_a_station_on_a_card_needs_one_and_a_card_says_how_steps_grow():
+    with pytest.raises(ValueError, match="a computes on a GPU, and the server has none"):
+        Server(cores=1, chains=((Station(name="a", place=Place.ENGINE),),))
+    for slowdown in ((), (1.0, 0.5)):
+        with pytest.raises(ValueError, match="a number from 1 for each article"):
+            Card(slowdown=slowdown)

@@ -93,6 +93,24 @@ def test_the_copy_is_small_and_runs_where_the_client_is_not_installed(tmp_path: 
     assert list(tmp_path.iterdir()) == [copy]
 
 
+def test_the_server_travels_where_it_is_wanted(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    done = carry(copy, "--server")
+    assert done.returncode == 0, done.stderr
+    found = files(copy)
+    assert {"serving/__main__.py", "export/uncompared/__main__.py", "clients/infolens/__init__.py"} <= found
+    assert {"requirements/triton-gpu.txt", "tests/articles/sports.txt", "reading/windows.py"} <= found
+    assert not any(name.startswith(("model_repository/", "training/", "tests/serving/")) for name in found)
+    assert sum((copy / name).stat().st_size for name in found) < 8 << 20
+
+
+def test_a_copy_without_a_room_of_the_server_is_not_left(checkout: Path, tmp_path: Path) -> None:
+    done = carry(tmp_path / "copy", "--server", script=checkout / "scripts" / "gpu-carry")
+    assert done.returncode == 1
+    assert "the copy is not whole: it has no server" in done.stderr
+    assert not (tmp_path / "copy").exists()
+
+
 def test_what_git_ignores_or_has_no_longer_stays_at_home(checkout: Path) -> None:
     subprocess.run(["git", "add", "engine"], cwd=checkout, check=True)
     (checkout / "engine" / "gone.py").touch()

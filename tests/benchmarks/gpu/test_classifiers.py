@@ -13,6 +13,8 @@ from benchmarks.gpu.parts import classifiers
 from benchmarks.gpu.trial import Trial, WrongAnswersError, inputs_of
 from tests.benchmarks.gpu.sent import Sent
 
+pytestmark = pytest.mark.long
+
 MODELS = ("DistilBERT", "XLNet")
 
 

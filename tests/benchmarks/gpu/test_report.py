@@ -71,6 +71,8 @@ def test_the_files_are_few_and_named_after_card_and_day(tmp_path: Path):
 
 def test_parts_that_were_chosen_do_not_take_the_name_of_a_whole_run():
     assert stem_of(run_of(), ["training"], DAY) == "nvidia-h100-80gb-hbm3-2026-11-26-training"
+    many = ["preflight", "pieces", "peers", "training"]
+    assert stem_of(run_of(), many, DAY) == "nvidia-h100-80gb-hbm3-2026-11-26-preflight-and-3-more"
     assert stem_of(run_of(toy=True), (), DAY) == "dry-run-2026-11-26"
 
 

@@ -59,6 +59,7 @@ def test_what_cannot_be_measured_is_refused(wrong: dict[str, int]) -> None:
         DoorConfig(**wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 @pytest.mark.server
 def test_a_short_comparison_on_the_real_server(triton: Started) -> None:
     config = DoorConfig(

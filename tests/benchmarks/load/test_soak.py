@@ -207,6 +207,7 @@ def test_what_must_be_refused_is_wrong_when_it_is_answered_or_refused_otherwise(
             door.refused("/v2/models/no_such_model/infer", b"{}", 400)
 
 
+@pytest.mark.long
 @pytest.mark.server
 def test_a_short_soak_of_the_real_server(triton: Started, tmp_path: Path) -> None:
     config = SoakConfig(seconds=20, users=4, articles=11)

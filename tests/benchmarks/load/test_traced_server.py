@@ -41,6 +41,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Served, Step, li
     return served_models(repository), step, [read_timeline(spans, step.served) for spans in traces]
 
 
+@pytest.mark.long
 def test_a_model_of_another_family_is_measured_by_its_own_name(measured: tuple[Served, Step, list[Timeline]]) -> None:
     served, step, _ = measured
     assert step.served == served
