@@ -45,6 +45,10 @@ def _server(pod: Pod) -> Iterator[Finding]:
     if containers.get("triton", {}).get("restartPolicy") != "Always":
         words = "must be an init container with restartPolicy Always, so that it ends after the door"
         yield Finding(rule="sidecar", where=f"{pod.name} triton", words=words)
+    names = [container["name"] for container in pod.spec.get("initContainers", [])]
+    if "triton" in names[:-1]:
+        words = f"the init containers start in the order {', '.join(names)}: triton is the last"
+        yield Finding(rule="order", where=f"{pod.name} initContainers", words=words)
     sleeps_s = containers.get("door", {}).get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
     if sleeps_s < 5:
         words = f"preStop sleeps {sleeps_s} s: 5 at least, so that callers hear of it before the door stops listening"

@@ -113,6 +113,11 @@ def _volumes(pod: Pod) -> Iterator[Finding]:
             if mount["name"] not in there | claimed:
                 words = f"mounts {mount['name']}, and the pod's volumes are {sorted(there)}: name one of these"
                 yield Finding(rule="volume", where=f"{where} volumeMounts", words=words)
+    for volume in pod.spec.get("volumes", []):
+        sources = sorted(kind for kind, source in volume.items() if kind != "name" and source is not None)
+        if len(sources) > 1:
+            words = f"the volume {volume['name']} has {len(sources)} sources, {' and '.join(sources)}: leave it one"
+            yield Finding(rule="volume-source", where=f"{pod.name} volumes", words=words)
     for name in sorted(there - used):
         words = f"the volume {name} is mounted nowhere: mount it, or leave it out"
         yield Finding(rule="volume-unused", where=f"{pod.name} volumes", words=words)

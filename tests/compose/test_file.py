@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from infolens.targets import Target
 from tests.compose.composed import EXAMPLE, FILE, NEEDED, ROOT, VARIABLE, UnsetError, composed, words_of
 
 SERVICES: dict[str, Any] = composed()["services"]
-OURS = {"infolens/serving", "infolens/training"}
+OURS = {"infolens/serving", "infolens/serving-gpu", "infolens/training"}
 
 
 def test_it_is_what_the_compose_specification_takes() -> None:
@@ -24,7 +25,7 @@ def test_it_is_what_the_compose_specification_takes() -> None:
 
 
 def test_all_that_the_issue_names_is_there() -> None:
-    assert set(SERVICES) == {"infolens", "postgresql", "mlflow", "prometheus", "grafana"}
+    assert set(SERVICES) == {"infolens", "infolens-gpu", "postgresql", "mlflow", "prometheus", "grafana"}
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -88,13 +89,14 @@ def test_what_asks_nobody_for_a_key_stays_on_this_machine_whatever_is_set() -> N
     opened = {
         name for name, service in services.items() for port in service.get("ports", []) if port.startswith("0.0.0.0")
     }
-    assert opened == {"infolens"}
+    assert opened == {"infolens", "infolens-gpu"}
 
 
 def test_each_variable_is_explained_in_the_example_and_none_is_a_password() -> None:
     text = FILE.read_text(encoding="utf-8")
     used = {match[1]: match for match in VARIABLE.finditer(text)}
     example = dict(re.findall(r"^#?([A-Z_]+)=(.*)$", EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE))
+    assert example.pop("COMPOSE_PROFILES") == "gpu", "compose itself reads it"
     assert set(example) == set(used)
     for name, match in used.items():
         assert example[name] == ("" if match[2] == ":?" else match[3]), "the example shows the default"
@@ -127,6 +129,36 @@ def test_its_ports_are_those_of_the_code() -> None:
         assert [one.rpartition(":")[2] for one in SERVICES[name]["ports"]] == [port]
         assert f"127.0.0.1:{port}/" in " ".join(words_of(name, "healthcheck"))
     assert "url: http://prometheus:9090\n" in composed()["configs"]["grafana-datasources"]["content"]
+
+
+def test_a_server_on_a_gpu_stands_in_the_place_of_the_other() -> None:
+    """It is started by its profile alone, has the other's ports and name, one card, and room to build for it."""
+    gpu, cpu = SERVICES["infolens-gpu"], SERVICES["infolens"]
+    assert gpu["profiles"] == ["gpu"]
+    assert "profiles" not in cpu
+    assert gpu["ports"] == cpu["ports"]
+    assert gpu["networks"]["default"]["aliases"] == ["infolens"]
+    (device,) = gpu["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "device_ids": ["0"], "capabilities": ["gpu"]}
+    assert composed({**NEEDED, "INFOLENS_CPU_SERVERS": "0"})["services"]["infolens"]["deploy"]["replicas"] == 0
+    assert cpu["deploy"]["replicas"] == 1
+    assert "replicas" not in gpu["deploy"]
+    assert gpu["environment"].items() > cpu["environment"].items()
+    caches = {value for key, value in gpu["environment"].items() if key not in cpu["environment"]}
+    assert all(cache.startswith("/var/cache/infolens/") for cache in caches)
+    assert "plans:/var/cache/infolens" in gpu["volumes"]
+    assert gpu["ulimits"]["memlock"] == -1
+
+
+def test_the_options_of_the_server_on_a_gpu_are_known_to_it() -> None:
+    """Read from its help: a start would ask for a GPU, and set up gigabytes."""
+    told = subprocess.run(
+        [sys.executable, "-m", "serving", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    words = words_of("infolens-gpu")
+    assert words[:3] == ["python", "-m", "serving"]
+    assert [word for word in words if word.startswith("--") and word not in told] == []
+    assert Target(words[words.index("--target") + 1]).record.on_gpu
 
 
 def test_the_servers_options_are_known_to_it() -> None:

@@ -20,7 +20,7 @@ def instructions(file: Path) -> list[str]:
 
 
 def test_there_is_one_for_each_room() -> None:
-    assert [file.parent.name for file in DOCKERFILES] == ["models", "serving", "training"]
+    assert [file.parent.name for file in DOCKERFILES] == ["models", "serving", "serving-gpu", "training"]
 
 
 @pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.parent.name)
@@ -75,7 +75,7 @@ def test_extras_that_images_install_are_pinned() -> None:
             for name in found:
                 assert re.split(r"[\[<>=]", name)[0].lower().replace("_", "-") in pinned, name
             used += 1
-    assert used == 2
+    assert used == 3
 
 
 @pytest.mark.parametrize(

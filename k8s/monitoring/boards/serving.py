@@ -160,6 +160,55 @@ HEALTH = (
         ),
     ),
 )  # fmt: skip
+GPU = (
+    Panel(
+        title="Card", why="The share of the time in which it computes. 0 with requests: it runs on the processor.",
+        unit="percentunit", only_gpu=True,
+        queries=((f"nv_gpu_utilization{{{TRITON}}}", "{{instance}} {{gpu_uuid}}"),),
+    ),
+    Panel(
+        title="Memory of the card", why="Taken before the server is ready, and then as it is.", unit="bytes",
+        only_gpu=True,
+        queries=(
+            (f"nv_gpu_memory_used_bytes{{{TRITON}}}", "{{instance}} used"),
+            (f"nv_gpu_memory_total_bytes{{{TRITON}}}", "{{instance}} has"),
+        ),
+    ),
+    Panel(
+        title="Power", why="At the limit clocks sink, and steps take longer.", unit="watt", only_gpu=True,
+        queries=(
+            (f"nv_gpu_power_usage{{{TRITON}}}", "{{instance}} takes"),
+            (f"nv_gpu_power_limit{{{TRITON}}}", "{{instance}} may take"),
+        ),
+    ),
+    Panel(
+        title="Slots", why="Articles that are being summarized, those that wait for a place, and the places.",
+        only_gpu=True,
+        queries=(
+            (f"sum by (model) (infolens_engine_slots_busy{{{DOOR}}})", "{{model}} busy"),
+            (f"sum by (model) (infolens_engine_waiting{{{DOOR}}})", "{{model}} waiting"),
+            (f"sum by (model) (infolens_engine_slots{{{DOOR}}})", "{{model}} places"),
+        ),
+    ),
+    Panel(
+        title="Articles in a step", why="How many share one: the more, the cheaper each.", only_gpu=True,
+        queries=(
+            (
+                f"{per_second('model', 'infolens_engine_slot_steps_total', DOOR)} / "
+                f"({per_second('model', 'infolens_engine_steps_total', DOOR)} > 0)",
+                "{{model}}",
+            ),
+        ),
+    ),
+    Panel(
+        title="Batches without a graph", why="Of a shape that none was captured for; they take several times as long.",
+        unit="reqps", only_gpu=True,
+        queries=(
+            (per_second("model", "infolens_graph_misses_total", DOOR), "{{model}} without"),
+            (per_second("model", "infolens_graph_runs_total", DOOR), "{{model}} with"),
+        ),
+    ),
+)  # fmt: skip
 SERVING = Board(
     uid="infolens-serving",
     title="Info Lens: serving",
@@ -171,5 +220,6 @@ SERVING = Board(
         ("Work", WORK),
         ("Models", MODELS),
         ("Health", HEALTH),
+        ("GPU", GPU),
     ),
 )

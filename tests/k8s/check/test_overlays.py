@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from infolens.targets import Target
 from k8s.check import lifecycle
 from k8s.check.command import findings
-from k8s.check.confinement import ROOT, unconfined
+from k8s.check.confinement import ROOT, unconfined, version
 from k8s.check.objects import CheckError, Pod, build, pods_of
 from k8s.check.schemas import CUSTOM, invalid, without_schema
 from k8s.cli import main
@@ -76,6 +77,29 @@ def test_flags_are_those_of_the_command(name: str, part: str, capsys: pytest.Cap
     told = capsys.readouterr().out
     flags = [word.partition("=")[0] for word in args if word.startswith("--")]
     assert [flag for flag in flags if flag not in told] == []
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["while the pod lives", "in a claim"])
+def test_a_replica_on_a_gpu_has_a_card_of_its_own_and_time_to_build_for_it(kept: bool, tmp_path: Path) -> None:
+    things = with_components(tmp_path, ["gpu", "plan-cache"]) if kept else list(overlay("gpu"))
+    assert findings(things) == []
+    pod = next(pod for pod in pods_of(things) if pod.owner["kind"] == "Deployment")
+    triton, door = container(pod, "triton"), container(pod, "door")
+    assert triton["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert "nvidia.com/gpu" not in door["resources"]["limits"]
+    assert triton["image"] == door["image"] == f"infolens/serving-gpu:{version()}"
+    words = triton["args"]
+    assert Target(words[words.index("--target") + 1]).record.on_gpu
+    ready_s = float(words[words.index("--ready-timeout") + 1])
+    for probe in (triton["startupProbe"], door["startupProbe"]):
+        assert ready_s < probe["failureThreshold"] * probe["periodSeconds"], "the kubelet would end what still loads"
+    kinds = {one["name"]: set(one) - {"name"} for one in pod.spec["volumes"]}
+    assert kinds["plans"] == ({"persistentVolumeClaim"} if kept else {"emptyDir"})
+    caches = {one["value"] for one in triton["env"]}
+    (mount,) = [one["mountPath"] for one in triton["volumeMounts"] if one["name"] == "plans"]
+    assert all(Path(cache).is_relative_to(mount) for cache in caches)
+    (shm,) = [one["emptyDir"] for one in pod.spec["volumes"] if one["name"] == "shm"]
+    assert shm["medium"] == "Memory"
 
 
 def test_exit_times_are_those_of_the_code(tmp_path: Path) -> None:

@@ -58,6 +58,8 @@ BROKEN: list[tuple[str, Callable[[Things], Any]]] = [
     ("port", lambda t: of(t, "NetworkPolicy")["spec"]["ingress"][1]["ports"][0].update(port="metric")),
     ("volume", lambda t: door(t)["volumeMounts"].append({"name": "logs", "mountPath": "/logs"})),
     ("volume-unused", lambda t: spec(t)["volumes"].append({"name": "logs", "emptyDir": {}})),
+    ("volume-source", lambda t: spec(t)["volumes"][0].update(persistentVolumeClaim={"claimName": "plans"})),
+    ("order", lambda t: spec(t)["initContainers"].reverse()),
     ("configuration", lambda t: door(t).update(envFrom=[{"configMapRef": {"name": "missing"}}])),
     ("configuration", lambda t: door(t)["env"][0]["valueFrom"]["secretKeyRef"].update(name="missing")),
     ("configuration", lambda t: spec(t)["volumes"][0].update(emptyDir=None, configMap={"name": "missing"})),

@@ -29,6 +29,9 @@ STARS = f'infolens_quality_satisfaction_stars{{{_SERVED},task="summary",bound="h
 AUDITED = f'infolens_quality_accuracy{{{_SERVED},task="category",source="audit",bound="high"}}'
 PSI = f'infolens_quality_psi{{{_SERVED},task="category",what="words"}}'
 PSI_P = f'infolens_quality_psi_p{{{_SERVED},task="category",what="words"}}'
+GPU = "nv_gpu_{}{{" + TRITON + ',gpu_uuid="GPU-1"}}'
+GRAPHS = "infolens_graph_{}_total{{" + DOOR + ',model="xlnet"}}'
+ENGINE = "infolens_engine_{}{{" + DOOR + ',model="bart"}}'
 SPOOLED = f"infolens_feedback_spooled_bytes{{{DOOR}}}"
 HEALTHY = {
     f"up{{{DOOR}}}": "1x500",
@@ -66,6 +69,13 @@ HEALTHY = {
     f"infolens_quality_trust_bar{{{DOOR}}}": "0.75x500",
     PSI: "0.9x500",
     PSI_P: "0.5x500",
+    GPU.format("utilization"): "0.5x500",
+    GPU.format("memory_used_bytes"): "60x500",
+    GPU.format("memory_total_bytes"): "100x500",
+    GRAPHS.format("runs"): "0+1000x500",
+    GRAPHS.format("misses"): "0+10x500",
+    ENGINE.format("waiting"): "16x500",
+    ENGINE.format("slots"): "32x500",
 }
 """A server at work, minute by minute; nobody is woken by it."""
 
@@ -129,6 +139,11 @@ CASES = {
     "InfoLensDissatisfies": gauge(STARS, "2.9x500", 59, 61),
     "InfoLensAuditsFail": gauge(AUDITED, "0.74x500", 59, 61),
     "InfoLensArticlesMoved": gauge(PSI_P, "0.0001x500", 1439, 1441),
+    "InfoLensGpuIdle": gauge(GPU.format("utilization"), "0x500", 4, 8),
+    "InfoLensGpuMemory": gauge(GPU.format("memory_used_bytes"), "96x500", 9, 11),
+    "InfoLensGpuMemoryGrows": gauge(GPU.format("memory_used_bytes"), "60x100 70x400", 268, 272),
+    "InfoLensGraphsMiss": gauge(GRAPHS.format("misses"), "0+100x500", 14, 18),
+    "InfoLensSlotsFull": gauge(ENGINE.format("waiting"), "40x500", 9, 11),
     "InfoLensCertificateExpires": gauge(f"infolens_certificate_ends_timestamp_seconds{{{DOOR}}}", "500000x500", 59, 61),
 }
 TOLD = 'count by (alertname, severity) (ALERTS{alertstate="firing"})'

@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks.common.server import Started
 from benchmarks.load.exposed import LoadMetrics
+from k8s.check.confinement import ROOT
 from k8s.cli import main
 from k8s.monitoring import files
 from k8s.monitoring.files import BOARDS, HERE, stale
@@ -21,6 +22,12 @@ from tests.k8s.monitoring.queries import RULES, metrics_of, queries, rules
 
 QUERIES = list(queries())
 TLS_ONLY = {"infolens_certificate_ends_timestamp_seconds"}
+_ON_GPU = ("utilization", "memory_used_bytes", "memory_total_bytes", "power_usage", "power_limit")
+TRITON_ON_GPU = {f"nv_gpu_{what}" for what in _ON_GPU}
+"""As docs/user_guide/metrics.md of Triton names them."""
+COUNTED = (ROOT / "serving" / "gateway" / "calls" / "slots.py").read_text(encoding="utf-8")
+OF_BACKENDS = set(re.findall(r'"(infolens_(?:engine|graph)_\w+)"', COUNTED))
+"""What the door shows of models that count, which the starters do not."""
 FAMILIES = re.compile(r"^# TYPE (\w+) (\w+)", re.MULTILINE)
 
 
@@ -77,6 +84,7 @@ def test_metrics_are_those_that_are_shown(triton: Started) -> None:
     there = {name for page in pages for name in shown(page)}
     there |= {name for family in LoadMetrics().registry.collect() for name in (family.name, f"{family.name}_total")}
     there |= {f"infolens_load_seconds_{part}" for part in ("bucket", "count")}
+    there |= TRITON_ON_GPU | OF_BACKENDS | {f"{name}_total" for name in OF_BACKENDS}
     there |= {"up", "infolens_load_asked_per_second", *TLS_ONLY} | {
         rule["record"] for rule in rules() if "record" in rule
     }
