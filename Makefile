@@ -24,7 +24,7 @@ serve: $(CLIENT) ## Start the server with the committed models (ARGS="--http-por
 dev: $(DEV) ## Install what training, export, benchmarks and tests need (torch among it: some minutes the first time).
 
 .PHONY: test
-test: $(DEV) ## Lint, types and every test but the slow ones and test-system (ARGS="-k name" adds options, "-n 0" runs one at a time).
+test: $(DEV) ## Lint, types and every test but the long and slow ones and test-system (ARGS="-k name" adds options, "-n 0" runs one at a time).
 	echo "==> ruff, clang-format, mypy"
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
@@ -34,7 +34,11 @@ test: $(DEV) ## Lint, types and every test but the slow ones and test-system (AR
 	$(BIN)/python -m export configs --check
 	echo "==> pytest"
 	$(BIN)/python -m serving --set-up-only
-	exec $(BIN)/python -m pytest -m "not slow and not system" -n 2 $(ARGS)
+	exec $(BIN)/python -m pytest -m "not long and not slow and not system" -n 2 $(ARGS)
+
+.PHONY: test-long
+test-long: $(DEV) ## The tests that take a quarter of a minute or more each: Ray, whole servers that die, disks that fill up.
+	exec $(BIN)/python -m pytest -m "long and not slow and not system" -n 2 $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(DEV) ## The tests that take minutes.
@@ -63,7 +67,7 @@ test-images: $(DEV) ## Really build the images and run them (root on Debian 12 w
 
 .PHONY: test-gpu-versions
 test-gpu-versions: $(DEV) ## The GPU command with small models, in the versions of requirements/gpu.txt (GPU_PYTHON=python3.12 names its Python).
-	exec $(BIN)/python -m pytest -n 0 -m slow tests/benchmarks/gpu/test_other_versions.py $(ARGS)
+	exec $(BIN)/python -m pytest -n 0 -m slow tests/benchmarks/gpu/test_other_versions.py tests/engine/pytorch/kernels $(ARGS)
 
 .PHONY: test-tensorrt
 test-tensorrt: $(DEV) ## Plans that TensorRT for RTX really builds, without a GPU (.cache/trt, 350 MB; two minutes).

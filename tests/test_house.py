@@ -36,14 +36,14 @@ MAY_IMPORT = {
 }
 """What each room may import of the others; `serving.backends` runs inside Triton, without the rest of its room."""
 FLOORS = {
-    "engine": "settings tensors, article, artefact executor rows, pytorch ort trt scheduling, opening",
+    "engine": "settings tensors sharing, article, artefact executor rows, pytorch ort trt scheduling, opening sessions",
     "reading": "sentences alignment windows reference, spread",
     "inspection": "errors, hub weights heads vocabulary, configuration generation",
     "training": "errors, memory stopping quiet, storage progress, data, recipes, models, metrics, tracking, loop, "
     "tasks, runs, commands, cli, __main__",
     "export": "errors progress arguments lineage reference, graph, architectures, checkpoint repository, "
-    "parity optimum calibration, options, exporter steps forms drift, cli, __main__",
-    "benchmarks": "common, peers load capacity latency page feedback fixtures training_start, engine, gpu, cli, "
+    "parity optimum calibration, options, examination, exporter steps drift, cli uncompared, __main__",
+    "benchmarks": "common, peers load latency page feedback fixtures training_start, engine, gpu, capacity, cli, "
     "__main__",
     "k8s": "check monitoring, cli, __main__",
 }

@@ -20,6 +20,8 @@ from training.commands.ended import told
 from training.progress.bars import Progress, State, duration, track
 from training.tracking.client import Tracking
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 STEPS = 6
 SETTINGS = {

@@ -55,7 +55,7 @@ def test_both_forms_are_written_once_and_only_the_newest_are_kept(
     second = write("[]")
     assert {folder.name for folder in cache.iterdir()} == {second.name, "another"}
     assert first != second
-    with pytest.raises(BenchmarkError, match=r"export\.forms .* failed: no room"):
+    with pytest.raises(BenchmarkError, match=r"export\.uncompared\.forms .* failed: no room"):
         write("broken")
 
 

@@ -25,7 +25,7 @@ from training.loop.prepared import Prepared
 from training.recipes.recipe import Recipe
 from training.runs.fitting import Data, prepare
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, in its threads
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.long]  # Ray's own, in its threads
 
 TOLERANCE = 1e-4
 """Relative difference of losses: the order of the sums differs between one process and two."""

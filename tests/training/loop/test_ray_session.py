@@ -51,6 +51,7 @@ print("done")
 """
 
 
+@pytest.mark.long
 def test_what_begins_ahead_is_used_or_stopped_and_leaves_nothing(tmp_path: Path) -> None:
     # In a process of its own: this one may have a Ray, which is kept.
     done = subprocess.run([sys.executable, "-c", _BROKEN_OFF_THEN_USED], cwd=tmp_path, capture_output=True, text=True)

@@ -223,6 +223,7 @@ def _checkpoint(steps: Path) -> dict[str, torch.Tensor]:
     }
 
 
+@pytest.mark.long
 def test_two_workers_with_shards_go_on_exactly_where_they_were_cut_off(
     prepared: Prepared, alone: tuple[Path, Outcome], tmp_path: Path
 ) -> None:

@@ -191,6 +191,7 @@ def test_a_folder_that_somebody_makes_meanwhile_costs_no_checkpoint(
     assert (tmp_path / "checkpoint.partial" / "final" / "metrics.json").exists()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("ray_session")
 def test_a_run_on_ray_that_is_interrupted_leaves_no_process_and_goes_on_from_s3_and_leaves_nothing_there(
     tmp_path: Path, tracking: Tracking, s3: str

@@ -46,6 +46,7 @@ class Answers:
         return str(self.model.config.id2label[int(logits.argmax())])
 
 
+@pytest.mark.long
 def test_what_people_correct_the_next_champion_knows(
     tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,7 +30,7 @@ from training.runs.tuning import Found, tune_recipe
 from training.tracking.client import WORKED_S, Tracking, open_client
 from training.tracking.recording import HASH_DIGITS
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's and MLflow's own
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.long]  # Ray's and MLflow's own
 ROOT = Path(__file__).parents[3]
 SETTINGS = {
     "learning_rate": 4e-3, "per_device_train_batch_size": 8, "optim": "adamw_torch", "warmup_ratio": 0.1,

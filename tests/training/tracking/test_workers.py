@@ -15,7 +15,7 @@ from training.cli import main
 from training.recipes.settings import to_toml
 from training.tracking.client import VARIABLE, Tracking, open_client
 
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("ray_session")]
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("ray_session"), pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
