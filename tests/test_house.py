@@ -37,7 +37,7 @@ MAY_IMPORT = {
 """What each room may import of the others; `serving.backends` runs inside Triton, without the rest of its room."""
 FLOORS = {
     "engine": "settings tensors sharing, article, artefact executor rows, pytorch ort trt scheduling, opening sessions",
-    "reading": "sentences alignment windows reference, spread",
+    "reading": "sentences alignment windows reference quotable, spread words, choice",
     "inspection": "errors, hub weights heads vocabulary, configuration generation",
     "training": "errors, memory stopping quiet, storage progress, data, recipes, models, metrics, tracking, loop, "
     "tasks, runs, commands, cli, __main__",

@@ -11,7 +11,7 @@ import pytest
 
 from serving.runtime import ROOT
 
-RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
+RECIPES = sorted((ROOT / "recipes").glob("*gpu.toml"))
 
 
 @pytest.fixture(params=RECIPES, ids=lambda path: path.stem)

@@ -19,6 +19,7 @@ from training.errors import SettingError
 from training.recipes.kinds import default_recipe
 from training.recipes.recipe import Recipe
 from training.recipes.settings import to_toml
+from training.tasks.descriptions import read_descriptions
 
 BASES = {
     Task.SUMMARY: "facebook/bart-large-cnn",
@@ -40,7 +41,12 @@ def read(path: Path) -> tuple[Task, Recipe]:
 
 def test_there_is_one_for_each_task_and_number_of_gpus() -> None:
     expected = {f"{task.value}-{gpus}gpu" for task in BASES for gpus in (1, 4)}
-    assert {path.stem for path in (ROOT / "recipes").glob("*.toml")} == expected
+    assert {path.stem for path in (ROOT / "recipes").glob("*.toml")} == expected | {"category-descriptions"}
+
+
+def test_the_descriptions_of_the_category_are_of_its_labels() -> None:
+    labels = CONTRACTS[Task.CATEGORY].default_labels
+    assert tuple(read_descriptions(ROOT / "recipes" / "category-descriptions.toml", labels)) == labels
 
 
 def test_fit_takes_it_and_prints_it_whole(recipe_file: Path) -> None:

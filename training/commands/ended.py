@@ -52,9 +52,15 @@ def _figures_of_texts(metrics: Mapping[str, Any]) -> str:
     leads = {count: metrics[f"lead_{count}"]["rougeLsum"] for count in (1, 2, 3)}
     best = max(leads, key=leads.__getitem__)
     sentences = "the first sentence" if best == 1 else f"the first {best} sentences"
+    chosen = ""
+    if choice := metrics.get("choice"):
+        chosen = (
+            f"; the sentences that its head chooses have {choice['rougeLsum']:.2f}, as many first words "
+            f"{choice['lead_same_words']['rougeLsum']:.2f}"
+        )
     return (
         f"ROUGE-Lsum {metrics['test']['rougeLsum']:.2f} on {metrics['rows']} test articles; the baseline ({sentences} "
-        f"of each) has {leads[best]:.2f}"
+        f"of each) has {leads[best]:.2f}{chosen}"
     )
 
 

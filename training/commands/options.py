@@ -47,7 +47,8 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
         "--unlabelled",
         action="append",
         metavar="PATH",
-        help="more articles without labels, for a starter's vocabulary and embeddings; may be repeated",
+        help="more articles without labels, for a starter's vocabulary and embeddings, and for unlabelled_passes; may "
+        "be repeated",
     )
     parser.add_argument(
         "--hold-out",

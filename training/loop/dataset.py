@@ -23,8 +23,17 @@ from .batches import Ids, collate, crop, drop_tokens, length_sorted
 Article = dict[str, Any]
 """``input_ids`` int32 (L,) and ``labels``: float32 (classes,) for a classifier, int (T,) for a summarizer; and `WEIGHT`
 where articles do not all count the same."""
+SOURCE: Final = "source"
+"""A column of the validation articles, where the best checkpoint is the one that is good in every source."""
 WEIGHTS: Final = "weights"
 """In a batch: how much each article counts, float32 (B,)."""
+WORDS: Final = "words"
+"""Column of a summarizer's table that has rows for a head that chooses: what `tasks.choosing.Lesson` has; empty in a
+row for the decoder."""
+PAIRS: Final = "pairs"
+"""The same for pairs; in a batch int64 (B, L)."""
+REFERENCE_WORDS: Final = "reference_words"
+"""The same for the reference's length; in a batch int64 (B,)."""
 
 
 class Articles(Dataset[Article]):
@@ -41,6 +50,11 @@ class Articles(Dataset[Article]):
     def set_epoch(self, epoch: int) -> None:
         """Say which pass begins."""
         self.epoch = epoch
+
+    @property
+    def sources(self) -> list[str] | None:
+        """Where each article comes from; None where the table does not say."""
+        return list(self.table[SOURCE]) if SOURCE in self.table.column_names else None
 
     def lengths_now(self) -> NDArray[np.int64]:
         """How long each article is in this pass, in tokens, near enough to put like lengths together."""
@@ -130,6 +144,9 @@ class Curriculum(LengthGrouped):
         self.order: list[int] = []
         for stage, count in enumerate(passes):
             rows = np.flatnonzero(stages == stage)
+            if WORDS in articles.table.column_names:
+                # A batch is for the decoder or for the head: what a stage lacks to whole batches is taken from before.
+                self.order.extend(np.resize(self.order, -len(self.order) % batch).tolist())
             for number in range(int(np.ceil(count))):
                 rng = np.random.default_rng((seed, stage, number))
                 chosen = rows[rng.permutation(len(rows))[: max(1, round(len(rows) * min(1.0, count - number)))]]
@@ -163,31 +180,37 @@ class ClassifierCollator:
         return batch | _weights(rows)
 
 
+def _padded(values: Sequence[NDArray[np.integer[Any]]], fill: int) -> torch.Tensor:
+    full = np.full((len(values), max(map(len, values))), fill, dtype=np.int64)
+    for i, value in enumerate(values):
+        full[i, : len(value)] = value
+    return torch.from_numpy(full)
+
+
 class SummaryCollator:
-    """Pads: ``input_ids``, ``attention_mask`` (B, L), ``labels`` (-100 is padding), ``decoder_input_ids`` (B, T)."""
+    """Pads: ``input_ids``, ``attention_mask`` (B, L), ``labels`` (-100 is padding), ``decoder_input_ids`` (B, T).
+
+    Rows for a head that chooses have ``labels`` (B, L), `PAIRS`, `REFERENCE_WORDS` and ``choose`` instead of these.
+    """
 
     def __init__(self, *, pad: int, start: int) -> None:
         self.pad, self.start = pad, start
 
-    def __call__(self, rows: Sequence[Article]) -> dict[str, torch.Tensor]:
+    def __call__(self, rows: Sequence[Article]) -> dict[str, Any]:
         """Make a batch of rows."""
-
-        def padded(values: Sequence[NDArray[np.integer[Any]]], fill: int) -> torch.Tensor:
-            full = np.full((len(values), max(map(len, values))), fill, dtype=np.int64)
-            for i, value in enumerate(values):
-                full[i, : len(value)] = value
-            return torch.from_numpy(full)
-
         inputs = [row["input_ids"] for row in rows]
-        labels = padded([row["labels"] for row in rows], -100)
-        shifted = torch.nn.functional.pad(labels[:, :-1], (1, 0), value=self.start)
-        return {
-            "input_ids": padded(inputs, self.pad),
-            "attention_mask": padded([np.ones_like(ids) for ids in inputs], 0),
-            "labels": labels,
-            "decoder_input_ids": shifted.masked_fill(shifted == -100, self.pad),
+        batch = {
+            "input_ids": _padded(inputs, self.pad),
+            "attention_mask": _padded([np.ones_like(ids) for ids in inputs], 0),
             **_weights(rows),
         }
+        if len(rows[0].get(WORDS, ())):
+            lengths = torch.tensor([int(row[REFERENCE_WORDS]) for row in rows])
+            words, pairs = (_padded([row[name] for row in rows], -100) for name in (WORDS, PAIRS))
+            return {**batch, "labels": words, PAIRS: pairs, REFERENCE_WORDS: lengths, "choose": True}
+        labels = _padded([row["labels"] for row in rows], -100)
+        shifted = torch.nn.functional.pad(labels[:, :-1], (1, 0), value=self.start)
+        return {**batch, "labels": labels, "decoder_input_ids": shifted.masked_fill(shifted == -100, self.pad)}
 
 
 def sampler_of(articles: Articles, recipe: Recipe, passes: Sequence[float]) -> LengthGrouped:

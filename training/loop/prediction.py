@@ -38,8 +38,18 @@ def load_trained(task: Task, prepared: Prepared, checkpoint: Path, recipe: Recip
                 own[name].copy_(value)
     if recipe.lora:
         model = merge_adapters(model)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return model.to(device).eval(), tokenizer
+    return on_device(model), tokenizer
+
+
+def on_device(model: Any, *, precision: str = "fp32") -> Any:
+    """The model in evaluation mode, on the GPU where there is one; with bf16 as ``precision`` its weights are rounded.
+
+    A model that only answers needs no sums in fp32 as one that trains does, and without them it is twice as fast on a
+    CPU.
+    """
+    if precision == "bf16":
+        model = model.to(torch.bfloat16)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
 def _switch_cache_back(config: Any, prepared: Prepared) -> None:

@@ -16,12 +16,13 @@ from transformers.trainer_utils import rotate_checkpoints
 
 from training import storage
 from training.errors import DivergedError
+from training.models.choice import HEADS
 from training.progress.losses import RecentLoss
 from training.recipes.recipe import Recipe
 
 from . import sharding
 from .averaging import WeightAverage
-from .dataset import WEIGHTS, Articles, sampler_of
+from .dataset import PAIRS, REFERENCE_WORDS, WEIGHTS, Articles, sampler_of
 from .whole_state import WholeOptimizer, takes_whole_weights
 
 _KEPT_CHECKPOINTS: Final = 2
@@ -40,6 +41,8 @@ class Learning:
     """The validation figure that the best checkpoint is chosen by."""
     higher_is_better: bool
     embedding_rate: float = 1.0
+    head_rate: float = 1.0
+    """Learning rate of the parameters whose names begin as `training.models.choice.HEADS` say, as a multiple."""
 
 
 def training_arguments(
@@ -160,11 +163,13 @@ class NewsTrainer(Trainer):
         return self.accelerator.prepare(loader)
 
     def create_optimizer(self, model: Any = None) -> Any:
-        """AdamW and its like over three groups: embeddings (no decay, their own rate), matrices, and the rest."""
+        """AdamW and its like over groups: embeddings and heads (no decay, their own rates), matrices, and the rest."""
         if self.optimizer is None:
             recipe = self.recipe
             embedding = self.model.get_input_embeddings().weight
-            rest = [p for p in self.model.parameters() if p.requires_grad and p is not embedding]
+            heads = [p for name, p in self.model.named_parameters() if name.startswith(HEADS) and p.requires_grad]
+            own = {id(p) for p in (embedding, *heads)}
+            rest = [p for p in self.model.parameters() if p.requires_grad and id(p) not in own]
             groups = [
                 {"params": [p for p in rest if p.ndim > 1], "weight_decay": recipe.weight_decay},
                 {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
@@ -172,6 +177,8 @@ class NewsTrainer(Trainer):
             if embedding.requires_grad:
                 rate = recipe.learning_rate * self.learning.embedding_rate
                 groups.append({"params": [embedding], "weight_decay": 0.0, "lr": rate})
+            rate = recipe.learning_rate * self.learning.head_rate
+            groups.append({"params": heads, "weight_decay": 0.0, "lr": rate})
             kind, settings = self.get_optimizer_cls_and_kwargs(self.args, self.model)
             self.optimizer = kind([group for group in groups if group["params"]], **settings)
             self.whole_optimizer = WholeOptimizer(self.optimizer) if self.sharded else None
@@ -190,8 +197,8 @@ class NewsTrainer(Trainer):
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """The loss of a batch, in which articles count by their weights where the batch has such."""
-        weights = inputs.pop(WEIGHTS, None)
-        self.compute_loss_func = partial(self.learning.loss, weights=weights)
+        more = {name: inputs.pop(name) for name in (WEIGHTS, PAIRS, REFERENCE_WORDS) if name in inputs}
+        self.compute_loss_func = partial(self.learning.loss, **more)
         return super().compute_loss(model, inputs, *args, **kwargs)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from reading.alignment import sentence_ends
 from reading.sentences import split
 from reading.spread import spread
+from training.progress.bars import track
 
 from .batches import Ids, encode, special_tokens
 from .prediction import predict
@@ -32,18 +33,41 @@ def predict_texts(
     """
     if not window:
         return predict(model, tokenizer, encode(tokenizer, texts), tokens=tokens, batch=batch)
-    around = special_tokens(tokenizer)
-    windows = [windows_of(tokenizer, text, capacity=window - around, most=tokens // window) for text in texts]
-    answers = predict(model, tokenizer, [one for mine in windows for one in mine], tokens=window, batch=batch)
-    result = np.zeros((len(texts), answers.shape[1]), np.float32)
-    start = 0
-    for row, mine in enumerate(windows):
-        weights = np.array([len(one) + around for one in mine], np.float64)
-        logs = np.log(np.maximum(answers[start : start + len(mine)].astype(np.float64), np.finfo(np.float32).tiny))
-        mean = np.exp((logs * weights[:, None]).sum(0) / weights.sum())
-        result[row] = mean / mean.sum()
-        start += len(mine)
+    windows = Windows(tokenizer, texts, tokens=tokens, window=window)
+    answers = predict(model, tokenizer, windows.items, tokens=window, batch=batch)
+    mean = np.exp(windows.mean(np.log(np.maximum(answers.astype(np.float64), np.finfo(np.float32).tiny))))
+    result: NDArray[np.float32] = (mean / mean.sum(1, keepdims=True)).astype(np.float32)
     return result
+
+
+class Windows:
+    """The windows of articles, one after the other, and means over those of each article.
+
+    Args:
+        tokenizer: Of the model that reads them.
+        texts: The articles.
+        tokens: How much of an article is read, special tokens included.
+        window: Tokens of a window, special ones included.
+    """
+
+    def __init__(self, tokenizer: Any, texts: Sequence[str], *, tokens: int, window: int) -> None:
+        around = special_tokens(tokenizer)
+        found = [
+            windows_of(tokenizer, text, capacity=window - around, most=max(1, tokens // window))
+            for text in track(texts, "reading tokens")
+        ]
+        self.items: list[Ids] = [one for mine in found for one in mine]
+        """Token ids of the windows, without special ones."""
+        self._starts = np.cumsum([0, *map(len, found)])[:-1]
+        self._weights = np.array([len(one) + around for one in self.items], np.float64)[:, None]
+
+    def mean(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Means float64 (articles, K) of ``values`` (windows, K); each window weighs as many tokens as it has."""
+        if not len(self._starts):
+            return np.zeros((0, values.shape[1]))
+        weights = np.add.reduceat(self._weights, self._starts)
+        sums: NDArray[np.float64] = np.add.reduceat(values * self._weights, self._starts)
+        return sums / weights
 
 
 def windows_of(tokenizer: Any, text: str, *, capacity: int, most: int) -> list[Ids]:

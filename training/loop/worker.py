@@ -11,8 +11,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -24,13 +25,13 @@ from transformers.trainer_utils import get_last_checkpoint
 from infolens.contract import CONTRACTS, AnswerKind, Task
 from training import quiet, storage
 from training.errors import DivergedError
-from training.metrics.classification import evaluate
-from training.metrics.losses import soft_cross_entropy, token_cross_entropy
-from training.models.adapters import add_adapters
+from training.metrics.classification import validation_figures
+from training.metrics.losses import soft_cross_entropy, summary_loss
+from training.models.adapters import learning_part, skips_parts
 from training.models.architectures import architecture_of, load_prepared
 from training.progress.bars import Relay, display
 from training.progress.steps import StepProgress
-from training.recipes.kinds import ClassifierRecipe
+from training.recipes.kinds import ClassifierRecipe, SummarizerRecipe
 from training.recipes.recipe import Recipe
 from training.tracking.live import LiveMetrics
 
@@ -46,22 +47,22 @@ _LOGGED: Final = 20
 """Values of the loss in a run, about and at least, however short it is."""
 
 
-def learning_of(task: Task, recipe: Recipe) -> Learning:
-    """Loss and measure of a task."""
-    return _LEARNING[CONTRACTS[task].answers](recipe)
+def learning_of(task: Task, recipe: Recipe, sources: Sequence[str] | None = None) -> Learning:
+    """Loss and measure of a task; ``sources`` are those of the validation articles, where each counts the same."""
+    return _LEARNING[CONTRACTS[task].answers](recipe, sources)
 
 
-def _learning_of_texts(_: Recipe) -> Learning:
-    return Learning(loss=token_cross_entropy, metrics=None, score="loss", higher_is_better=False)
+def _learning_of_texts(recipe: Recipe, _: Sequence[str] | None) -> Learning:
+    ours = cast("SummarizerRecipe", recipe)
+    loss = partial(summary_loss, pair_weight=ours.choice_pair_weight, length_weight=ours.choice_length_weight)
+    return Learning(loss=loss, metrics=None, score="loss", higher_is_better=False, head_rate=ours.choice_head_rate)
 
 
-def _learning_of_labels(recipe: Recipe) -> Learning:
+def _learning_of_labels(recipe: Recipe, sources: Sequence[str] | None) -> Learning:
     def metrics(prediction: Any) -> dict[str, float]:
         logits = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
-        probabilities = torch.from_numpy(np.asarray(logits)).float().softmax(-1).numpy()
-        names = [str(index) for index in range(probabilities.shape[1])]
-        figures = evaluate(probabilities, np.asarray(prediction.label_ids).argmax(-1), names)
-        return {name: figures[name] for name in ("accuracy", "macro_f1")}  # its log loss is the validation loss
+        predicted, labels = (np.asarray(array).argmax(-1) for array in (logits, prediction.label_ids))
+        return validation_figures(predicted, labels, sources)
 
     return Learning(
         loss=soft_cross_entropy,
@@ -159,29 +160,24 @@ def _build(
     task: Task, recipe: Recipe, prepared: Prepared, steps: Path, callbacks: tuple[TrainerCallback, ...]
 ) -> NewsTrainer:
     model, tokenizer = load_prepared(task, prepared.model, gradient_checkpointing=recipe.gradient_checkpointing)
-    if recipe.lora:
-        model = add_adapters(model, recipe)
-    learning = learning_of(task, recipe)
+    model = learning_part(model, recipe)
     train_table, validation_table = (read_table(prepared.folder / name) for name in ("train", "validation"))
+    validation = Articles(validation_table)
+    learning = learning_of(task, recipe, validation.sources)
     articles, collator = _BATCHES[CONTRACTS[task].answers](recipe, model, tokenizer, train_table)
     return NewsTrainer(
         recipe=recipe,
         learning=learning,
         model=model,
         arguments=training_arguments(
-            recipe, learning, steps, staged=bool(prepared.passes), skips_layers=skips_layers(model.config)
+            recipe, learning, steps, staged=bool(prepared.passes), skips_layers=skips_parts(model.config, recipe)
         ),
         collator=collator,
         train=articles,
-        validation=Articles(validation_table),
+        validation=validation,
         passes=prepared.passes,
         callbacks=(_MeasureTheEnd(), _LogOften(), *callbacks),
     )
-
-
-def skips_layers(config: Any) -> bool:
-    """Whether a model leaves out layers at random while it trains (LayerDrop), as a BART's configuration may ask."""
-    return any(getattr(config, name, 0) for name in ("layerdrop", "encoder_layerdrop", "decoder_layerdrop"))
 
 
 def _batches_of_texts(_: Recipe, model: Any, tokenizer: Any, table: Any) -> tuple[Articles, Any]:

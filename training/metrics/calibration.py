@@ -6,31 +6,36 @@ logit of the second class and chosen on the validation split, puts that right wi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .classification import macro_f1
+from .classification import validation_figures
 
 _OFFSETS: Final = np.linspace(-1.0, 1.0, 41)
 _NEIGHBOURS: Final = 2
 """The score of an offset is the mean over this many on each side too: chance must not choose."""
 
 
-def decision_offset(probabilities: NDArray[np.floating[Any]], labels: NDArray[np.int64]) -> float:
+def decision_offset(
+    probabilities: NDArray[np.floating[Any]], labels: NDArray[np.int64], sources: Sequence[str] | None = None
+) -> float:
     """The offset of the second class's logit, from -1 to 1, that gives the best macro-F1.
 
     Args:
         probabilities: An array (articles, 2), of the validation split.
         labels: The true class ids.
+        sources: Where each article comes from, for the macro-F1 of `validation_figures`; None: all articles alike.
 
     Raises:
         ValueError: There are not two classes.
     """
     if probabilities.shape[1] != 2:
         raise ValueError(f"an offset stands between two classes, not {probabilities.shape[1]}")
-    scores = np.asarray([macro_f1(shifted(probabilities, float(o)).argmax(axis=1), labels) for o in _OFFSETS])
+    decided = [shifted(probabilities, float(offset)).argmax(axis=1) for offset in _OFFSETS]
+    scores = np.asarray([validation_figures(predicted, labels, sources)["macro_f1"] for predicted in decided])
     window = 2 * _NEIGHBOURS + 1
     smooth = np.convolve(np.pad(scores, _NEIGHBOURS, mode="edge"), np.ones(window) / window, "valid")
     best = np.flatnonzero(smooth >= smooth.max() - 1e-9)

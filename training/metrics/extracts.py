@@ -16,7 +16,7 @@ from training.data.sentences import split_sentences
 
 ORDERS: Final = (1, 2, 3, 4)
 _ELLIPSIS: Final = "\u2026"
-_BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
+_BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
 
 def _solid(text: str) -> str:

@@ -35,3 +35,62 @@ def token_cross_entropy(
     if weights is not None:
         losses = (losses.view_as(labels) * weights[:, None]).sum()
     return losses / count
+
+
+def choice_loss(
+    outputs: Any,
+    labels: torch.Tensor,
+    num_items_in_batch: Any = None,
+    *,
+    pairs: torch.Tensor,
+    reference_words: torch.Tensor,
+    pair_weight: float,
+    length_weight: float,
+    weights: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """What a head that chooses sentences is trained by: which words and pairs of words are in the reference summary.
+
+    It is the mean binary cross entropy of the words, the same of the pairs times ``pair_weight``, and the mean squared
+    error of the logarithm of the summary's length times ``length_weight``. The parts of batches are put together by how
+    many words they have.
+
+    Args:
+        outputs: ``logits`` (B, L, 2) and ``length`` (B,), as a `training.models.choice.ChoiceOutput` has them.
+        labels: Whether the word that begins at a token is in the reference, 1 or 0, and -100 where none begins; (B, L).
+        num_items_in_batch: The words of all workers and batches of a step; by default those of ``labels``.
+        pairs: The same as ``labels`` for each word and the one before it, (B, L).
+        reference_words: The words of each reference, (B,); 0 where it is none whose length counts.
+        pair_weight: See above.
+        length_weight: See above.
+        weights: As in `soft_cross_entropy`, (B,); they are 1 on average over the words of the training split.
+    """
+    logits = outputs.logits.float()
+    every = torch.ones(len(labels), device=logits.device) if weights is None else weights
+
+    def mean(part: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        counts = targets != -100
+        values = functional.binary_cross_entropy_with_logits(part, targets.clamp(min=0).to(part), reduction="none")
+        return (values * counts * every[:, None]).sum() / counts.sum().clamp(min=1)
+
+    known = reference_words > 0
+    errors = (outputs.length.float() - reference_words.clamp(min=1).log()) ** 2 * known * every
+    total = mean(logits[..., 0], labels) + pair_weight * mean(logits[..., 1], pairs)
+    total = total + length_weight * errors.sum() / known.sum().clamp(min=1)
+    words = (labels != -100).sum()
+    return total if num_items_in_batch is None else total * words / num_items_in_batch
+
+
+def summary_loss(
+    outputs: Any,
+    labels: torch.Tensor,
+    num_items_in_batch: Any = None,
+    *,
+    pair_weight: float,
+    length_weight: float,
+    **batch: torch.Tensor,
+) -> torch.Tensor:
+    """The loss of a summarizer's batch: `choice_loss` where it has ``pairs``, else `token_cross_entropy`."""
+    if "pairs" not in batch:
+        return token_cross_entropy(outputs, labels, num_items_in_batch, **batch)
+    parts = {"pair_weight": pair_weight, "length_weight": length_weight}
+    return choice_loss(outputs, labels, num_items_in_batch, **parts, **batch)

@@ -9,12 +9,34 @@ from pathlib import Path
 from typing import Any, Final
 
 from infolens.contract import AnswerKind
+from training.recipes.kinds import SummarizerRecipe
 from training.recipes.recipe import Recipe
 
 from .architectures import architecture_of
+from .choice import has_choice
 
 _KINDS: Final = {AnswerKind.TEXT: "SEQ_2_SEQ_LM", AnswerKind.LABELS: "SEQ_CLS"}
 """What peft calls them."""
+
+
+def learning_part(model: Any, recipe: Recipe) -> Any:
+    """The model with all frozen that a recipe does not train: with adapters, or with a head that learns alone."""
+    if recipe.lora:
+        return add_adapters(model, recipe)
+    if isinstance(recipe, SummarizerRecipe) and recipe.choice_only:
+        model.choose_alone()
+    return model
+
+
+def skips_parts(config: Any, recipe: Recipe) -> bool:
+    """Whether parameters that are trained may have no gradient in a step.
+
+    So it is where a model leaves out layers at random (LayerDrop), as a BART's configuration may ask; and where it has
+    a decoder and a head that chooses, of which a batch is for one.
+    """
+    drops = ("layerdrop", "encoder_layerdrop", "decoder_layerdrop")
+    both = has_choice(config) and not (isinstance(recipe, SummarizerRecipe) and recipe.choice_only)
+    return both or any(getattr(config, name, 0) for name in drops)
 
 
 def add_adapters(model: Any, recipe: Recipe) -> Any:

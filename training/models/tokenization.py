@@ -39,6 +39,8 @@ _WORDPIECE_ROLES: Final = {f"{name.strip('[]').lower()}_token": name for name in
 _XLNET_ROLES: Final = _BART_ROLES | {"cls_token": "<cls>", "sep_token": "<sep>"}
 """What each special token is for, in the words of `transformers`."""
 
+_XLNET_INPUTS: Final = ["input_ids", "token_type_ids", "attention_mask"]
+
 _SPACES: Final = normalizers.Sequence(
     [
         normalizers.Replace(Regex(r"\p{Cf}+"), ""),
@@ -76,6 +78,11 @@ def load_tokenizer(source: str | Path) -> Any:
     elif not any(_file(source, name) for name in named.vocab_files_names.values()):
         # The class would go on with an empty vocabulary.
         raise OSError(f"{source}: has no tokenizer: put tokenizer.json and tokenizer_config.json beside the weights")
+    return with_backend(named, backend)
+
+
+def with_backend(named: Any, backend: Tokenizer) -> Any:
+    """A tokenizer of `transformers` with the special tokens and settings of another one, around a backend as it is."""
     return _as_it_is(
         backend,
         named.special_tokens_map,
@@ -178,16 +185,40 @@ def train_unigram(texts: Iterable[str], *, vocabulary: int, max_length: int) -> 
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="$A:0 <sep>:0 <cls>:2",
-        pair="$A:0 <sep>:0 $B:1 <sep>:1 <cls>:2",
-        special_tokens=[(name, tokenizer.token_to_id(name)) for name in ("<sep>", "<cls>")],
-    )
+    tokenizer.post_processor = _specials_last(tokenizer, "<sep>", "<cls>")
     return _as_it_is(
         tokenizer,
         _XLNET_ROLES,
         model_max_length=max_length,
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        model_input_names=_XLNET_INPUTS,
         padding_side="left",
         extra_special_tokens=["<eod>", "<eop>"],
+    )
+
+
+def _specials_last(tokenizer: Tokenizer, separator: str, classifier: str) -> Any:
+    return processors.TemplateProcessing(
+        single=f"$A:0 {separator}:0 {classifier}:2",
+        pair=f"$A:0 {separator}:0 $B:1 {separator}:1 {classifier}:2",
+        special_tokens=[(name, tokenizer.token_to_id(name)) for name in (separator, classifier)],
+    )
+
+
+def with_specials_last(tokenizer: Any) -> Any:
+    """A tokenizer that reads a text as a BERT's does and puts its special tokens where an XLNet has them.
+
+    Args:
+        tokenizer: With a ``cls_token`` and a ``sep_token``, such as ``[CLS] text [SEP]``.
+
+    Returns:
+        ``text [SEP] [CLS]``, ``[CLS]`` of type 2, padded on the left.
+    """
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.post_processor = _specials_last(backend, tokenizer.sep_token, tokenizer.cls_token)
+    return _as_it_is(
+        backend,
+        tokenizer.special_tokens_map,
+        model_max_length=tokenizer.model_max_length,
+        model_input_names=_XLNET_INPUTS,
+        padding_side="left",
     )

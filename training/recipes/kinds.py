@@ -19,8 +19,8 @@ class ClassifierRecipe(Recipe):
     """The labels in the order of their ids, or THEIRS=NAME where the data writes others, such as 0=real; several of
     theirs may be one NAME, and a name with a comma or = stands in double quotes; empty takes all that the data has."""
     convert_to: str = ""
-    """Architecture that the base becomes, where its weights allow it: distilbert for a BERT, which then has fewer
-    parameters and computes the same; empty keeps the base's own."""
+    """Architecture that the base becomes, where its weights allow it: for a BERT distilbert, which has fewer parameters
+    and computes the same, or xlnet, which nearly does, without absolute positions; empty keeps the base's own."""
     window: int = 0
     """Tokens of a window: longer articles are judged by windows spread over them, max_tokens in all; 0 for none."""
     train_tokens: int = 256
@@ -35,12 +35,34 @@ class ClassifierRecipe(Recipe):
     """Weight of a teacher's probabilities in the targets."""
     teacher_model: str = ""
     """Checkpoint folder of the teacher; empty: the TF-IDF baseline, out of fold."""
+    teacher_tokens: int = 512
+    """How much of an article a teacher reads: what is longer than its own input, in windows spread over the article."""
+    descriptions: str = ""
+    """TOML file with sentences that say what each label is about: label = ["sentence", ...]. The teacher's answers to
+    unlabelled articles are moved towards the labels whose sentences they are most like. There is a file for the
+    category in recipes/."""
+    descriptions_weight: float = 0.5
+    """How much: what the likeness counts beside the logarithms of the teacher's probabilities."""
+    descriptions_model: str = ""
+    """Hub id or checkpoint folder of the encoder that compares these articles with the sentences; empty: the base."""
+    unlabelled_passes: float = 0.0
+    """How often each article of unlabelled stands in a pass, with the teacher's answer as its target: 1 for once, 0.5
+    for a random half of them; 0 does not train on them. Needs teacher_model, also where teacher is 0."""
+    unlabelled_balance: float = 0.0
+    """How far the shares of the labels in the labelled data are taken out of the teacher's answers to unlabelled
+    articles, which other labels may be common in: 0 leaves them in, 1 takes them out."""
     balance: bool = False
     """Move the decision between two classes to where the validation split's macro-F1 is highest; the baseline's too."""
+    balance_sources: float = 0.0
+    """From 0 to 1, how far collections (the column source) count alike: an article's weight falls with the number of
+    articles of its source and label to this power. The best checkpoint is then that of the best mean over sources."""
     embedding_rate: float = 1.0
     """Learning rate of the token embeddings, as a multiple."""
     keep_layers: int = 0
     """Layers of the base that are kept, evenly spread, for a smaller and faster model; 0 keeps all."""
+    keep_vocabulary: int = 0
+    """Tokens of the base's WordPiece vocabulary that are kept, for a smaller model: the most frequent ones of the
+    training and unlabelled texts, and all single characters; 0 keeps all."""
     vocabulary: int = 16_000
     """Tokens of a starter's tokenizer."""
     layers: int = 3
@@ -60,13 +82,18 @@ class ClassifierRecipe(Recipe):
         label_rule(self.labels)
         if self.convert_to and self.starter:
             raise ValueError(f"convert_to says what a base becomes, and {STARTER!r} is none: leave it out")
-        require_minimum(self, "train_tokens", 8)
+        if self.keep_vocabulary and self.starter:
+            raise ValueError(f"keep_vocabulary is for a base, and {STARTER!r} is none: its tokens are vocabulary")
+        for name in ("train_tokens", "teacher_tokens"):
+            require_minimum(self, name, 8)
         if self.window and (self.window < 8 or self.max_tokens % self.window):
             raise ValueError(f"window is at least 8 and divides max_tokens ({self.max_tokens}), not {self.window}")
-        require_minimum(self, "keep_layers", 0)
+        for name in ("keep_layers", "keep_vocabulary", "unlabelled_passes", "descriptions_weight"):
+            require_minimum(self, name, 0)
         for name in ("vocabulary", "layers", "width", "heads"):
             require_minimum(self, name, 1)
-        require_fractions(self, ("smoothing", "token_dropout", "join", "teacher"))
+        fractions = ("smoothing", "token_dropout", "join", "teacher", "unlabelled_balance", "balance_sources")
+        require_fractions(self, fractions)
         if not (self.num_train_epochs or self.max_steps):
             raise ValueError("num_train_epochs is above 0, unless max_steps says how long the run is")
 
@@ -89,6 +116,23 @@ class SummarizerRecipe(Recipe):
     """...and this share of its word pairs."""
     evaluate_rows: int = 400
     """Test articles that are summarized for metrics.json; 0 takes all."""
+    choice_layers: int = -1
+    """Layers of a head that chooses sentences, which the base gets on its encoder, beside the decoder; -1 for no head,
+    but a base that has one keeps it."""
+    choice_epochs: float = 0.0
+    """Passes over all articles with summaries in which that head is trained, after all other passes."""
+    choice_only: bool = False
+    """Train the head and its layers alone, without dropout: all other passes are left out, and what the base writes
+    stays the same."""
+    choice_pair_weight: float = 3.0
+    """What the head's loss for pairs of words counts, beside that for words."""
+    choice_length_weight: float = 0.1
+    """What its loss for the length of the summary counts."""
+    choice_head_rate: float = 10.0
+    """Learning rate of the head without its layers, as a multiple."""
+    choice_title_weight: float = 0.0
+    """What an article of unlabelled counts whose title is the head's reference, beside one with a summary; 0 leaves
+    these out."""
     num_beams: int = 4
     """Beams of the search, here and in the checkpoint's generation config."""
     vocabulary: int = 8192
@@ -106,13 +150,22 @@ class SummarizerRecipe(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("gap_epochs", "oracle_epochs", "evaluate_rows"):
+        for name in (
+            *("gap_epochs", "oracle_epochs", "evaluate_rows", "choice_epochs", "choice_pair_weight"),
+            *("choice_length_weight", "choice_head_rate", "choice_title_weight"),
+        ):
             require_minimum(self, name, 0)
+        require_minimum(self, "choice_layers", -1)
         require_minimum(self, "max_tokens", 16)
         require_minimum(self, "max_target_tokens", 4)
         require_fractions(self, ("min_coverage", "min_bigrams"))
-        if not (self.num_train_epochs or self.gap_epochs or self.oracle_epochs):
-            raise ValueError("one of num_train_epochs, gap_epochs and oracle_epochs is above 0")
+        if not (self.num_train_epochs or self.gap_epochs or self.oracle_epochs or self.choice_epochs):
+            raise ValueError("one of num_train_epochs, gap_epochs, oracle_epochs and choice_epochs is above 0")
+        if not self.choice_epochs and (self.choice_only or self.choice_layers >= 0):
+            asking = "choice_only=true" if self.choice_only else f"choice_layers={self.choice_layers}"
+            raise ValueError(f"choice_epochs is above 0 with {asking}: say how long the head is trained")
+        if self.choice_epochs and self.lora:
+            raise ValueError("lora trains no head that chooses: leave lora out, or choice_epochs")
 
 
 _SUMMARY: Final = SummarizerRecipe(

@@ -32,7 +32,8 @@ class Recipe:
     columns: str = ""
     """Where the data's columns have other names: OURS=THEIRS,... such as text=body,label=section."""
     unlabelled: tuple[str, ...] = ()
-    """More articles without labels, for a starter's vocabulary and embeddings."""
+    """More articles without labels: for a starter's vocabulary and embeddings, for keep_vocabulary, and to train on
+    with unlabelled_passes."""
     hold_out: tuple[str, ...] = ()
     """Sources (column 'source') that are kept out of training and measured apart, as out_of_domain."""
     validation: float = 0.1

@@ -107,8 +107,7 @@ def _prepare_texts(_: Task, recipe: Recipe, data: Data, work: Path) -> Prepared:
 
 
 def _prepare_labels(task: Task, recipe: Recipe, data: Data, work: Path) -> Prepared:
-    texts = ["\n".join(filter(None, (title, text))) for text, title in data.more]
-    return classifier.prepare(data.splits, task, cast("ClassifierRecipe", recipe), work, more_text=texts)
+    return classifier.prepare(data.splits, task, cast("ClassifierRecipe", recipe), work, more=data.more)
 
 
 def _measure_texts(recipe: Recipe, data: Data, _: Path, model: Any, tokenizer: Any) -> dict[str, Any]:

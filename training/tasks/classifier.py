@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from infolens.contract import Task
 from reading.spread import WINDOW
 from training.data.labels import class_ids, run_labels
-from training.data.schema import OUT_OF_DOMAIN, WEIGHT, weights_of
+from training.data.schema import OUT_OF_DOMAIN, WEIGHT
 from training.errors import SettingError
-from training.loop.batches import encode, even_weights, joined
+from training.loop.batches import encode, join_article, joined
+from training.loop.dataset import SOURCE
 from training.loop.prepared import Prepared, read_prepared, write_prepared
 from training.loop.windows import predict_texts
 from training.metrics.baseline import fit_baseline
@@ -39,8 +40,12 @@ from training.models.architectures import (
 )
 from training.recipes.kinds import ClassifierRecipe
 
+from .balance import article_weights
+from .descriptions import read_descriptions
 from .starter import key_of, prepare_starter
-from .teacher import teacher_probabilities
+from .teacher import pseudo_targets, require_teacher, teacher_probabilities
+from .unlabelled import chosen
+from .vocabulary import keep_tokens
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +53,8 @@ Frames = dict[str, pd.DataFrame]
 _BASELINE: Final = "baseline.json"
 _PREPARES: Final = (
     *("base", "seed", "max_tokens", "dropout", "smoothing", "teacher", "teacher_model", "balance"),
-    "window",
+    *("teacher_tokens", "descriptions", "descriptions_weight", "descriptions_model"),
+    *("unlabelled_passes", "unlabelled_balance", "window", "keep_vocabulary"),
     *("labels", "convert_to", "keep_layers", "vocabulary", "layers", "width", "heads"),
 )
 """What of a recipe the prepared folder depends on; the rest may be tuned over the same folder."""
@@ -57,7 +63,7 @@ WINDOWED: Final = frozenset({"bert", "distilbert", "roberta"})
 
 
 def prepare(
-    splits: Frames, task: Task, recipe: ClassifierRecipe, work: Path, *, more_text: Sequence[str] = ()
+    splits: Frames, task: Task, recipe: ClassifierRecipe, work: Path, *, more: Sequence[tuple[str, str]] = ()
 ) -> Prepared:
     """Make what the workers read, in ``work/prepared``; kept as it is when nothing has changed.
 
@@ -66,25 +72,33 @@ def prepare(
         task: A task whose answers are labels.
         recipe: How to train; its ``labels``, or those of the splits, become the model's.
         work: The run's folder.
-        more_text: Unlabelled text that helps the starter's embeddings and tokenizer.
+        more: Articles without labels, text and title: for a vocabulary, and with ``unlabelled_passes`` to train on.
 
     Raises:
-        DataError: Nothing can be learned from the labels (see `labels.label_problem`).
+        DataError: Nothing can be learned from the labels (see `labels.label_problem`), or no article without one is
+            left to train on.
         SettingError: ``balance`` is set for many labels; the base reads less than ``max_tokens`` or ``train_tokens``,
-            or no ``window``.
+            or no ``window``; what needs a teacher has none; the descriptions or ``keep_vocabulary`` do not fit.
         BaseModelError: The base or the teacher does not fit.
     """
+    require_teacher(recipe)
     labels = run_labels(splits, task, recipe.labels, source=recipe.data)
     if recipe.balance and len(labels) != 2:
         raise SettingError(f"balance shifts a decision between two labels; there are {len(labels)}: leave it out")
     texts = {split: joined(frame) for split, frame in splits.items()}
-    classes, weights = classes_of(splits, labels), weights_of(splits["train"])
+    more_text = [join_article((title, text)) for text, title in more]
+    classes = classes_of(splits, labels)
+    weights = article_weights(splits["train"], classes["train"].tolist(), balance_sources=recipe.balance_sources)
+    sources = _weighed_sources(splits, recipe)
+    described = read_descriptions(Path(recipe.descriptions), labels) if recipe.descriptions else {}
     key = key_of(
         itertools.chain(*texts.values(), more_text),
         *(getattr(recipe, name) for name in _PREPARES),
         *(part.tolist() for part in classes.values()),
         labels,
+        [*described.items()],
         *([] if weights is None else [weights]),
+        sources or [],
     )
     folder = work / "prepared"
     known = read_prepared(folder)
@@ -93,12 +107,19 @@ def prepare(
         return known
     torch.manual_seed(recipe.seed)
     base = None if recipe.starter else _load_base(task, recipe, labels)  # first: what is wrong with it is said at once
-    teacher = teacher_probabilities(texts["train"], classes["train"], labels, recipe)
+    extra = chosen(more, splits, recipe)
+    teacher = teacher_probabilities(texts["train"], classes["train"], labels, recipe, work)
+    shares = np.bincount(classes["train"], minlength=len(labels)) / len(classes["train"])
+    pseudo = pseudo_targets(extra.texts, shares, labels, recipe, work, described=described)
     if base is None:
         model, tokenizer = prepare_starter(task, texts["train"], more_text, recipe, work, labels=len(labels))
         name_labels(model, labels)
     else:
         model, tokenizer = base
+        if recipe.keep_vocabulary:
+            model, tokenizer = keep_tokens(
+                model, tokenizer, [*texts["train"], *more_text], count=recipe.keep_vocabulary
+            )
     require_length(model, recipe.base, max_tokens=recipe.at_once, train_tokens=recipe.train_tokens)
     tokenizer.model_max_length = recipe.max_tokens
     if recipe.window:
@@ -121,9 +142,16 @@ def prepare(
         )
         for split in targets
     }
+    if extra.rows:
+        more_items = encode(tokenizer, extra.texts)
+        further = _columns([more_items[i] for i in extra.rows], pseudo[extra.rows,], pseudo.argmax(1)[extra.rows,])
+        tables["train"] = {name: [*column, *further[name]] for name, column in tables["train"].items()}
+        weights = None if weights is None else [*weights, *[1.0] * len(extra.rows)]
     if weights is not None:
         logger.info("articles count by their weights, from %g to %g", min(weights), max(weights))
-        tables["train"][WEIGHT] = even_weights(weights)
+        tables["train"][WEIGHT] = weights
+    if sources is not None:
+        tables["validation"][SOURCE] = sources
     return write_prepared(folder, model=model, tokenizer=tokenizer, tables=tables, key=key)
 
 
@@ -160,7 +188,7 @@ def measure(splits: Frames, recipe: ClassifierRecipe, work: Path, model: Any, to
 
     offset = 0.0
     if recipe.balance:
-        offset = decision_offset(ask("validation"), classes["validation"])
+        offset = decision_offset(ask("validation"), classes["validation"], _weighed_sources(splits, recipe))
         _shift_decision(model, offset)
     figures = {
         split: evaluate(ask(split), classes[split], labels, splits[split]["source"].tolist())
@@ -207,6 +235,11 @@ def _columns(
     return {"input_ids": list(items), "labels": list(targets), "class": classes.tolist(), "length": lengths}
 
 
+def _weighed_sources(splits: Frames, recipe: ClassifierRecipe) -> list[str] | None:
+    """The sources of the validation articles where each is to count the same."""
+    return [str(source) for source in splits["validation"]["source"]] if recipe.balance_sources else None
+
+
 def _measured(splits: Frames) -> tuple[str, ...]:
     return ("test", OUT_OF_DOMAIN) if OUT_OF_DOMAIN in splits else ("test",)
 
@@ -227,7 +260,10 @@ def _baseline(
     """The baseline's figures per measured split; kept in ``work``, where other runs on the same articles find them."""
     texts = {split: joined(frame) for split, frame in splits.items()}
     cache = work / _BASELINE
-    key = key_of(itertools.chain(*texts.values()), recipe.balance, *(part.tolist() for part in classes.values()))
+    sources = _weighed_sources(splits, recipe)
+    key = key_of(
+        itertools.chain(*texts.values()), recipe.balance, sources or [], *(part.tolist() for part in classes.values())
+    )
     if cache.exists():
         saved = json.loads(cache.read_text(encoding="utf-8"))
         if saved["key"] == key:
@@ -239,7 +275,7 @@ def _baseline(
     for split in ("validation", *_measured(splits)):
         predicted[split] = np.zeros((len(texts[split]), len(labels)), dtype=np.float32)
         predicted[split][:, fitted.classes_] = fitted.predict_proba(texts[split])
-    offset = decision_offset(predicted["validation"], classes["validation"]) if recipe.balance else 0.0
+    offset = decision_offset(predicted["validation"], classes["validation"], sources) if recipe.balance else 0.0
     figures = {
         split: evaluate(
             shifted(predicted[split], offset) if offset else predicted[split],

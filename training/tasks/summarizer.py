@@ -1,7 +1,8 @@
 """Fine-tune BART to summarize, or train a small one from scratch that copies the sentences that matter.
 
 A base with trained weights sees the summaries that people wrote, in one stage. The preset ``starter`` begins with the
-copying circuit of `copying` and goes through the stages of `curriculum`.
+copying circuit of `copying` and goes through the stages of `curriculum`. A head that chooses sentences is trained in a
+stage of its own, the last one.
 """
 
 from __future__ import annotations
@@ -23,14 +24,17 @@ from training.data.schema import WEIGHT, weights_of
 from training.errors import BaseModelError, DataError
 from training.loop.batches import even_weights
 from training.loop.prepared import Prepared, read_prepared, write_prepared
+from training.metrics.choosing import evaluate_choice
 from training.metrics.summarization import evaluate, generate_settings
 from training.models.architectures import answering, architecture_of, load_writer, read_config, require_length
+from training.models.choice import has_choice
 from training.models.copying import write_copying_weights
 from training.models.tokenization import train_byte_bpe
 from training.progress.bars import track
 from training.recipes.kinds import SummarizerRecipe
 from training.recipes.recipe import STARTER
 
+from .choosing import choice_columns, joined_columns, with_choice
 from .starter import key_of
 
 if TYPE_CHECKING:
@@ -155,7 +159,7 @@ def _chosen(
 _PREPARES: Final = (
     *("base", "seed", "max_tokens", "num_train_epochs", "gap_epochs", "oracle_epochs", "gap_tokens", "dropout"),
     *("max_target_tokens", "min_coverage", "min_bigrams", "vocabulary", "width", "encoder_layers", "decoder_layers"),
-    *("heads", "feed_forward", "num_beams"),
+    *("heads", "feed_forward", "num_beams", "choice_layers", "choice_epochs", "choice_only", "choice_title_weight"),
 )
 """What of a recipe the prepared folder depends on; the rest may be tuned over the same folder."""
 
@@ -172,7 +176,7 @@ def prepare(frames: Frames, recipe: SummarizerRecipe, work: Path, *, extra: Sequ
     Raises:
         BaseModelError: The base cannot be loaded or does not write texts.
         DataError: Nothing is left to train on.
-        SettingError: The base reads less than ``max_tokens``.
+        SettingError: The base reads less than ``max_tokens``, or its head is not what ``choice_layers`` says.
     """
     key = key_of(
         itertools.chain(*(frame[name] for frame in frames.values() for name in ("article", "summary")), *extra),
@@ -186,8 +190,8 @@ def prepare(frames: Frames, recipe: SummarizerRecipe, work: Path, *, extra: Sequ
         return known
     base = None if recipe.starter else load_base(recipe.base)  # first: what is wrong with it is said at once
     logger.info("preparing the pairs")
-    stages = _stages(frames["train"], extra, recipe, starter=recipe.starter)
-    if not stages:
+    stages = [] if recipe.choice_only else _stages(frames["train"], extra, recipe, starter=recipe.starter)
+    if not stages and not recipe.choice_epochs:
         raise DataError("no article of the training split gives a pair to learn from: check its columns and lengths")
     if base is None:
         texts = [collapse(text) for text in (*frames["train"]["article"], *frames["train"]["summary"])]
@@ -197,26 +201,44 @@ def prepare(frames: Frames, recipe: SummarizerRecipe, work: Path, *, extra: Sequ
         require_length(model, recipe.base, max_tokens=recipe.max_tokens)
         for name in architecture_of(model.config.model_type).dropout_fields:
             setattr(model.config, name, recipe.dropout)
+    model = with_choice(model, recipe)
     for stage in stages:
         logger.info("stage %s: %d pairs, %g passes", stage.name, len(stage.pairs), stage.epochs)
     generate_settings(model, num_beams=recipe.num_beams, max_tokens=recipe.max_target_tokens)
     tokenizer.model_max_length = recipe.max_tokens
     # The validation split is learned from nowhere; its pairs are those of the last stage.
     plain = frames["validation"].drop(columns=WEIGHT, errors="ignore")  # and measured with, all articles alike
-    last = _stages(plain, (), recipe, starter=recipe.starter)
-    if not last:
+    last = [] if recipe.choice_epochs else _stages(plain, (), recipe, starter=recipe.starter)
+    if not last and not recipe.choice_epochs:
         raise DataError("no article of the validation split gives a pair to measure with: give more of them")
     tables = {
         "train": _columns(tokenizer, stages, recipe),
         "validation": _columns(tokenizer, last[-1:], recipe),
     }
     passes = [stage.epochs for stage in stages]
+    if recipe.choice_epochs:
+        choosing = choice_columns(tokenizer, frames["train"], extra, recipe, stage=len(stages))
+        logger.info("stage choice: %d articles, %g passes", len(choosing["stage"]), recipe.choice_epochs)
+        tables["train"] = joined_columns(tables["train"], choosing)
+        tables["validation"] = choice_columns(tokenizer, plain, (), recipe, stage=0)
+        passes.append(recipe.choice_epochs)
     return write_prepared(folder, model=model, tokenizer=tokenizer, tables=tables, passes=passes, key=key)
 
 
 def measure(frames: Frames, recipe: SummarizerRecipe, model: Any, tokenizer: Any) -> dict[str, Any]:
-    """ROUGE of a trained model on the test split, beside the article's lead (see `metrics.summarization.evaluate`)."""
-    return evaluate(model, tokenizer, frames["test"], max_tokens=recipe.max_tokens, rows=recipe.evaluate_rows)
+    """ROUGE of a trained model on the test split, beside the article's lead (see `metrics.summarization.evaluate`).
+
+    Where the model has a head that chooses sentences, ``choice`` has the figures of what it chooses
+    (`metrics.choosing.evaluate_choice`).
+    """
+    test = frames["test"]
+    if recipe.evaluate_rows and len(test) > recipe.evaluate_rows:
+        test = test.sample(recipe.evaluate_rows, random_state=0)
+    figures = evaluate(model, tokenizer, test, max_tokens=recipe.max_tokens)
+    if has_choice(model.config):
+        room = recipe.max_target_tokens
+        figures["choice"] = evaluate_choice(model, tokenizer, test, max_tokens=recipe.max_tokens, room=room)
+    return figures
 
 
 def _columns(tokenizer: Any, stages: Sequence[Stage], recipe: SummarizerRecipe) -> dict[str, list[Any]]:

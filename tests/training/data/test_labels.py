@@ -227,8 +227,8 @@ def test_a_teachers_labels_are_mapped_by_name(tmp_path: Path) -> None:
     folder = families.checkpoint(tmp_path / "t", "bert", ("c", "a", "b"), texts)
     recipe = small(teacher=0.5, teacher_model=str(folder))
     ids = np.zeros(len(texts), dtype=np.int64)
-    found = teacher_probabilities(texts, ids, ("a", "b", "c"), recipe)
-    same = teacher_probabilities(texts, ids, ("c", "a", "b"), recipe)
+    found = teacher_probabilities(texts, ids, ("a", "b", "c"), recipe, tmp_path)
+    same = teacher_probabilities(texts, ids, ("c", "a", "b"), recipe, tmp_path)
     assert found is not None
     assert same is not None
     np.testing.assert_array_equal(found, same[:, [1, 2, 0]])
@@ -236,13 +236,13 @@ def test_a_teachers_labels_are_mapped_by_name(tmp_path: Path) -> None:
     with pytest.raises(
         BaseModelError, match=r"its labels are c, a, b; those of this run are a, b: a teacher tells the"
     ):
-        teacher_probabilities(texts, ids, ("a", "b"), recipe)
+        teacher_probabilities(texts, ids, ("a", "b"), recipe, tmp_path)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"problem_type": "multi_label_classification"}))
     with pytest.raises(
         BaseModelError, match=r"its problem_type is multi_label_classification; a teacher's is single_lab"
     ):
-        teacher_probabilities(texts, ids, ("a", "b", "c"), recipe)
+        teacher_probabilities(texts, ids, ("a", "b", "c"), recipe, tmp_path / "anew")
 
 
 def test_the_baseline_teaches_rare_labels_too() -> None:

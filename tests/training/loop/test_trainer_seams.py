@@ -22,6 +22,7 @@ from training.loop import worker
 from training.loop.jobs import Job, Outcome
 from training.loop.prepared import Prepared
 from training.loop.trainer import NewsTrainer, training_arguments
+from training.models.adapters import skips_parts
 from training.models.architectures import load_prepared
 from training.recipes.recipe import Recipe
 from training.runs.fitting import Data, prepare
@@ -115,7 +116,7 @@ def test_ddp_looks_for_unused_parameters_only_where_layers_are_left_out(prepared
     dropping = BartConfig(decoder_layerdrop=0.1)
     found = []
     for config in (model.config, whole, dropping):
-        skips = worker.skips_layers(config)
+        skips = skips_parts(config, ALONE)
         learning = worker.learning_of(Task.VERACITY, ALONE)
         arguments = training_arguments(ALONE, learning, tmp_path, staged=False, skips_layers=skips)
         found.append(arguments.ddp_find_unused_parameters)

@@ -204,8 +204,8 @@ def test_what_a_base_cannot_do_is_said(tmp_path: Path) -> None:
         SettingError, match=r"convert_to: a roberta such as .* can become nothing else, not 'distilbert'"
     ):
         load_base(Task.CATEGORY, roberta, **wanted, convert_to="distilbert")
-    with pytest.raises(SettingError, match=r"convert_to: a bert such as .* can become distilbert, not 'xlnet'"):
-        load_base(Task.CATEGORY, bert, **wanted, convert_to="xlnet")
+    with pytest.raises(SettingError, match=r"convert_to: a bert such as .* can become distilbert or xlnet, not 'bart'"):
+        load_base(Task.CATEGORY, bert, **wanted, convert_to="bart")
     with pytest.raises(SettingError, match=r"keep_layers is at most 2 for .*bert, not 3"):
         load_base(Task.CATEGORY, bert, **wanted, keep_layers=3)
     data = Data(splits=toy_splits(Task.CATEGORY, train=8))

@@ -15,6 +15,12 @@ def _objection(config: Any) -> str:
     return ""
 
 
+def _with_choice(config: Any) -> type | None:
+    from training.models.choice import BartForChoice, has_choice  # it imports the model's code, which takes a while
+
+    return BartForChoice if has_choice(config) else None
+
+
 ARCHITECTURE: Final = Architecture(
     model_type="bart",
     answers=AnswerKind.TEXT,
@@ -25,4 +31,5 @@ ARCHITECTURE: Final = Architecture(
     lora_targets=("q_proj", "k_proj", "v_proj", "out_proj"),
     dropout_fields=("dropout",),
     objection=_objection,
+    class_with_more=_with_choice,
 )

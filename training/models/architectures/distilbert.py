@@ -15,6 +15,7 @@ from training.errors import BaseModelError
 from training.models.tokenization import load_tokenizer, train_wordpiece
 
 from .inspected import load_whole
+from .layers import kept_layers
 from .record import Architecture, Starter
 
 _NAMES: Final = {
@@ -54,15 +55,17 @@ def build(tokenizer: Any, *, layers: int, width: int, heads: int, dropout: float
     return model
 
 
-def from_bert(base: str, labels: int) -> tuple[Any, Any]:
+def from_bert(base: str, *, labels: int, keep_layers: int = 0) -> tuple[Any, Any]:
     """Load a BERT as a ``DistilBertForSequenceClassification`` with a new head: ``(model, tokenizer)``.
 
     Args:
         base: A hub id or a checkpoint folder of model type ``bert``.
         labels: How many labels the new head tells.
+        keep_layers: How many layers are kept, evenly spread; 0 keeps all.
 
     Raises:
         Unfit: It cannot be loaded.
+        SettingError: It has fewer layers than ``keep_layers``.
         BaseModelError: It has what a DistilBERT cannot have.
     """
     from transformers import BertModel, DistilBertConfig, DistilBertForSequenceClassification
@@ -73,11 +76,12 @@ def from_bert(base: str, labels: int) -> tuple[Any, Any]:
         raise BaseModelError(
             f"{base}: a DistilBERT has gelu or relu, not {shape.hidden_act}: leave convert_to out, and it stays a BERT"
         )
+    kept = kept_layers(shape.num_hidden_layers, keep_layers, base)
     model: Any = DistilBertForSequenceClassification(
         DistilBertConfig(
             vocab_size=shape.vocab_size,
             max_position_embeddings=shape.max_position_embeddings,
-            n_layers=shape.num_hidden_layers,
+            n_layers=len(kept),
             n_heads=shape.num_attention_heads,
             dim=shape.hidden_size,
             hidden_dim=shape.intermediate_size,
@@ -95,9 +99,9 @@ def from_bert(base: str, labels: int) -> tuple[Any, Any]:
     }
     for part in ("weight", "bias"):
         new[f"embeddings.LayerNorm.{part}"] = old[f"embeddings.LayerNorm.{part}"]
-        for layer in range(shape.num_hidden_layers):
+        for place, layer in enumerate(kept):
             for theirs, ours in _NAMES.items():
-                new[f"transformer.layer.{layer}.{ours}.{part}"] = old[f"encoder.layer.{layer}.{theirs}.{part}"]
+                new[f"transformer.layer.{place}.{ours}.{part}"] = old[f"encoder.layer.{layer}.{theirs}.{part}"]
     model.distilbert.load_state_dict(new)
     return model, load_tokenizer(base)
 

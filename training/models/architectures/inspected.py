@@ -119,15 +119,13 @@ def load_writer(base: str, config: Any, record: Architecture) -> tuple[Any, Any]
     Raises:
         BaseModelError: Something of it is missing, broken or not in step, or its search has what the server's has not.
     """
-    import transformers
-
     if objection := record.objection(config) if record.objection else "":
         raise BaseModelError(f"{base}: {objection}")
     with naming_base(base):
         require_buildable(config, record.model_class)
         tokenizer = read_tokenizer(base, config)
         require_served_settings(base)
-        model = load_whole(getattr(transformers, record.model_class), base)
+        model = load_whole(record.class_for(config), base)
         Search.of(model.generation_config, config.vocab_size)
     model.generation_config = searched(model.generation_config)
     return model, tokenizer

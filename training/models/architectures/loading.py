@@ -18,6 +18,7 @@ from training.models.tokenization import load_tokenizer
 from training.recipes.recipe import STARTER
 
 from .inspected import load_whole, naming_base, read_config, read_tokenizer
+from .layers import kept_layers
 from .lookup import answering, architecture_of, architectures, usual_architecture
 from .record import Architecture
 
@@ -59,12 +60,11 @@ def load_base(
         require_buildable(config, record.model_class)
         tokenizer = read_tokenizer(base, config)
         if convert_to and convert_to != record.model_type:
-            record, model, tokenizer = _converted(base, record, convert_to, len(labels))
+            record, model, tokenizer = _converted(base, record, convert_to, len(labels), keep_layers)
         else:
             model = _load_with_head(record, base, len(labels))
             _order_head(model, config, labels)
-    if keep_layers:
-        _keep_layers(model, record, keep_layers, base)
+            _keep_layers(model, record, keep_layers, base)
     for name in record.dropout_fields:
         setattr(model.config, name, dropout)
     if labels:
@@ -97,7 +97,9 @@ def _named(config: Any) -> list[str]:
     return [] if all(map(is_placeholder, named)) else named
 
 
-def _converted(base: str, record: Architecture, convert_to: str, labels: int) -> tuple[Architecture, Any, Any]:
+def _converted(
+    base: str, record: Architecture, convert_to: str, labels: int, keep_layers: int
+) -> tuple[Architecture, Any, Any]:
     ways = {other.model_type for other in architectures().values() if record.model_type in other.made_from}
     if convert_to not in ways:
         raise SettingError(
@@ -105,7 +107,7 @@ def _converted(base: str, record: Architecture, convert_to: str, labels: int) ->
             f", not {convert_to!r}"
         )
     target = architecture_of(convert_to)
-    return target, *target.made_from[record.model_type](base, labels)
+    return target, *target.made_from[record.model_type](base, labels=labels, keep_layers=keep_layers)
 
 
 def _load_with_head(record: Architecture, base: str, labels: int) -> Any:
@@ -115,11 +117,11 @@ def _load_with_head(record: Architecture, base: str, labels: int) -> Any:
     return load_whole(getattr(transformers, record.model_class), base, labels=labels, untrained=record.head)
 
 
-def _load(record: Architecture, folder: Path) -> Any:
+def _load(record: Architecture, config: Any, folder: Path) -> Any:
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
-    return getattr(transformers, record.model_class).from_pretrained(folder, dtype="float32")
+    return record.class_for(config).from_pretrained(folder, dtype="float32")
 
 
 def last_layer_of(model: Any) -> nn.Linear:
@@ -151,11 +153,9 @@ def _keep_layers(model: Any, record: Architecture, count: int, base: str) -> Non
     for place, field in record.layer_lists.items():
         owner, _, name = place.rpartition(".")
         layers = model.get_submodule(place)
-        if count > len(layers):
-            raise SettingError(f"keep_layers is at most {len(layers)} for {base}, not {count}")
-        chosen = [round(i * (len(layers) - 1) / max(1, count - 1)) for i in range(count)]
+        chosen = kept_layers(len(layers), count, base)
         setattr(model.get_submodule(owner), name, nn.ModuleList([layers[i] for i in chosen]))
-        setattr(model.config, field, count)
+        setattr(model.config, field, len(chosen))
 
 
 def load_prepared(
@@ -175,12 +175,13 @@ def load_prepared(
     """
     from transformers import AutoConfig
 
-    record = architecture_of(AutoConfig.from_pretrained(folder).model_type)
+    config = AutoConfig.from_pretrained(folder)
+    record = architecture_of(config.model_type)
     if record.answers is not CONTRACTS[task].answers:
         raise BaseModelError(
             f"{folder}: a {record.model_type} gives no answers for {task.value}: it needs {_bases(task)}"
         )
-    model = _load(record, folder)
+    model = _load(record, config, folder)
     for name in record.never_trained:
         model.get_parameter(name).requires_grad_(False)
     if gradient_checkpointing and not model.supports_gradient_checkpointing:

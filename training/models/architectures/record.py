@@ -25,6 +25,13 @@ class TrainsTokenizer(Protocol):
         """A tokenizer of `transformers` with at most ``vocabulary`` tokens."""
 
 
+class Converts(Protocol):
+    """Makes a checkpoint of another architecture into a model of this one, as those of `Architecture.made_from` do."""
+
+    def __call__(self, base: str, *, labels: int, keep_layers: int) -> tuple[Any, Any]:
+        """``(model, tokenizer)`` with a new head for ``labels`` labels and ``keep_layers`` layers; 0 keeps all."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Starter:
     """How a small model of the architecture is made from scratch."""
@@ -73,11 +80,20 @@ class Architecture:
     where there is never one."""
     objection: Callable[[Any], str] | None = None
     """Says why a configuration of this type cannot be trained, or the empty text; None where all can."""
-    made_from: Mapping[str, Callable[[str, int], tuple[Any, Any]]] = field(default_factory=dict)
-    """Other types whose checkpoints can become one of this: type -> what makes ``(model, tokenizer)`` of a base and a
-    number of labels."""
+    class_with_more: Callable[[Any], type | None] | None = None
+    """Says which class of ours loads a checkpoint that has more than ``model_class`` has, by its configuration, or None
+    where it has no more; None where there is never one."""
+    made_from: Mapping[str, Converts] = field(default_factory=dict)
+    """Other types whose checkpoints can become one of this: type -> what makes it of a base."""
     starter: Starter | None = None
     """How the preset ``starter`` is made; None where there is no such."""
+
+    def class_for(self, config: Any) -> Any:
+        """The class that loads a checkpoint of a configuration."""
+        import transformers
+
+        more = self.class_with_more(config) if self.class_with_more else None
+        return more or getattr(transformers, self.model_class)
 
     def limit(self, config: Any) -> int:
         """The most tokens that a model reads, special ones included; 0 for no limit."""

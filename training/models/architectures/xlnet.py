@@ -1,4 +1,7 @@
-"""XLNet (Yang et al., 2019), as a starter too: relative positions, so no limit of length, and types of tokens."""
+"""XLNet (Yang et al., 2019), as a starter too: relative positions, so no limit of length, and types of tokens.
+
+`bert_to_xlnet` makes one of a BERT.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any, Final
 from infolens.contract import AnswerKind
 from training.models.tokenization import train_unigram
 
+from .bert_to_xlnet import from_bert
 from .record import Architecture, Starter
 
 
@@ -49,5 +53,6 @@ ARCHITECTURE: Final = Architecture(
     never_trained=("transformer.mask_emb",),
     predict_arguments={"use_mems": False},
     reads=None,
+    made_from={"bert": from_bert},
     starter=Starter(build=build, train_tokenizer=train_unigram),
 )

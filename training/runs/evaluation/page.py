@@ -24,6 +24,7 @@ _GROUPED: Final = {
     AnswerKind.TEXT: (
         *(("rouge1", "ROUGE-1"), ("rouge2", "ROUGE-2"), ("rougeLsum", "ROUGE-Lsum")),
         *(("lead_rouge1", "first words: ROUGE-1"), ("lead_rouge2", "ROUGE-2"), ("lead_rougeLsum", "ROUGE-Lsum")),
+        *(("first_rouge1", "first sentences: ROUGE-1"), ("first_rouge2", "ROUGE-2"), ("first_rougeLsum", "ROUGE-Lsum")),
         *(("words", "words"), ("foreign", "foreign sentence, %"), ("density", "density")),
     ),
 }
@@ -79,7 +80,7 @@ def _more(figures: Mapping[str, Any], told: list[str]) -> list[tuple[str, str]]:
     """The other figures of the served model, and its signal's."""
     served = figures["served"]
     rest = [(name.replace("_", " "), shown(name, one)) for name, one in served["figures"].items() if name not in told]
-    for name in ("gain_over_baseline", "gain_over_lead"):
+    for name in ("gain_over_baseline", "gain_over_lead", "gain_over_first_sentences"):
         rest += [(f"{name.replace('_', ' ')}: {key}", gained(key, one)) for key, one in figures.get(name, {}).items()]
     if "risk_coverage" in served:
         at = served["risk_coverage"]["at"]

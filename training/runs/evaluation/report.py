@@ -152,7 +152,7 @@ def systems_of(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, 
     """What was scored on the same rows: its name and its figures."""
     figures = document["figures"]
     yield f"served ({document['served']['model'] or document['task']})", figures["served"]["figures"]
-    for name in ("baseline", "lead", "oracle"):
+    for name in ("baseline", "lead", "first_sentences", "oracle"):
         if name in figures:
             yield figures[name]["name"], figures[name]["figures"]
 

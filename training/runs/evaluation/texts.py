@@ -11,6 +11,7 @@ import pandas as pd
 
 from training.data.curriculum import SelectionConfig, oracle
 from training.data.sentences import split_sentences
+from training.metrics import first_sentences
 from training.metrics.extracts import ORDERS, cut_sentences, extraction, foreign_sentences, lead, sentences_of
 from training.metrics.intervals import Statistic, estimates, mean
 from training.metrics.summarization import METRICS
@@ -40,8 +41,9 @@ def scores_of(frame: pd.DataFrame, answers: Sequence[Answered]) -> pd.DataFrame:
 
     Returns:
         A table without texts: ``row``, ``group``, ``source``, tokens; ROUGE (0 to 100) of the summary, the lead and the
-        oracle; ``words``; ``foreign`` and ``cut`` (1 where a sentence is not the article's, or not a whole one of it);
-        `metrics.extracts.extraction`; ``unsupported``, how many spans the server itself found, where it does.
+        oracle, and of `metrics.first_sentences`; ``words``; ``foreign`` and ``cut`` (1 where a sentence is not the
+        article's, or not a whole one of it); `metrics.extracts.extraction`; ``unsupported``, how many spans the server
+        itself found, where it does.
     """
     from rouge_score.rouge_scorer import RougeScorer
 
@@ -65,9 +67,15 @@ def scores_of(frame: pd.DataFrame, answers: Sequence[Answered]) -> pd.DataFrame:
             "lead_": lead(article, words),
             "oracle_": oracle(article, reference, SelectionConfig()) or lead(article, words),
         }
+        wanted = _lines(reference)
+
+        def score(text: str, wanted: str = wanted) -> dict[str, float]:
+            found = scorer.score(wanted, _lines(text))
+            return {name: _PERCENT * found[name].fmeasure for name in METRICS}
+
         for system, text in texts.items():
-            found = scorer.score(_lines(reference), _lines(text))
-            row |= {system + name: _PERCENT * found[name].fmeasure for name in METRICS}
+            row |= {system + name: value for name, value in score(text).items()}
+        row |= first_sentences.leads(article, score)
         if "unsupported" in answered.answer:
             row["unsupported"] = len(answered.answer["unsupported"])
         rows.append(row)
@@ -86,7 +94,7 @@ def _lines(text: str) -> str:
 
 
 def figures_of(scores: pd.DataFrame, by: Sequence[str], draws: int) -> dict[str, Any]:
-    """All figures: ``served``, ``lead``, ``oracle`` and ``groups``; each with its interval."""
+    """All figures: ``served``, ``lead``, ``first_sentences``, ``oracle``, ``groups``; each with its interval."""
     groups = scores["group"].tolist()
     result: dict[str, Any] = {}
     for system, words in SYSTEMS.items():
@@ -95,6 +103,9 @@ def figures_of(scores: pd.DataFrame, by: Sequence[str], draws: int) -> dict[str,
             statistics |= _taken(scores)
         name = system.rstrip("_") or "served"
         result[name] = {"name": words, "rows": len(scores), "figures": estimates(statistics, groups, draws=draws)}
+    first = estimates(first_sentences.statistics(scores), groups, draws=draws)
+    result["first_sentences"] = {"name": first_sentences.NAME, "rows": len(scores), "figures": first}
+    result["gain_over_first_sentences"] = estimates(first_sentences.gains(scores), groups, draws=draws)
     result["gain_over_lead"] = estimates(
         {name: mean(scores[name] - scores["lead_" + name]) for name in METRICS}, groups, draws=draws
     )
@@ -114,6 +125,7 @@ def _taken(scores: pd.DataFrame) -> dict[str, Statistic]:
 def _group(scores: pd.DataFrame, draws: int) -> dict[str, Any]:
     names = [system + name for name in METRICS for system in ("", "lead_")]
     statistics = {name: mean(scores[name]) for name in (*names, "words", "foreign", "coverage", "density", "novel_2")}
+    statistics |= {f"first_{name}": one for name, one in first_sentences.statistics(scores).items() if name in METRICS}
     return {"rows": len(scores), "figures": estimates(statistics, scores["group"].tolist(), draws=draws)}
 
 
