@@ -38,6 +38,8 @@ _EPILOG = """examples:
   python -m export summary  --checkpoint checkpoints/summary
   python -m export summary  --checkpoint checkpoints/summary --style extractive --extraction nearest --name bart_quotes
                                         as a model of another name, which quotes unless a request says otherwise
+  python -m export summary  --checkpoint checkpoints/summary --style extractive --extraction choice
+                                        quotes what its head chooses (a checkpoint that was trained for it)
   python -m export category --checkpoint checkpoints/category --precision fp32
   python -m export veracity --checkpoint checkpoints/veracity --replace
   python -m export category --checkpoint models:/category@champion

@@ -130,7 +130,7 @@ def _with_checkpoint(
     """
     checkpoint, found = read(options)
     tokenizer, padding = serving_tokenizer(checkpoint), padding_of(checkpoint)
-    parameters, expected = checkpoint.model.num_parameters(), expected_bytes(checkpoint, options)
+    parameters, expected = checkpoint.parameters, expected_bytes(checkpoint, options)
     require_space(options.repository, sum(expected.values()) + 2 * len(tokenizer.encode()))
     write = _FORMS[options.form](checkpoint, options, next(iter(models.values())).parents[1])
     for precision, path in models.items():
@@ -157,7 +157,7 @@ def _artefact(checkpoint: Checkpoint, options: ExportOptions, padding: Padding, 
         max_tokens=checkpoint.max_tokens,
         window=checkpoint.window,
         vocabulary=checkpoint.config.vocab_size,
-        parameters=checkpoint.model.num_parameters(),
+        parameters=checkpoint.parameters,
         padding_side=padding.side,
         pad_id=padding.pad_id,
         pad_type_id=padding.pad_type_id,
@@ -165,8 +165,9 @@ def _artefact(checkpoint: Checkpoint, options: ExportOptions, padding: Padding, 
         labels=checkpoint.labels,
         quotes=checkpoint.architecture.answers is AnswerKind.TEXT,
         style=options.style,
-        extraction=options.extraction,
+        extraction=options.served_extraction,
         num_beams=options.num_beams,
+        max_length=options.max_length,
         form=options.form,
         exporter=options.exporter.value,
         lineage=lineage,

@@ -15,6 +15,7 @@ from .errors import CheckpointError
 from .graph.model_file import SPLIT_BYTES
 from .graph.precision import LABELS, Precision, precisions_of
 from .parity.tolerances import Tolerances
+from .repository.artefact import extraction_in
 
 _LONGEST_NAME: Final = 100
 
@@ -53,9 +54,11 @@ class ExportOptions:
     style: str = "free"
     """How a summarizer writes where a request does not say it: ``free`` or ``extractive``."""
     extraction: str = "search"
-    """How it comes to quote only: see `Artefact.extraction`."""
+    """How it comes to quote only: see `Artefact.extraction`, and `served_extraction`."""
     num_beams: int = 2
     """The width of its search where a request does not say it."""
+    max_length: int = 80
+    """The most tokens of its summaries where a request does not say it."""
     form: str = "loop"
     """How a summarizer is computed: see `Artefact.form`."""
     naming: Naming | None = None
@@ -86,6 +89,11 @@ class ExportOptions:
                 f"no {self.task} can be exported so for the target {self.target}: {fault}; name another --target or "
                 "--precision, or leave out what differs"
             )
+
+    @property
+    def served_extraction(self) -> str:
+        """How a summarizer of the form comes to quote only."""
+        return extraction_in(self.form, self.extraction)
 
     def model_name(self, model_type: str) -> str:
         """The name that a checkpoint of this architecture gets in the repository."""

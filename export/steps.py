@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -14,8 +15,10 @@ from .graph.model_file import MODEL_FILE
 from .graph.precision import Precision
 from .progress import step
 from .reference import read_reference
-from .repository.artefact import FILE_NAME, read_artefact
+from .repository.artefact import FILE_NAME, WITHOUT_CHOICE, extraction_in, read_artefact
 from .repository.workspace import workspace
+
+_LOG = logging.getLogger(__name__)
 
 _DESCRIPTION: Final = f"""\
 Write encoder.onnx, step.onnx and what belongs to them from the {MODEL_FILE} of a summarizer in int8: with the same
@@ -61,9 +64,12 @@ def run(options: argparse.Namespace) -> int:
         written.mkdir()
         with step(f"writing {out}"):
             write_steps(trained, Precision.INT8, written)
-            stepwise = replace(artefact, form="step", parity={})
+            extraction = extraction_in("step", artefact.extraction)
+            stepwise = replace(artefact, form="step", extraction=extraction, parity={})
             (written / FILE_NAME).write_text(stepwise.to_json(), encoding="utf-8")
             if reference := read_reference(version):
                 (written / REFERENCE_FILE).write_text(reference, encoding="utf-8")
         written.rename(out)
+    if extraction != artefact.extraction:
+        _LOG.info(WITHOUT_CHOICE)
     return 0

@@ -175,6 +175,8 @@ class TritonServer:
             counts = board.with_name("counts")
             counts.mkdir(mode=0o700, exist_ok=True)
             environment[COUNTS_VARIABLE] = str(counts)
+        # The backends multiply small matrices, for which threads that wait for one another cost 20 times as much.
+        environment.setdefault("OPENBLAS_NUM_THREADS", "1")
         environment.setdefault(CACHE_VARIABLE, str((self.options.scratch or self.options.cache).resolve()))
         log.info("starting Triton with %d models of %s", len(self.models), self.options.repository)
         with self.log_file.open("ab") as output:

@@ -92,7 +92,11 @@ def served(repository: Path, articles: int) -> Model:
         no_repeat_ngram_size=artefact.no_repeat_ngram_size,
         early_stopping=artefact.early_stopping,
     )
-    defaults = Defaults(settings=settings, quotes=(about["style"], about["extraction"]) == ("extractive", "search"))
+    defaults = Defaults(
+        settings=settings,
+        quotes=(about["style"], about["extraction"]) == ("extractive", "search"),
+        searched=about["extraction"] != "choice",
+    )
     tokenizer = newest(repository / models.tokenizer) / "tokenizer.json"
     source = Articles(tokenizer, defaults, longest=about["max_tokens"], seed=_SEED)
     words = f"{models.name} ({about['parameters'] / 1e6:.1f} M weights)"

@@ -29,6 +29,8 @@ class Defaults:
     settings: Settings
     quotes: bool
     """Whether it consists of sentences of the article."""
+    searched: bool = True
+    """Whether these are found by the search, as both forms of a model have it; not by a head that only one has."""
 
 
 class Articles:
@@ -80,7 +82,8 @@ class Articles:
             draws = rng.random(settings.max_length, np.float32)
             sampling = Sampling(temperature=float(rng.choice([0.5, 1.0])), top_p=0.9, draws=draws)
             return Article(ids=ids, settings=replace(settings, num_beams=1), sampling=sampling)
-        return Article(ids=ids, settings=settings, sentence_ends=ends if kind == "quoting" else None)
+        quotes = kind == "quoting" and self._defaults.searched
+        return Article(ids=ids, settings=settings, sentence_ends=ends if quotes else None)
 
     def _read(self, tokens: int | None) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """The tokens of a new article, cut to ``tokens``, and where the sentence of each ends."""

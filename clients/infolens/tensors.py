@@ -23,8 +23,9 @@ class Tensor:
     """Whether a request may leave the input out, or a server of an earlier version the output."""
 
 
-_OF_THE_MODEL: Final = frozenset({"num_beams", "style"})
+_OF_THE_MODEL: Final = frozenset({"max_length", "num_beams", "style"})
 _LEFT_OUT: Final = {
+    "max_length": "the model's own, 80 as a rule",
     "num_beams": "the model's own, 1 or 2 as a rule",
     "style": "the model's own",
     "seed": "a new one for each request",

@@ -7,6 +7,7 @@ What is special about this graph, and why:
   divides the memory traffic by the number of beams.
 * Each layer is a handful of fused operators, because at small widths the time of a step grows with their number.
 * An input that is longer than a window is encoded window by window, and the decoder looks at all of them.
+* Where the checkpoint has a head that chooses sentences, requests that quote run it instead of the search.
 * All weights are initialisers of the outer graph; the session transposes the tied embedding for the output layer.
 """
 
@@ -18,13 +19,16 @@ from typing import Any, Final
 
 import numpy as np
 import onnx
+from onnx import TensorProto
 
-from export.graph import int8_attention
 from export.graph.beam_search import BeamSearch
-from export.graph.beam_state import Rules, Settings, Source, Step
+from export.graph.beam_state import BY_LENGTH, Found, Rules, Settings, Source, Step
+from export.graph.branches import either, single, where_asked
 from export.graph.checkpoint_weights import CheckpointWeights
+from export.graph.choice.head import LAYER, write_head
+from export.graph.cross.attention import CrossAttention
 from export.graph.functions import function
-from export.graph.graph import ACTIVATIONS, DOMAIN, Graph, Layout, model_of, value
+from export.graph.graph import ACTIVATIONS, Graph, Layout, model_of, value
 from export.graph.initializers import Initializers
 from export.graph.precision import Precision
 from infolens.contract import (
@@ -35,7 +39,6 @@ from infolens.contract import (
     SEQUENCES,
     SUMMARY_SETTINGS,
     AnswerKind,
-    SummarySetting,
 )
 from inspection.generation import Search, searched
 
@@ -46,8 +49,6 @@ _POSITION_OFFSET: Final = 2
 """The first two rows of BART's position table are unused; position 0 is the third row."""
 _NEVER: Final = -1e6
 """A logit that makes a token's probability 0."""
-_BY_LENGTH: Final = tuple(setting for setting in SUMMARY_SETTINGS if setting.by_length)
-"""The settings that come as lengths of dummies: those of `Settings`, in the order of the inputs."""
 DEFAULT_NGRAM: Final = 3
 """No n-gram of this size occurs twice in a summary, unless the checkpoint's generation config has another size."""
 
@@ -81,7 +82,7 @@ def write(trained: Trained, precision: Precision, initializers: Initializers) ->
         A model with the contract's inputs (``input_ids`` and ``attention_mask`` INT32 (batch, length),
         ``sentence_ends`` INT32 (batch, length) or (batch, 1), ``sampling`` FLOAT (batch, 2 + steps) or (batch, 1), one
         UINT8 dummy (batch, n) for each setting that travels by length) and the output ``sequences`` INT32
-        (batch, max_length).
+        (batch, max_length); from a head that chooses, where rows quote, what `write_head` returns.
     """
     return _Bart(trained, precision, initializers).build()
 
@@ -89,8 +90,8 @@ def write(trained: Trained, precision: Precision, initializers: Initializers) ->
 class _Bart:
     def __init__(self, trained: Trained, precision: Precision, initializers: Initializers) -> None:
         self.config = config = trained.config
-        self.generation = trained.generation
         self.window = trained.window
+        self.choice_layers = trained.choice_layers
         self.spacing = trained.spacing
         self.weights: CheckpointWeights = trained.weights
         self.width: int = config.d_model
@@ -98,6 +99,8 @@ class _Bart:
         self.heads: int = config.decoder_attention_heads
         self.head_size = self.width // self.heads
         self.vocabulary: int = self.weights["model.shared.weight"].shape[0]
+        found = asdict(Search.of(trained.generation, self.vocabulary))
+        self.rules = Rules(**found, early_stopping=trained.generation.early_stopping)
         self.numbers = precision.number_format
         self.initializers = initializers
         self.outer = Graph(self.initializers, prefix="", precision=precision)
@@ -136,27 +139,29 @@ class _Bart:
 
     # -- encoder ------------------------------------------------------------------------------------------------
 
-    def encode(self) -> None:
-        """The encoder, then the keys and values of the cross attention: (batch, heads, length, head size)."""
+    def encode(self) -> tuple[str, str]:
+        """The encoder: hidden states (windows of all articles, window, width), and the mask of these."""
         graph = self.outer
         ids, mask = self.windows(INPUT_IDS.name), self.windows(ATTENTION_MASK.name)
         graph.read_shape(ids)
         positions = self.positions(graph, "encoder", graph.ints([0]), graph.dimension(ids, 1))
         x = self.embed(graph, ids, positions, "encoder")
         for i in range(self.config.encoder_layers):
-            layer = f"model.encoder.layers.{i}"
-            names = [f"{layer}.self_attn.{part}_proj" for part in "qkv"]
-            parts = self.linear(graph, x, *names)
-            context = graph.self_attention(parts, mask, self.config.encoder_attention_heads)
-            x = self.output(graph, context, x, f"{layer}.self_attn.out_proj", f"{layer}.self_attn_layer_norm")
-            x = self.feed_forward(graph, x, layer)
-        if self.window:  # Side by side again: the decoder looks at all windows of an article.
-            graph.read_shape(INPUT_IDS.name)
-            x = graph.one("Reshape", x, graph.batch_shape)
-        # Layer by layer: one product for all layers is larger than the processor's caches, and no faster.
-        self.stored = [self.store(graph, self.cross(graph, x, i)) for i in range(self.layers)]
-        if self.numbers.integers:
-            self.mask_bias = int8_attention.mask_bias(graph, ATTENTION_MASK.name)
+            x = self.encoder_layer(graph, x, mask, f"model.encoder.layers.{i}")
+        return x, mask
+
+    def encoder_layer(self, graph: Graph, x: str, mask: str, layer: str) -> str:
+        parts = self.linear(graph, x, *(f"{layer}.self_attn.{part}_proj" for part in "qkv"))
+        context = graph.self_attention(parts, mask, self.config.encoder_attention_heads)
+        x = self.output(graph, context, x, f"{layer}.self_attn.out_proj", f"{layer}.self_attn_layer_norm")
+        return self.feed_forward(graph, x, layer)
+
+    def side_by_side(self, graph: Graph, x: str) -> str:
+        """The hidden states of windows as those of articles: (batch, length, width)."""
+        if not self.window:
+            return x
+        graph.read_shape(INPUT_IDS.name)
+        return graph.one("Reshape", x, graph.batch_shape)
 
     def windows(self, tensor: str) -> str:
         """A tensor (batch, length) as windows (windows of all articles, window), where it is longer than one."""
@@ -166,19 +171,15 @@ class _Bart:
         length = graph.one("Min", graph.dimension(tensor, 1), graph.ints([self.window]))
         return graph.one("Reshape", tensor, graph.one("Concat", graph.ints([-1]), length, axis=0))
 
-    def store(self, graph: Graph, both: str) -> list[str]:
-        """The tensors of an article for every step, from its keys beside its values (batch, length, 2 * width)."""
-        if self.numbers.integers:
-            return graph.add("Int8CrossStore", [both], outputs=4, domain=DOMAIN, num_heads=self.heads)
-        by_head = graph.reshape(both, [0, 0, 2, self.heads, self.head_size])
-        sides = graph.add("Split", [graph.one("Transpose", by_head, perm=[2, 0, 3, 1, 4])], outputs=2, axis=0)
-        pair = [graph.one("Squeeze", side, graph.ints([0])) for side in sides]
-        # Cast to fp16 once for each article, not at every step.
-        return [graph.half(side) for side in pair] if self.numbers.half else pair
-
-    def cross(self, graph: Graph, x: str, i: int) -> str:
-        """The keys beside the values of layer ``i``: (batch, length, 2 * width)."""
-        return self.linear(graph, x, *(f"model.decoder.layers.{i}.encoder_attn.{part}_proj" for part in "kv"))
+    def store(self, graph: Graph, x: str) -> list[str]:
+        """What the cross attention of all layers needs: `CrossAttention.stored`."""
+        x = self.side_by_side(graph, x)  # The decoder looks at all windows of an article.
+        found = []
+        for i in range(self.layers):
+            # Layer by layer: one product for all layers is larger than the processor's caches, and no faster.
+            both = self.linear(graph, x, *(f"model.decoder.layers.{i}.encoder_attn.{part}_proj" for part in "kv"))
+            found += self.across.store(graph, both)
+        return found
 
     # -- the decoder --------------------------------------------------------------------------------------------
 
@@ -206,67 +207,57 @@ class _Bart:
         outputs = [f"decoder_context_{i}", *(f"grown_{part}_{i}" for part in ("key", "value"))]
         context = graph.fused("BeamAttention", *inputs, outputs=outputs, num_heads=self.heads, layer=i)
         x = self.output(graph, context, x, f"{layer}.self_attn.out_proj", f"{layer}.self_attn_layer_norm")
-        context = self.look_across(graph, self.linear(graph, x, f"{layer}.encoder_attn.q_proj"), i)
+        query = self.linear(graph, x, f"{layer}.encoder_attn.q_proj")
+        context = self.across.look(graph, query, i, self.by_beam)
         x = self.output(graph, context, x, f"{layer}.encoder_attn.out_proj", f"{layer}.encoder_attn_layer_norm")
         return self.feed_forward(graph, x, layer), outputs[1:]
 
-    def look_across(self, graph: Graph, query: str, i: int) -> str:
-        """The cross attention of layer ``i``: (batch * beams, width)."""
-        if self.numbers.integers:
-            return graph.fused("Int8CrossAttention", query, *self.stored[i], self.mask_bias, num_heads=self.heads)
-        # The beams of an article are the query positions of one attention: (batch, beams, width).
-        query = graph.one("Reshape", query, self.by_beam)
-        context = graph.attention([query, *self.stored[i], "", ATTENTION_MASK.name], self.heads)[0]
-        return graph.reshape(context, [-1, self.width])
-
     # -- the outer graph ----------------------------------------------------------------------------------------
 
-    def setting(self, setting: SummarySetting) -> str:
-        """The value of a request's setting, shape (1,), from the length of its dummy: `SummarySetting.decode`."""
-        graph = self.outer
-        whole = setting.dtype == "INT32"
-        dtype = np.dtype(np.int64 if whole else np.float32)
-        to = onnx.TensorProto.INT64 if whole else onnx.TensorProto.FLOAT
-        units = graph.one("Cast", graph.dimension(setting.name, 1), to=to)
-        steps = graph.one("Sub", units, self.initializers.constant([1], dtype))
-        scaled = graph.one("Div", steps, self.initializers.constant([setting.steps_per_unit], dtype))
-        return graph.one("Add", scaled, self.initializers.constant([setting.minimum], dtype))
-
-    def search(self) -> str:
-        """The beam search: INT32 (batch, max_length)."""
-        graph, generation = self.outer, self.generation
-        given = {setting.name: self.setting(setting) for setting in _BY_LENGTH}
-        beams, maximum = given["num_beams"], given["max_length"]
-        found = asdict(Search.of(generation, self.vocabulary))
-        rules = Rules(**found, early_stopping=generation.early_stopping)
-        settings = Settings(**given, sampling=SAMPLING.name)
+    def search(self, asked: str = "") -> tuple[BeamSearch, Found]:
+        """All steps of the beam search; of none where ``asked`` BOOL (1,) is false."""
+        graph, none = self.outer, np.empty(0, np.int32)
+        settings, spacing = Settings.read(graph), self.spacing or Spacing(spaced=none, unspaced=none)
+        source = Source.read(self.initializers, spacing.spaced, spacing.unspaced, self.vocabulary)
         batch = graph.dimension(INPUT_IDS.name, 0)
         sizes = {"layers": self.layers, "num_heads": self.heads, "head_size": self.head_size}
-        self.cache = graph.fused("BeamCache", batch, beams, maximum, **sizes)
-        self.rules = rules
-        search = BeamSearch(graph, self.decoder, rules, settings, self.source(), batch)
+        self.cache = graph.fused("BeamCache", batch, settings.num_beams, settings.max_length, **sizes)
+        search = BeamSearch(graph, self.decoder, self.rules, settings, source, batch)
         self.by_beam = search.by_beam
-        return search.write(self.decode, self.layers, self.heads, self.head_size)
+        return search, search.write(self.decode, self.layers, self.heads, self.head_size, asked=asked)
 
-    def source(self) -> Source:
-        """What a summary may quote."""
-        words = np.arange(self.vocabulary, dtype=np.int32)
-        spacing = self.spacing or Spacing(spaced=words, unspaced=words)
-        tables = {}
-        for name, table in (("spaced", spacing.spaced), ("unspaced", spacing.unspaced)):
-            # Rows of the embedding beyond the tokenizer's words are words of their own.
-            tables[name] = self.initializers.add(name, np.concatenate([table, words[len(table) :]]))
-        return Source(ids=INPUT_IDS.name, ends=SENTENCE_ENDS.name, **tables)
+    def choice(self, graph: Graph, x: str, mask: str) -> str:
+        """What the head says of an article's words: see `write_head`."""
+        for i in range(self.choice_layers or 0):
+            x = self.encoder_layer(graph, x, mask, LAYER.format(i))
+        return write_head(graph, self.side_by_side(graph, x), self.weights)
+
+    def answer(self) -> str:
+        """Summaries in words, INT32 (batch, max_length); or the choice, where there is a head and rows quote."""
+        graph = self.outer
+        x, mask = self.encode()
+        self.across = CrossAttention(graph, heads=self.heads, head_size=self.head_size)
+        if self.choice_layers is None:
+            self.across.stored = self.store(graph, x)
+            search, found = self.search()
+            return search.forced_end(graph, found)
+        # The loop stays in the outer graph: inside a branch, ONNX Runtime packs the decoder's weights at every step.
+        free = single(graph, SENTENCE_ENDS.name)
+        kinds = self.across.kinds * self.layers
+        names = [f"stored_{i}" for i in range(len(kinds))]
+        self.across.stored = where_asked(graph, free, partial(self.store, x=x), kinds=kinds, outputs=names)
+        search, found = self.search(free)
+        ways = (lambda one: (search.forced_end(one, found),), lambda one: (self.choice(one, x, mask),))
+        return either(graph, free, *ways, kinds=(TensorProto.INT32,), outputs=("answer",))[0]
 
     def build(self) -> onnx.ModelProto:
         graph = self.outer
         self.output_weight = graph.one("Transpose", self.table.rows, perm=[1, 0])
-        self.encode()
-        graph.one("Identity", self.search(), output=SEQUENCES.name)
+        graph.one("Identity", self.answer(), output=SEQUENCES.name)
         inputs = [value(tensor.name, "INT32", ["batch", "length"]) for tensor in (INPUT_IDS, ATTENTION_MASK)]
         inputs += [value(SENTENCE_ENDS.name, "INT32", ["batch", "ends"])]
         inputs += [value(SAMPLING.name, "FLOAT", ["batch", "numbers"])]
-        inputs += [value(setting.name, "UINT8", ["batch", f"{setting.name}_code"]) for setting in _BY_LENGTH]
+        inputs += [value(setting.name, "UINT8", ["batch", f"{setting.name}_code"]) for setting in BY_LENGTH]
         outputs = [value(SEQUENCES.name, "INT32", ["batch", "max_length"])]
         sizes = {"heads": self.heads, "head_size": self.head_size, "encoder_heads": self.config.encoder_attention_heads}
         return model_of("bart", graph, inputs, outputs, partial(function, **sizes, rules=self.rules))

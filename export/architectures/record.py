@@ -43,6 +43,9 @@ class Trained:
     """Tokens that the encoder reads at once: a longer input consists of such windows. 0 where it reads all at once."""
     spacing: Spacing | None = None
     """The words with and without a space before them; None where no word has such a form."""
+    choice_layers: int | None = None
+    """Layers of the head that chooses sentences, `export.graph.choice`, whose weights are among ``weights``; None where
+    the graph is to have none."""
 
 
 Writer = Callable[[Trained, Precision, Initializers], onnx.ModelProto]

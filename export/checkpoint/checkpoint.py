@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from inspection.vocabulary import require_in_step, require_tokenizer
 from inspection.weights import require_complete, require_finite
 from reading.spread import WINDOW
 
+from .choice import LAYERS, has_head, read_head, without_head
 from .labels import Naming, labels_of
 from .spacing import spacing_of
 
@@ -59,6 +60,8 @@ class Checkpoint:
     """Tokens that the encoder reads at once, where a longer input consists of such windows; 0 where it cannot."""
     labels: tuple[str, ...] = ()
     """The labels of a classifier, in the order of its classes."""
+    head: Mapping[str, Any] | None = None
+    """The weights of a summarizer's head that chooses sentences, by name; None where it is left out."""
 
     @property
     def config(self) -> Any:
@@ -66,15 +69,22 @@ class Checkpoint:
         return self.model.config
 
     @property
+    def parameters(self) -> int:
+        """How many weights it has."""
+        count: int = self.model.num_parameters()
+        return count + sum(int(one.numel()) for one in (self.head or {}).values())
+
+    @property
     def trained(self) -> Trained:
         """The parts of the model from which a graph is written."""
         return Trained(
             config=self.model.config,
             generation=getattr(self.model, "generation_config", None),
-            weights=CheckpointWeights(self.model.state_dict()),
+            weights=CheckpointWeights({**self.model.state_dict(), **(self.head or {})}),
             max_tokens=self.max_tokens,
             window=self.window,
             spacing=spacing_of(self.tokenizer.get_vocab()) if self.architecture.answers is AnswerKind.TEXT else None,
+            choice_layers=None if self.head is None else getattr(self.config, LAYERS),
         )
 
 
@@ -87,6 +97,7 @@ def load_checkpoint(
     naming: Naming | None = None,
     own_graph: bool = True,
     target: Target = Target.CPU,
+    choice: bool = False,
 ) -> Checkpoint:
     """Load and examine a checkpoint.
 
@@ -100,6 +111,7 @@ def load_checkpoint(
         naming: Names for a classifier's classes.
         own_graph: Whether a graph writer of this project must be able to express it.
         target: What that graph is for.
+        choice: Whether the head of a summarizer that chooses sentences is wanted too.
 
     Raises:
         CheckpointError: There is no such checkpoint, its architecture is none that the task takes, its tokenizer is
@@ -119,6 +131,11 @@ def load_checkpoint(
         model = _load_model(source, config, architecture)
         if answers is AnswerKind.TEXT:
             _check_search(source, model.generation_config, config, tokenizer)
+        head = read_head(source, model) if choice else None
+        if has_head(config) and not choice:
+            logger.info(
+                "%s: its head that chooses sentences is left out; --extraction choice takes it into one graph", source
+            )
     bound = architecture.positions(config)
     limit = _limit(bound, tokenizer)
     minimum = 1 + len(architecture.before) + len(architecture.after)
@@ -153,6 +170,7 @@ def load_checkpoint(
         max_tokens=limit,
         window=window,
         labels=labels,
+        head=head,
     )
 
 
@@ -206,7 +224,7 @@ def _load_config(source: str, example: str) -> Any:
 
 
 def _load_model(source: str, config: Any, architecture: Architecture) -> Any:
-    kind = getattr(transformers, architecture.model_class)
+    kind = without_head(getattr(transformers, architecture.model_class), config)
     try:
         model, info = kind.from_pretrained(source, config=config, dtype="float32", output_loading_info=True)
     except Exception as error:  # Each format of weights has errors of its own.

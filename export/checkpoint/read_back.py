@@ -46,7 +46,7 @@ class ReadBack(CheckpointWeights):
 
 
 def read_back(graph: Path, *, max_tokens: int, window: int = 0) -> Trained:
-    """Read ``model.onnx`` of a BART in int8.
+    """Read ``model.onnx`` of a BART in int8, without the head that chooses sentences if it has one.
 
     Args:
         graph: The file.
@@ -101,13 +101,22 @@ def _scaled(integers: npt.NDArray[np.int8], scales: npt.NDArray[np.float32]) -> 
 
 
 class _Nodes:
-    """The nodes of a graph and of the body of its loop."""
+    """The nodes of a graph, with those of its branches, and of the body of its loop."""
 
     def __init__(self, graph: onnx.GraphProto, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
         self.tensors = tensors
-        self.outer = list(graph.node)
+        self.outer = list(self.all_of(graph))
         self.loop = self.first(self.outer, "Loop")
         self.body = list(self.attributes(self.loop)["body"].node)
+
+    @classmethod
+    def all_of(cls, graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+        """The nodes of a graph, and after each ``If`` those of its branches."""
+        for node in graph.node:
+            yield node
+            if node.op_type == "If":
+                for branch in cls.attributes(node).values():
+                    yield from cls.all_of(branch)
 
     @staticmethod
     def attributes(node: onnx.NodeProto) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
 from export.checkpoint.checkpoint import Checkpoint, load_checkpoint
@@ -10,8 +11,11 @@ from export.checkpoint.tokenization import serving_tokenizer
 from export.graph.precision import Precision
 from export.options import Exporter, ExportOptions
 from export.progress import step
+from export.repository.artefact import CHOICE, WITHOUT_CHOICE
 from export.repository.publish import require_place
 from infolens.targets import Target
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +56,7 @@ def written_precisions(options: ExportOptions) -> tuple[Precision, ...]:
 
 def expected_bytes(checkpoint: Checkpoint, options: ExportOptions) -> dict[Precision, int]:
     """What the weights of each graph take of the disk, about."""
-    parameters = checkpoint.model.num_parameters()
+    parameters = checkpoint.parameters
     return {one: int(parameters * one.number_format.weight_bytes) for one in written_precisions(options)}
 
 
@@ -77,7 +81,10 @@ def read(options: ExportOptions) -> tuple[Checkpoint, Found]:
             own_graph=options.exporter is Exporter.OWN,
             # The steps of a summarizer are the same files for all targets.
             target=Target.CPU if options.form == "step" else options.target,
+            choice=options.served_extraction == CHOICE,
         )
+    if options.served_extraction != options.extraction:
+        _LOG.info(WITHOUT_CHOICE)
     if found.source != options.checkpoint:
         # Name the registered model, because the folder to which it was downloaded is deleted by now.
         checkpoint = replace(checkpoint, source=options.checkpoint)

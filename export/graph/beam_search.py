@@ -25,7 +25,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from .beam_scores import scores_of_words
-from .beam_state import Decoder, Finished, Rules, Settings, Source, Step
+from .beam_state import Decoder, Finished, Found, Rules, Settings, Source, Step
 from .branches import either, single
 from .graph import DOMAIN, Graph, value
 from .keep_beams import ATTRIBUTES, EARLY, NEVER, SHARED, Shared, choose, finish
@@ -105,8 +105,16 @@ class BeamSearch:
 
     # -- the outer graph ----------------------------------------------------------------------------------------
 
-    def write(self, decoder: Decoder, layers: int, heads: int, head_size: int) -> str:
-        """Write the whole search; returns the summaries, INT32 (B, max_length), padded."""
+    def write(self, decoder: Decoder, layers: int, heads: int, head_size: int, *, asked: str = "") -> Found:
+        """Write all steps of the search but its end; `forced_end` makes summaries of what is found.
+
+        Args:
+            decoder: Writes the decoder.
+            layers: Of the decoder.
+            heads: Of the decoder.
+            head_size: Of the decoder.
+            asked: BOOL (1,): no step is computed where it is false. Every request is searched for without it.
+        """
         graph, rules = self.outer, self.rules
         start = numpy_helper.from_array(np.array([rules.start_token], np.int32))
         rows = graph.one("Mul", self.batch, self.settings.num_beams)
@@ -131,18 +139,24 @@ class BeamSearch:
         states = [history, running, ancestors, sequences, nothing, finished, improvable, none, *caches]
         # The first token is given and the last one is forced.
         trips = graph.one("Squeeze", graph.one("Sub", self.settings.max_length, graph.ints([2])), graph.ints([0]))
-        inputs = [trips, graph.initializers.constant(True, np.bool_), *states]
-        found = graph.add("Loop", inputs, outputs=len(states), body=self.body(decoder, layers, heads, head_size))
+        always = graph.initializers.constant(True, np.bool_)
+        going = graph.one("Squeeze", asked, graph.ints([0])) if asked else always
+        body = self.body(decoder, layers, heads, head_size)
+        found = graph.add("Loop", [trips, going, *states], outputs=len(states), body=body)
         history, running, _, sequences, scores, finished, improvable = found[:7]
-        return self.forced_end(history, running, Finished(sequences, scores, finished, improvable))
+        return Found(history, running, Finished(sequences, scores, finished, improvable))
 
-    def forced_end(self, history: str, running: str, finished: Finished) -> str:
-        """End every beam that still runs, and choose the best one as the summary: INT32 (B, max_length)."""
-        graph = self.outer
-        every = graph.one("Concat", graph.dimension(history, 0), self.candidates, axis=0)
+    def forced_end(self, graph: Graph, found: Found) -> str:
+        """End every beam that still runs, and choose the best one as the summary: INT32 (B, max_length), padded.
+
+        Args:
+            graph: Where it goes: the outer one, or a branch of it.
+            found: By `write`.
+        """
+        every = graph.one("Concat", graph.dimension(found.history, 0), self.candidates, axis=0)
         end, values = (graph.one("Expand", x, every) for x in (self.last_token, self.forced))
-        chosen = choose(graph, self.shared, self.rules, running, end, values)
-        best = finish(graph, self.shared, self.rules, history, chosen, finished)
+        chosen = choose(graph, self.shared, self.rules, found.running, end, values)
+        best = finish(graph, self.shared, self.rules, found.history, chosen, found.finished)
         first = graph.one("Slice", best.sequences, graph.ints([0]), graph.ints([1]), graph.ints([1]))
         return graph.one("Squeeze", first, graph.ints([1]))
 

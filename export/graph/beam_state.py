@@ -8,8 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from onnx import TensorProto
+
+from infolens.contract import INPUT_IDS, SAMPLING, SENTENCE_ENDS, SUMMARY_SETTINGS, SummarySetting
 
 from .graph import Graph
+from .initializers import Initializers
+
+BY_LENGTH: Final = tuple(setting for setting in SUMMARY_SETTINGS if setting.by_length)
+"""The settings that come as lengths of dummies: those of `Settings`, in the order of the inputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +72,21 @@ class Settings:
     sampling: str
     """FLOAT (B, 1) for a search; (B, 2 + n) for a sample: temperature, top_p, and a uniform number for each step."""
 
+    @classmethod
+    def read(cls, graph: Graph) -> Settings:
+        """Write into a graph what reads them from the inputs of a request."""
+        return cls(**{setting.name: _value(graph, setting) for setting in BY_LENGTH}, sampling=SAMPLING.name)
+
+
+def _value(graph: Graph, setting: SummarySetting) -> str:
+    """The value of a request's setting, shape (1,), from the length of its dummy: `SummarySetting.decode`."""
+    whole = setting.dtype == "INT32"
+    dtype, to = (np.int64, TensorProto.INT64) if whole else (np.float32, TensorProto.FLOAT)
+    units = graph.one("Cast", graph.dimension(setting.name, 1), to=to)
+    steps = graph.one("Sub", units, graph.initializers.constant([1], dtype))
+    scaled = graph.one("Div", steps, graph.initializers.constant([setting.steps_per_unit], dtype))
+    return graph.one("Add", scaled, graph.initializers.constant([setting.minimum], dtype))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
@@ -75,6 +101,21 @@ class Source:
     """For each word the one with a space before it, INT32 (V); the word itself where there is none."""
     unspaced: str
     """The same without a space."""
+
+    @classmethod
+    def read(
+        cls,
+        initializers: Initializers,
+        spaced: npt.NDArray[np.int32],
+        unspaced: npt.NDArray[np.int32],
+        vocabulary: int,
+    ) -> Source:
+        """Store the tables of words, INT32 (words,); words up to ``vocabulary`` that they lack stand for themselves."""
+        tables = {}
+        for name, table in (("spaced", spaced), ("unspaced", unspaced)):
+            rest = np.arange(len(table), vocabulary, dtype=np.int32)
+            tables[name] = initializers.add(name, np.concatenate([table, rest]))
+        return cls(ids=INPUT_IDS.name, ends=SENTENCE_ENDS.name, **tables)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,3 +159,14 @@ class Finished:
     """BOOL (B, K): which places hold a finished beam."""
     improvable: str
     """BOOL (B, 1): whether a better one may still be found."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Names of tensors: what a search has found when its steps are over."""
+
+    history: str
+    """The tokens of every beam that runs on, INT32 (R, t)..."""
+    running: str
+    """...and its score, FLOAT (B, K)."""
+    finished: Finished

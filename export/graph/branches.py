@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from onnx import helper
+import numpy as np
+from onnx import helper, numpy_helper
 
 from .graph import Graph
 
@@ -32,6 +33,18 @@ def either(
         made = [helper.make_tensor_value_info(output, kind, None) for output, kind in found]
         branches[name] = helper.make_graph(inner.nodes, f"{outputs[0]}_{name}", [], made)
     return graph.add("If", [condition], outputs=outputs, **branches)
+
+
+def where_asked(
+    graph: Graph, condition: str, write: Branch, *, kinds: Sequence[int], outputs: Sequence[str]
+) -> list[str]:
+    """Write what is only computed where a condition holds; elsewhere the outputs have no elements. See `either`."""
+
+    def nothing(branch: Graph) -> list[str]:
+        zeros = (numpy_helper.from_array(np.zeros(1, helper.tensor_dtype_to_np_dtype(kind))) for kind in kinds)
+        return [branch.one("ConstantOfShape", branch.ints([0]), value=zero) for zero in zeros]
+
+    return either(graph, condition, write, nothing, kinds=kinds, outputs=outputs)
 
 
 def single(graph: Graph, tensor: str) -> str:

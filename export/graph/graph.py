@@ -85,7 +85,9 @@ class Graph:
 
     def inner(self, prefix: str) -> Graph:
         """A graph inside this one, such as a branch, with the same constants; its names get ``prefix``."""
-        return Graph(self.initializers, prefix=prefix, precision=self._precision, opset=self.opset)
+        made = Graph(self.initializers, prefix=prefix, precision=self._precision, opset=self.opset)
+        made.batch_shape = self.batch_shape
+        return made
 
     def ints(self, values: Sequence[int]) -> str:
         """The name of a constant INT64 vector."""

@@ -54,9 +54,9 @@ class ParityReport:
         """The hints of the checks that failed, one on each line."""
         return "\n".join(check.hint for check in self.checks if check.hint and not check.passed)
 
-    def at_most(self, name: str, value: float, limit: float) -> None:
+    def at_most(self, name: str, value: float, limit: float, *, hint: str = "") -> None:
         """Record a value that must not be above ``limit``."""
-        self.checks.append(Check(name=name, value=float(value), limit=limit, is_minimum=False))
+        self.checks.append(Check(name=name, value=float(value), limit=limit, is_minimum=False, hint=hint))
 
     def at_least(self, name: str, value: float, limit: float, *, hint: str = "") -> None:
         """Record a value that must not be below ``limit``."""

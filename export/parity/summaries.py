@@ -20,6 +20,7 @@ from export.progress import step
 from infolens.contract import ATTENTION_MASK, INPUT_IDS, SAMPLING, SENTENCE_ENDS, SUMMARY_SETTINGS
 from inspection.generation import Search
 
+from .choice import ChoiceReference
 from .quotes import Quotes, Quoting, ends_of, sentences_of
 from .reference import Encode, Feeds, Run
 from .report import ParityReport
@@ -67,12 +68,16 @@ class SummaryReference:
     searched: int
     """How many cases are searched for, and not drawn."""
     pad_id: int
+    choice: ChoiceReference | None = None
+    """What the head says that chooses sentences, which is asked instead of a search that quotes."""
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, served: Encode, articles: Sequence[str]) -> SummaryReference:
         """Ask a checkpoint for summaries of ``articles``, which ``served`` encodes as the server does."""
         cases = []
-        for number, case in enumerate(_CASES, start=1):
+        chooses = checkpoint.head is not None
+        asked = [case for case in _CASES if not (chooses and case.quotes)]
+        for number, case in enumerate(asked, start=1):
             # All articles under the default settings; a mixed batch of three under each of the others.
             texts = articles if case == _CASES[0] else articles[1 :: max(1, len(articles) // 3)][:3]
             values = {s.name: case.settings.get(s.name, s.default) for s in SUMMARY_SETTINGS if s.by_length}
@@ -83,10 +88,15 @@ class SummaryReference:
             feeds = with_settings(batch, values)
             if case.draws:
                 feeds |= {SAMPLING.name: np.stack([one.row for one in samplings])}
-            with step(f"asking transformers for {len(texts)} summaries, case {number} of {len(_CASES)}"):
+            with step(f"asking transformers for {len(texts)} summaries, case {number} of {len(asked)}"):
                 cases.append((feeds, _summaries(checkpoint, batch, values, samplings)))
-        searched = sum(case.draws is None for case in _CASES)
-        return cls(cases=cases, searched=searched, pad_id=checkpoint.model.generation_config.pad_token_id)
+        searched = sum(case.draws is None for case in asked)
+        choice = None
+        if chooses:
+            feeds = cases[0][0] | {SENTENCE_ENDS.name: _ends(checkpoint, cases[0][0])}
+            choice = ChoiceReference.of(checkpoint, feeds)
+        pad_id = checkpoint.model.generation_config.pad_token_id
+        return cls(cases=cases, searched=searched, pad_id=pad_id, choice=choice)
 
     def compare(self, report: ParityReport, precision: Precision, name: str, run: Run, limits: Tolerances) -> None:
         """Record the shares of identical summaries, and the mean token F1 where they may differ."""
@@ -107,6 +117,8 @@ class SummaryReference:
             mean = float(np.mean(scores))
             hint = _F1_HINT.format(name, mean, limits.token_f1)
             report.at_least(f"{name}_token_f1", mean, limits.token_f1, hint=hint)
+        if self.choice is not None:
+            self.choice.compare(report, precision, name, run, limits)
 
 
 def with_settings(batch: Batch, values: dict[str, float]) -> Feeds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from export.repository.artefact import BEAMS, EXTRACTIONS, FORMS, STYLES
+from export.repository.artefact import BEAMS, EXTRACTIONS, FORMS, LENGTH, STYLES
 from infolens.targets import Target
 
 from .tolerances import Tolerances
@@ -26,7 +26,9 @@ def add_summary_options(command: argparse.ArgumentParser) -> None:
         default=EXTRACTIONS[0],
         help="how a summary of the article's sentences is made. search: the model can write nothing else; nearest: it "
         "writes freely, and the sentences that come nearest are taken, which suits a model that slips from one to "
-        f"another; measure both with `python -m training evaluate` (default: {EXTRACTIONS[0]})",
+        "another; choice: it writes nothing, a head says which words belong into the summary, for which the checkpoint "
+        "must have been trained (choice_layers of its recipe); measure them with `python -m training evaluate` "
+        f"(default: {EXTRACTIONS[0]})",
     )
     command.add_argument(
         "--num-beams",
@@ -36,6 +38,15 @@ def add_summary_options(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="width of the search where a request does not say it, 1 to "
         f"{BEAMS.maximum:g} (default: {BEAMS.default:g})",
+    )
+    command.add_argument(
+        "--max-length",
+        type=int,
+        choices=range(int(LENGTH.minimum), int(LENGTH.maximum) + 1),
+        default=int(LENGTH.default),
+        metavar="N",
+        help="the most tokens of a summary where a request does not say it, "
+        f"{LENGTH.minimum:g} to {LENGTH.maximum:g} (default: {LENGTH.default:g})",
     )
     command.add_argument(
         "--form",
@@ -68,6 +79,7 @@ def summary_options(options: argparse.Namespace, target: Target) -> dict[str, An
         "style": getattr(options, "style", STYLES[0]),
         "extraction": getattr(options, "extraction", EXTRACTIONS[0]),
         "num_beams": getattr(options, "num_beams", int(BEAMS.default)),
+        "max_length": getattr(options, "max_length", int(LENGTH.default)),
         "form": (options.form or target.record.default_text_form) if writes_texts else FORMS[0],
         "window": options.window,
     }

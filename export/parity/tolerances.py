@@ -13,3 +13,9 @@ class Tolerances:
     """Minimum mean token F1 between the summaries and the checkpoint's, where they need not be identical."""
     agreement: float | None = None
     """Minimum share of articles with the same label; None for the limit of the precision."""
+    choice_probability: float = 0.03
+    """Maximum mean difference of the probabilities that a head says of words and pairs, where it is not strict."""
+    choice_length: float = 0.1
+    """Maximum mean difference of the logarithms of the words that it expects a summary to have, likewise."""
+    choice_rank: float = 0.95
+    """Minimum rank correlation of the words' probabilities, likewise."""

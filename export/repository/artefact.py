@@ -14,9 +14,19 @@ from infolens.contract import CONTRACTS, SUMMARY_SETTINGS, Task
 from infolens.targets import Target
 
 FILE_NAME: Final = "artefact.json"
-BEAMS: Final = next(setting for setting in SUMMARY_SETTINGS if setting.name == "num_beams")
-EXTRACTIONS: Final = ("search", "nearest")
-FORMS: Final = ("loop", "step")
+BEAMS, LENGTH = (
+    next(setting for setting in SUMMARY_SETTINGS if setting.name == name) for name in ("num_beams", "max_length")
+)
+"""The settings of a request whose defaults belong to the model."""
+CHOICE: Final = "choice"
+EXTRACTIONS: Final = ("search", "nearest", CHOICE)
+WITHOUT_CHOICE: Final = (
+    "a model in steps has no head that chooses sentences: a summary that quotes is made of a draft, with the sentences "
+    "that are nearest to it (extraction nearest)"
+)
+_INSTEAD: Final[dict[str, dict[str, str]]] = {"loop": {}, "step": {CHOICE: "nearest"}}
+"""What the forms do instead of the extractions that they lack."""
+FORMS: Final = tuple(_INSTEAD)
 STYLES: Final = next(setting.choices for setting in SUMMARY_SETTINGS if setting.name == "style")
 _WAY_OUT: Final = "export the model again, or delete its folders"
 
@@ -60,9 +70,12 @@ class Artefact:
     """How the texts are written where a request does not say it, one of the choices of that setting."""
     extraction: str = "search"
     """How texts come to quote only: the search of the graph is bound to (``search``), or it writes a draft, and the
-    article's sentences that are nearest to it are taken (``nearest``)."""
+    article's sentences that are nearest to it are taken (``nearest``), or a head says of each word of the article
+    whether it belongs into the summary, nothing is written, and the best set of sentences is taken (``choice``)."""
     num_beams: int = 2
     """The width of the search where a request does not say it."""
+    max_length: int = int(LENGTH.default)
+    """The most tokens of a summary where a request does not say it."""
     form: str = "loop"
     """How a text's task is computed: by one graph with the search in it (``loop``), or by an engine that runs a graph
     for each step of the search (``step``), with slots for articles that come and go. Labels have no search, and are of
@@ -85,6 +98,16 @@ class Artefact:
     def to_json(self) -> str:
         """The text of the file."""
         return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def extraction_in(form: str, extraction: str) -> str:
+    """How texts of a form come to quote only, where ``extraction`` is asked for: steps write drafts and do not choose.
+
+    Args:
+        form: One of `FORMS`.
+        extraction: One of `EXTRACTIONS`.
+    """
+    return _INSTEAD[form].get(extraction, extraction)
 
 
 def _with_defaults(document: dict[str, Any]) -> dict[str, Any]:
@@ -110,14 +133,17 @@ def _check_reading(artefact: Artefact) -> None:
         raise ValueError(f"quotes is true or false and style {' or '.join(STYLES)}, not {artefact.style!r}")
     if artefact.style != STYLES[0] and not artefact.quotes:
         raise ValueError(f"style {artefact.style} needs a graph with quotes")
-    if type(artefact.num_beams) is not int or not BEAMS.minimum <= artefact.num_beams <= BEAMS.maximum:
-        raise ValueError(f"num_beams is {BEAMS.rule}, not {artefact.num_beams!r}")
+    for setting, value in ((BEAMS, artefact.num_beams), (LENGTH, artefact.max_length)):
+        if type(value) is not int or not setting.minimum <= value <= setting.maximum:
+            raise ValueError(f"{setting.name} is {setting.rule}, not {value!r}")
     if artefact.extraction not in EXTRACTIONS:
         raise ValueError(f"extraction is {' or '.join(EXTRACTIONS)}, not {artefact.extraction!r}")
     if artefact.target not in list(Target):
         raise ValueError(f"target is {' or '.join(Target)}, not {artefact.target!r}")
     if artefact.form not in FORMS:
         raise ValueError(f"form is {' or '.join(FORMS)}, not {artefact.form!r}")
+    if extraction_in(artefact.form, artefact.extraction) != artefact.extraction:
+        raise ValueError(f"a model of the form {artefact.form} has no extraction {artefact.extraction!r}")
     if type(artefact.window) is not int or artefact.window < 0 or artefact.max_tokens % (artefact.window or 1):
         raise ValueError(f"window divides max_tokens ({artefact.max_tokens}) or is 0, not {artefact.window!r}")
 

@@ -21,11 +21,13 @@ from infolens.contract import (
 )
 
 from . import doubt
-from .artefact import BEAMS, Artefact
+from .artefact import BEAMS, CHOICE, LENGTH, Artefact
 from .deployment import Deployment
 from .limits import AUTO
 
 _STYLE: Final = "style"
+_TOLD: Final = ("search", CHOICE)
+"""The extractions in which a graph is told of an article's sentences."""
 
 
 def tokenizer_parameters(contract: TaskContract, artefact: Artefact, deployment: Deployment) -> dict[str, str]:
@@ -74,14 +76,14 @@ def engine_parameters(contract: TaskContract, artefact: Artefact, deployment: De
     }
 
 
-def _quotes_by_search(artefact: Artefact) -> bool:
+def _told_of_sentences(artefact: Artefact) -> bool:
     """Whether the graph is told of sentences by a request that says nothing of it."""
-    return artefact.style == "extractive" and artefact.extraction == "search"
+    return artefact.style == "extractive" and artefact.extraction in _TOLD
 
 
 def default_of(setting: SummarySetting, artefact: Artefact) -> float:
     """What counts where a request leaves out a setting of the search."""
-    return {BEAMS.name: artefact.num_beams}.get(setting.name, setting.default)
+    return {BEAMS.name: artefact.num_beams, LENGTH.name: artefact.max_length}.get(setting.name, setting.default)
 
 
 def _setting(setting: SummarySetting, artefact: Artefact) -> str:
@@ -111,7 +113,7 @@ def warmup(contract: TaskContract, artefact: Artefact, inputs: Iterable[Tensor],
     """One execution with a bucket of zeros, in the shapes of a request without settings."""
     made = pb.ModelWarmup(name=f"length_{bucket}", batch_size=1)
     lengths = {one.name: one.encode(default_of(one, artefact)) for one in contract.settings if one.by_length}
-    lengths |= {SAMPLING.name: 1, SENTENCE_ENDS.name: bucket if _quotes_by_search(artefact) else 1}
+    lengths |= {SAMPLING.name: 1, SENTENCE_ENDS.name: bucket if _told_of_sentences(artefact) else 1}
     for tensor in inputs:
         zeros = made.inputs[tensor.name]
         zeros.data_type = pb.DataType.Value(f"TYPE_{tensor.dtype}")

@@ -69,7 +69,7 @@ def test_requests_with_different_settings_do_not_mix(triton: Started) -> None:
     choices = [
         SummaryOptions(max_length=16),
         SummaryOptions(num_beams=1),
-        SummaryOptions(min_length=70, max_length=100),
+        SummaryOptions(min_length=120, max_length=160),
         SummaryOptions(),
     ]
     with Client(triton.grpc_url) as client:

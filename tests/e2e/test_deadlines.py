@@ -20,20 +20,22 @@ pytestmark = pytest.mark.server
 TEXT = "The council met on Tuesday to speak about the new bridge over the river and its costs. " * 60
 LONG = {"min_length": 256, "max_length": 256, "num_beams": 8}
 MANY, ROWS = 6, 2
-"""More long requests than `bart` has instances, so that others wait, but no longer than its queue allows."""
+"""More long requests, which the model writes word by word, than `bart` has instances: others wait, but no longer than
+its queue allows."""
 TRIES = 10
 EXPIRED = "request timeout expired"
 
 
 def request(rows: int, **settings: int) -> list[grpc.InferInput]:
-    texts = grpc.InferInput("text", [rows, 1], "BYTES").set_data_from_numpy(
-        np.array([[TEXT.encode()]] * rows, np.object_)
-    )
+    texts = [
+        grpc.InferInput(name, [rows, 1], "BYTES").set_data_from_numpy(np.array([[value.encode()]] * rows, np.object_))
+        for name, value in {"text": TEXT, **({"style": "free"} if settings else {})}.items()
+    ]
     numbers = [
         grpc.InferInput(name, [rows, 1], "INT32").set_data_from_numpy(np.full((rows, 1), value, np.int32))
         for name, value in settings.items()
     ]
-    return [texts, *numbers]
+    return [*texts, *numbers]
 
 
 def summarized(client: grpc.InferenceServerClient) -> int:

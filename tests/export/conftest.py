@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     BartConfig,
@@ -159,6 +162,32 @@ def write_checkpoint(task: Task, folder: Path) -> Path:
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[Task, Path]:
     """A folder with a checkpoint for each task."""
     return {task: write_checkpoint(task, tmp_path_factory.mktemp(task.value) / "checkpoint") for task in CONTRACTS}
+
+
+def add_head(folder: Path, layers: int) -> Path:
+    """Give a summarizer's checkpoint a random head that chooses sentences; returns the folder."""
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "choice_layers": layers}))
+    tensors = load_file(folder / "model.safetensors")
+    made = torch.Generator().manual_seed(layers)
+    encoder = "model.encoder.layers.0."
+    for name, one in [item for item in tensors.items() if item[0].startswith(encoder)]:
+        for i in range(layers):
+            noise = 0.2 * torch.randn(one.shape, generator=made)
+            tensors[f"choice.layers.{i}.{name.removeprefix(encoder)}"] = one + noise
+    for name, outputs, bias in (("words", 2, -1.0), ("length", 1, 3.6)):
+        tensors[f"choice.{name}.weight"] = 0.2 * torch.randn(outputs, config["d_model"], generator=made)
+        tensors[f"choice.{name}.bias"] = torch.full((outputs,), bias)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def choosing(checkpoints: dict[Task, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint of a summarizer with a head of one layer; not to be changed."""
+    folder = tmp_path_factory.mktemp("choosing") / "checkpoint"
+    shutil.copytree(checkpoints[Task.SUMMARY], folder)
+    return add_head(folder, layers=1)
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,8 @@ class SummaryOptions:
     length_penalty: float | None = None
     """Above 0 favours longer summaries, below 0 shorter ones; one decimal is kept."""
     style: str | None = None
-    """``extractive``: whole sentences of the article, character for character; ``free``: the model's own words."""
+    """``extractive``: whole sentences of the article, character for character; ``free``: the model's own words. With
+    a model that chooses whole sentences only ``min_length`` and ``max_length`` count for an extractive summary."""
     temperature: float | None = None
     """Above 0 the summary is a sample of what the model could write, the more daring the higher; 0 is a search."""
     top_p: float | None = None
@@ -48,15 +49,12 @@ class SummaryOptions:
         self._check_sampling()
 
     def _check_lengths(self) -> None:
-        if self.min_length is None:
-            return  # the server's own minimum follows a small max_length down
-        default = next(setting.default for setting in SUMMARY_SETTINGS if setting.name == "max_length")
-        high = default if self.max_length is None else self.max_length
-        if self.min_length > high:
-            note = " (the default)" if self.max_length is None else ""
+        if self.min_length is None or self.max_length is None:
+            return  # the server's own minimum follows a small max_length down; its own maximum is the model's
+        if self.min_length > self.max_length:
             raise InvalidSettingError(
                 f"min_length may not exceed max_length, but min_length is {self.min_length} and "
-                f"max_length is {high:g}{note}; set both"
+                f"max_length is {self.max_length:g}; change one of them"
             )
 
     def _check_sampling(self) -> None:

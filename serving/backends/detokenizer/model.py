@@ -2,14 +2,17 @@
 
 Inputs, those of them that the configuration lists:
 
-* one of any other name: the ids that the model wrote [n, L], integers. Special tokens are skipped. Required.
+* one of any other name: the ids that the model wrote [n, L], integers. Special tokens are skipped. Required. For an
+  article whose ``source`` says ``choice``, and the style ``extractive``, they are no ids but what the model says of the
+  article's words [n, 1 + 2 * M]: see `reading.choice.Prediction.unpack`.
 * ``source``: BYTES [n, 1], the article behind each row: a JSON object with its ``text``, its ``sentences`` as pairs of
   characters, ``style`` (``free`` or ``extractive``), and ``verbatim``: whether the article is its own summary.
 * ``input_ids`` and ``sentence_ends``, integers [n, M]: the article's tokens, and at each the index of the last token of
   its sentence, -1 where there is none, or 2^30 in one that was not read to its end. Both are needed for rows of the
   style ``extractive``: their text is cut out of the article, sentence by sentence. Ids that are no such sentences are
   an error, never a text. Where ``source`` says how many ``tokens`` each sentence has, and the ``room`` for them, the
-  row is a draft, and its text is the sentences of the article that come nearest to its own (`nearest`).
+  row is a draft, and its text is the sentences of the article that come nearest to its own (`nearest`); or, where it
+  also says ``choice``, those that are chosen by their words (`choosing`).
 * ``verbatim``: BYTES [n, 1], as earlier exports have it: what is not empty there comes out as it is.
 
 Outputs, BYTES [n, 1]: one of any name has the texts. With ``source`` there may be two more, which are JSON lists:
@@ -31,6 +34,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +47,9 @@ if __package__:
     from serving.backends import wanted
     from serving.backends.numpy_check import check_numpy
 
-    from . import nearest, quotes, writing
+    from . import choosing, nearest, quotes, writing
 else:  # Triton imports this file as the module "model", with its folder on the path
+    import choosing  # type: ignore[import-not-found, no-redef]
     import nearest  # type: ignore[import-not-found, no-redef]
     import quotes  # type: ignore[import-not-found, no-redef]
     import wanted  # type: ignore[import-not-found, no-redef]
@@ -109,14 +114,18 @@ class Detokenizer:
             raise ValueError(f"no tokenizer at {path}: export the model again")
         self._tokenizer: Tokenizer = Tokenizer.from_file(str(path))
         self._tokenizer.encode_special_tokens = True  # "</s>" within an article is text
-        vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
+        self._vocabulary: dict[str, int] = self._tokenizer.get_vocab(with_added_tokens=True)
         self._size = self._tokenizer.get_vocab_size()
         self._special = frozenset(
             token for token, added in self._tokenizer.get_added_tokens_decoder().items() if added.special
         )
-        self._twins = quotes.twins(vocabulary)
+        self._twins = quotes.twins(self._vocabulary)
         # Words that a vocabulary has in small letters are words of the language, rather than names.
-        self._common = frozenset(token[1:] for token in vocabulary if token.startswith(quotes.MARKS))
+        self._common = frozenset(token[1:] for token in self._vocabulary if token.startswith(quotes.MARKS))
+
+    @cached_property
+    def _chooser(self) -> choosing.Chooser:
+        return choosing.Chooser(self._vocabulary)
 
     def __call__(
         self,
@@ -128,16 +137,20 @@ class Detokenizer:
         """Decode a batch of requests of ids [n, L].
 
         Args:
-            requests: The ids of each request.
+            requests: The ids of each request, or what else its rows hold.
             beside: The other inputs of each request by name; or nothing.
             check: The requests that are asked for what their article does not hold, by index.
 
         Returns:
             For each request, in order, a summary for each row or the error that it gets.
         """
+        sources = [_sources(beside[index] if beside else {}) for index in range(len(requests))]
         good: list[list[int]] = []
         errors: dict[int, BadInputError] = {}
         for index, ids in enumerate(requests):
+            if any(source.chosen for source in sources[index]):  # one style for all rows of a request
+                good.extend([] for _ in ids)
+                continue
             wrong = ids[(ids < 0) | (ids >= self._size)]
             if wrong.size:
                 errors[index] = BadInputError(f"token id {wrong.flat[0]} is not within 0 and {self._size - 1}")
@@ -152,31 +165,43 @@ class Detokenizer:
             mine = [next(texts) for _ in ids]
             given = beside[index] if beside else {}
             try:
-                rows = [self._row(row, ids[row], text, given, check=index in check) for row, text in enumerate(mine)]
-                answers.append(rows)
+                rows = zip(ids, mine, sources[index] or (None,) * len(mine), strict=True)
+                asked = index in check
+                answers.append([self._row(row, *parts, given, check=asked) for row, parts in enumerate(rows)])
             except quotes.NoQuoteError as error:
                 answers.append(error)
         return answers
 
-    def _row(self, row: int, ids: npt.NDArray[Any], decoded: str, beside: Arrays, *, check: bool) -> writing.Written:
+    def _row(
+        self,
+        row: int,
+        ids: npt.NDArray[Any],
+        decoded: str,
+        source: quotes.Source | None,
+        beside: Arrays,
+        *,
+        check: bool,
+    ) -> writing.Written:
         """What one row of a request says."""
         text = decoded.strip()
         unfinished = self._pad is not None and ids.size > 0 and ids[-1] != self._pad
         if text and unfinished:
             text = writing.cut_unfinished(text)
-        if SOURCE not in beside:
+        if source is None:
             given = beside[VERBATIM][row, 0] if VERBATIM in beside else b""
             return writing.Written(text=given.decode() or text)
-        source = quotes.Source.read(beside[SOURCE][row, 0])
         if source.verbatim:
             return writing.own(source)
         if not source.extractive:
             return writing.free(text, source, self._common, check=check)
-        if source.tokens is not None:
+        if source.tokens is not None and not source.chosen:
             chosen = nearest.choose(text, source)
             return writing.extractive(chosen, source, lambda last: self._beginning(source, chosen.indices[-1], last))
         if SENTENCE_ENDS not in beside or beside[SENTENCE_ENDS].shape != beside[INPUT_IDS].shape:
             raise quotes.NoQuoteError("a row that must quote comes without the article's tokens and sentences")
+        if source.chosen:
+            parsed, cut = self._chooser.choose(ids, beside[INPUT_IDS][row], beside[SENTENCE_ENDS][row], source)
+            return writing.extractive(parsed, cut, lambda last: self._beginning(cut, parsed.indices[-1], last))
         read = quotes.read_sentences(beside[INPUT_IDS][row], beside[SENTENCE_ENDS][row])
         tokens = [token for token in ids.tolist() if token not in self._special]
         parsed = quotes.parse(tokens, read, self._twins, may_be_cut=unfinished)
@@ -188,6 +213,11 @@ class Detokenizer:
         ids = self._tokenizer.encode(source.text[start:end], add_special_tokens=False).ids
         text: str = self._tokenizer.decode(ids[:tokens])
         return text
+
+
+def _sources(beside: Arrays) -> list[quotes.Source]:
+    """The article of each row of a request; none where it comes without."""
+    return [quotes.Source.read(document) for document in beside[SOURCE][:, 0]] if SOURCE in beside else []
 
 
 def read_cut(parameters: Mapping[str, str]) -> int | None:

@@ -44,6 +44,10 @@ class Source:
     end. Where there are none, the model itself has quoted."""
     room: int = 0
     """How many tokens a summary of such sentences may have."""
+    least: int = 0
+    """How many it shall have, where the sentences are chosen."""
+    chosen: bool = False
+    """Whether the model says of the article's words which sentences these are, rather than write any."""
 
     @classmethod
     def read(cls, document: bytes) -> Source:
@@ -56,6 +60,8 @@ class Source:
             verbatim=given["verbatim"],
             tokens=tuple(given["tokens"]) if "tokens" in given else None,
             room=given.get("room", 0),
+            least=given.get("least", 0),
+            chosen=given.get("choice", False) and given["style"] == "extractive",
         )
 
 

@@ -25,7 +25,25 @@ STYLE = "style"
 EXTRACTIVE = "extractive"
 SCRIPTS = {"latin": True, "any": False}
 SPREAD = {"0": False, "1": True}
-EXTRACTION = {"search": False, "nearest": True}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extraction:
+    """Who is told of the sentences that a summary may consist of."""
+
+    graph: bool
+    """Whether the next model is..."""
+    text: bool
+    """...and the last one, which then takes the summary's sentences from the article by itself..."""
+    scored: bool = False
+    """...by what the next model says of each word."""
+
+
+EXTRACTION = {
+    "search": Extraction(graph=True, text=False),
+    "nearest": Extraction(graph=False, text=True),
+    "choice": Extraction(graph=True, text=True, scored=True),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +86,8 @@ class Options:
     latin_only: bool
     """Whether articles in other alphabets are refused."""
     settings: tuple[Setting, ...]
-    nearest: bool
-    """Whether a summary that only quotes has a free draft, and for each sentence of it the nearest one of the article;
-    else the search quotes."""
+    extraction: Extraction
+    """How a summary comes to consist of the article's sentences."""
     quotes: bool
     """Whether the next model takes the ends of the sentences that it may quote, and how it samples."""
     source: bool
@@ -175,7 +192,7 @@ def read_options(config: Mapping[str, Any], padding: Mapping[str, Any] | None) -
         pad_left=side == "left",
         latin_only=SCRIPTS[scripts],
         settings=settings,
-        nearest=EXTRACTION[extraction],
+        extraction=EXTRACTION[extraction],
         quotes=quotes,
         source=special[SOURCE] is not None,
         verbatim=special[VERBATIM] is not None,

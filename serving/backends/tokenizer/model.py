@@ -19,7 +19,8 @@ Parameters of ``config.pbtxt`` (``string_value`` each):
 * ``spread``: ``1`` lays the windows evenly over a text that has more tokens than all of them (`spread.spread`); ``0``
   (default) at its beginning.
 * ``extraction``: how a summary comes to consist of the article's sentences. ``search`` (default): the next model may
-  write nothing else. ``nearest``: it writes a free draft, and the last model takes the nearest sentences.
+  write nothing else. ``nearest``: it writes a free draft, and the last model takes the nearest sentences. ``choice``:
+  it says of each word whether it belongs into the summary, and the last model takes the best set.
 * ``setting.<name>``: JSON ``{"minimum", "maximum", "default", "steps_per_unit", "by_length", "choices"}`` of a setting
   of the next model. The input ``<name>`` carries its value. One that is ``by_length`` (as by default) has an output
   ``<name>``, a ``UINT8`` tensor of ``(value - minimum) * steps_per_unit + 1`` elements, since the dynamic batcher never
@@ -218,9 +219,9 @@ class ArticleTokenizer:
             if options.quotes:
                 quoting = quotes_only(question.settings, options.settings)
                 free = np.zeros((len(texts), 1), np.int32)
-                outputs[configuration.SENTENCE_ENDS] = places if quoting and not options.nearest else free
-                if quoting and options.nearest:
-                    choice = source.Choice.of(places, question.settings["max_length"])
+                outputs[configuration.SENTENCE_ENDS] = places if quoting and options.extraction.graph else free
+                if quoting and options.extraction.text:
+                    choice = source.Choice.of(places, question.settings, options.extraction.scored)
                 outputs[configuration.SAMPLING] = sampling(question.settings, len(texts))
         outputs |= {name: arrays[name] for name in options.outputs}
         if options.unclear is not None:

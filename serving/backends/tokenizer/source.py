@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +26,17 @@ class Choice:
     tokens: Sequence[Sequence[int]]
     """For each article how many tokens each of its sentences has; 0 for one that was not read to its end."""
     room: int
-    """How many tokens the summary may have."""
+    """How many tokens the summary may have..."""
+    least: int
+    """...and shall have."""
+    scored: bool
+    """Whether what comes of the next model are scores of the article's words, and no draft."""
 
     @classmethod
-    def of(cls, places: npt.NDArray[np.int32], max_length: float) -> Choice:
+    def of(cls, places: npt.NDArray[np.int32], settings: Mapping[str, float], scored: bool) -> Choice:
         """The sentences of articles whose sentences end at ``places`` [n, L]: see `reading.windows.place`."""
-        return cls(tokens=[_sizes(row) for row in places], room=int(max_length) - AROUND)
+        room, least = (int(settings[name]) - AROUND for name in ("max_length", "min_length"))
+        return cls(tokens=[_sizes(row) for row in places], room=room, least=max(0, least), scored=scored)
 
 
 def _sizes(ends: npt.NDArray[np.int32]) -> list[int]:
@@ -60,6 +65,7 @@ def sources(
         facts: dict[str, Any] = {"text": text, "sentences": spans, "verbatim": verbatim, "style": style}
         if choice is not None:
             facts |= {"tokens": choice.tokens[row], "room": choice.room}
+            facts |= {"choice": True, "least": choice.least} if choice.scored else {}
         answers[row, 0] = json.dumps(facts, ensure_ascii=False, separators=(",", ":")).encode()
     return answers
 

@@ -78,7 +78,7 @@ ANALYZED: Final[Mapping[str, Any]] = {
         "veracity": {"tokens": 53, "truncated_tokens": 0, "unread": []},
     },
     "models": {
-        "summary": {"model": "bart", "version": "1", "revision": "e8065e66c827"},
+        "summary": {"model": "bart", "version": "1", "revision": "8b26a050e41c"},
         "category": {"model": "distilbert", "version": "1", "revision": "6c9cfd2ff45f"},
         "veracity": {"model": "xlnet", "version": "1", "revision": "dd0f908fcd93"},
     },

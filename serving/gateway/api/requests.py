@@ -58,7 +58,11 @@ _Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class SummarySettings(BaseModel):
-    """How the summary is written. Lengths count tokens, of which a word has about 1.3."""
+    """How the summary is written. Lengths count tokens, of which a word has about 1.3.
+
+    With a model that chooses whole sentences, `num_beams`, `length_penalty`, `temperature` and all else that guides the
+    writing of words have no effect on an extractive summary.
+    """
 
     model_config = _STRICT
 

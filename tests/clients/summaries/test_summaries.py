@@ -81,10 +81,10 @@ def test_what_goes_together_is_taken() -> None:
 
 def test_every_setting_says_what_it_may_be_and_what_counts_without_it() -> None:
     said = {one.name: (one.rule, one.left_out) for one in SUMMARY_SETTINGS}
-    assert said["max_length"] == ("a whole number from 4 to 256", "80")
+    assert said["max_length"] == ("a whole number from 4 to 256", "the model's own, 80 as a rule")
     assert said["style"] == ("one of free, extractive", "the model's own")
     assert said["seed"] == ("a whole number from 0 to 2147483647", "a new one for each request")
-    assert [one.name for one in SUMMARY_SETTINGS if one.varies] == ["num_beams", "style", "seed"]
+    assert [one.name for one in SUMMARY_SETTINGS if one.varies] == ["max_length", "num_beams", "style", "seed"]
 
 
 def test_spans_come_over_every_way_and_last() -> None:

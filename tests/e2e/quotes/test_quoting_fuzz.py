@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 from google.protobuf import json_format
 
+from export.architectures import bart
+from export.checkpoint.read_back import read_back
+from export.graph.initializers import Initializers
+from export.graph.precision import Precision
 from export.repository.configs import from_text
 from operators.library import ensure_operators
 from reading.sentences import split
@@ -88,9 +93,9 @@ KINDS: tuple[Callable[[random.Random], str], ...] = (
 Summarize = Callable[[str, Mapping[str, Any]], Written]
 
 
-@pytest.fixture(scope="module", params=["nearest", "search"])
-def summarize(request: pytest.FixtureRequest) -> Summarize:
-    """The committed summarizer, by both ways to quote."""
+@pytest.fixture(scope="module", params=["nearest", "search", "choice"])
+def summarize(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Summarize:
+    """The committed summarizer, by all ways to quote; a search that is bound to it needs a graph without the head."""
 
     def config(model: str) -> dict[str, Any]:
         text = (REPOSITORY / model / "config.pbtxt").read_text(encoding="utf-8")
@@ -108,7 +113,12 @@ def summarize(request: pytest.FixtureRequest) -> Summarize:
     options.log_severity_level, options.intra_op_num_threads = 3, 1
     if native := ensure_operators().path:
         options.register_custom_ops_library(str(native))
-    session = ort.InferenceSession(newest("bart", "model.onnx"), options)
+    graph = newest("bart", "model.onnx")
+    if request.param == "search":
+        written = bart.write(read_back(graph, max_tokens=512), Precision.INT8, Initializers())
+        graph = tmp_path_factory.mktemp("search") / "model.onnx"
+        onnx.save(written, graph)
+    session = ort.InferenceSession(graph, options)
     needed = [one.name for one in session.get_inputs()]
 
     def run(text: str, asked: Mapping[str, Any]) -> Written:

@@ -123,6 +123,27 @@ def test_free_summaries_are_told_of_sentences_and_their_graph_of_none(path: Path
         assert "sentence_ends" not in answer
 
 
+@pytest.mark.parametrize(
+    ("extraction", "placed", "told"),
+    [
+        ("search", True, {}),
+        ("nearest", False, {"tokens": [4, 7], "room": 37}),
+        ("choice", True, {"tokens": [4, 7], "room": 37, "choice": True, "least": 9}),
+    ],
+)
+def test_whoever_takes_the_sentences_is_told_of_them(
+    path: Path, extraction: str, placed: bool, told: dict[str, Any]
+) -> None:
+    tokenizer = ArticleTokenizer(path, config(extraction=extraction))
+    answer = ask(tokenizer, GO, max_length=40, min_length=12)
+    assert answer["sentence_ends"].shape == ((1, 16) if placed else (1, 1))
+    known = {"text", "sentences", "verbatim", "style"}
+    assert {name: value for name, value in source(answer).items() if name not in known} == told
+    free = ask(tokenizer, GO, style=b"free")
+    assert free["sentence_ends"].shape == (1, 1)
+    assert set(source(free)) == known
+
+
 def test_ids_are_the_same_for_both_styles_and_for_models_of_before(path: Path) -> None:
     new, old = (ArticleTokenizer(path, config(quotes=quotes, style="free")) for quotes in (True, False))
     for text in (b"  a goal ", GO, b"goal " * 40, b"a </s> goal"):
@@ -254,6 +275,11 @@ def changed(place: str, name: str, **facts: Any) -> dict[str, Any]:
 def test_a_wrong_configuration_is_told(written: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read_options(written, PADDING)
+
+
+def test_an_extraction_that_is_none_is_told() -> None:
+    with pytest.raises(ValueError, match=r"extraction is one of \['search', 'nearest', 'choice'\], not 'best'"):
+        read_options(config(extraction="best"), PADDING)
 
 
 def test_the_window_must_hold_a_token(path: Path) -> None:

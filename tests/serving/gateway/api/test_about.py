@@ -45,7 +45,8 @@ def test_models_are_described(door: RunningDoor) -> None:
     assert [one["name"] for one in found["limits"]["settings"]][:2] == ["min_length", "max_length"]
     limits = {one["name"]: one for one in found["limits"]["settings"]}
     assert limits["max_length"] == {
-        "name": "max_length", "minimum": 4, "maximum": 256, "default": 80, "choices": None, "left_out": "80",
+        "name": "max_length", "minimum": 4, "maximum": 256, "default": 112, "choices": None,
+        "left_out": "the model's own, 112",
     }  # fmt: skip
     assert limits["style"]["choices"] == ["free", "extractive"]
     assert (limits["style"]["minimum"], limits["seed"]["default"]) == (None, None)

@@ -166,7 +166,7 @@ def test_a_compressed_request_is_read(door: RunningDoor) -> None:
         (
             {"text": TEXT, "summary": {"max_length": 3}},
             "/summary/max_length",
-            "from 4 to 256; leave it out for 80; it is 3",
+            "from 4 to 256; leave it out for the model's own, 80 as a rule; it is 3",
         ),
         ({"text": TEXT, "summary": {"max_length": 10.0}}, "/summary/max_length", "whole number"),
         ({"text": TEXT, "summary": {"max_length": True}}, "/summary/max_length", "it is true"),

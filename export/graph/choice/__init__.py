@@ -1,0 +1,1 @@
+"""The head of a summarizer that chooses sentences instead of writing words."""

@@ -1,0 +1,1 @@
+"""The cross attention of a decoder inside the loop of a search."""
