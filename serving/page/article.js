@@ -5,7 +5,7 @@ import { change, state } from "./state.js";
 import { size, t, taskName } from "./words.js";
 
 /** What each length of a summary means in tokens; medium is what the server and its model use. */
-export const LENGTHS = { short: { min_length: 8, max_length: 44 }, medium: {}, long: { min_length: 72, max_length: 176 } };
+export const LENGTHS = { short: { min_length: 8, max_length: 44 }, medium: {}, long: { min_length: 112, max_length: 208 } };
 const USUAL_TASKS = ["summary", "category", "veracity"];
 const BUSY_MS = 1000;
 
