@@ -12,9 +12,10 @@ import torch
 from torch.nn import functional
 
 from export.checkpoint.checkpoint import Checkpoint
-from export.graph.choice.head import LAYER, LENGTH, PROBABILITY_UNITS, WORD_UNITS, WORDS
+from export.graph.choice.head import LAYER, LENGTH, WORDS
 from export.graph.precision import Precision
 from infolens.contract import ATTENTION_MASK, INPUT_IDS, SENTENCE_ENDS
+from reading.choice import PROBABILITY_SCALE, WORDS_SCALE
 
 from .reference import Feeds, Run
 from .report import ParityReport
@@ -88,8 +89,8 @@ class ChoiceReference:
 
 def _unpacked(rows: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """The logarithms of the words, (articles,), and the probabilities, (articles, 2, length), of what a graph says."""
-    logarithms = np.log(np.maximum(rows[:, 0], 1) / WORD_UNITS)
-    return logarithms, rows[:, 1:].reshape(len(rows), 2, -1) / PROBABILITY_UNITS
+    logarithms = np.log(np.maximum(rows[:, 0], 1) / WORDS_SCALE)
+    return logarithms, rows[:, 1:].reshape(len(rows), 2, -1) / PROBABILITY_SCALE
 
 
 def _states(

@@ -19,7 +19,6 @@ from export.checkpoint.tokenization import encode, padding_of, serving_tokenizer
 from export.cli import main
 from export.errors import CheckpointError, ParityError
 from export.exporter import build, export
-from export.graph.choice.head import WORD_UNITS
 from export.graph.graph import Graph
 from export.graph.initializers import Initializers
 from export.graph.model_file import write_model
@@ -34,6 +33,7 @@ from export.parity.summaries import SummaryReference, with_settings
 from export.parity.tolerances import Tolerances
 from infolens.contract import INPUT_IDS, SENTENCE_ENDS, SUMMARY_SETTINGS, Task
 from operators.library import ensure_operators
+from reading.choice import WORDS_SCALE
 from tests.export.conftest import add_head
 from tests.export.graph.rows import session_of
 
@@ -123,7 +123,7 @@ def test_the_expected_words_stay_within_the_integers(choosing: Path, tmp_path: P
     (row,) = session.run(None, feeds)[0]
     assert row.dtype == np.int32
     assert row.shape == (1 + 2 * feeds[INPUT_IDS.name].shape[1],)
-    assert row[0] > 1_000_000 * WORD_UNITS
+    assert row[0] > 1_000_000 * WORDS_SCALE
     assert 0 <= row[1:].min() <= row[1:].max() <= 1_000_000
 
 

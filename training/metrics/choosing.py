@@ -54,7 +54,15 @@ def predictions(model: Any, articles: Sequence[ReadArticle], *, batch: int = 16)
     return [found[i] for i in range(len(articles))]
 
 
-def evaluate_choice(model: Any, tokenizer: Any, test: pd.DataFrame, *, max_tokens: int, room: int) -> dict[str, Any]:
+def evaluate_choice(
+    model: Any,
+    tokenizer: Any,
+    test: pd.DataFrame,
+    *,
+    max_tokens: int,
+    room: int,
+    leads: Mapping[int, Mapping[str, float]],
+) -> dict[str, Any]:
     """ROUGE of the sentences that a head chooses on the articles of a test split.
 
     Args:
@@ -63,6 +71,7 @@ def evaluate_choice(model: Any, tokenizer: Any, test: pd.DataFrame, *, max_token
         test: With the columns ``article`` and ``summary``.
         max_tokens: The most tokens of an article that are read.
         room: The most tokens of a summary.
+        leads: `rouge` of the articles' first sentences, by their number, as far as it is known.
 
     Returns:
         The figures of `rouge`; ``sentences``: how many it chooses on average; ``expected_words``: how long it thinks
@@ -81,13 +90,13 @@ def evaluate_choice(model: Any, tokenizer: Any, test: pd.DataFrame, *, max_token
         summaries.append(quoted(one, chosen, room=room))
         counts.append(len(chosen.indices))
     figures: dict[str, Any] = rouge(summaries, references)
-    leads = {k: rouge([lead_k(text, k) for text in articles], references) for k in _LEADS}
+    curve = {k: leads.get(k) or rouge([lead_k(text, k) for text in articles], references) for k in _LEADS}
     return {
         **figures,
         "sentences": float(np.mean(counts)),
         "expected_words": float(np.mean([one.expected_words for one in said])),
-        "lead": {str(k): lead for k, lead in leads.items()},
-        "lead_same_words": _at(list(leads.values()), figures["words"]),
+        "lead": {str(k): lead for k, lead in curve.items()},
+        "lead_same_words": _at(list(curve.values()), figures["words"]),
     }
 
 

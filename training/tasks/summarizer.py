@@ -237,7 +237,10 @@ def measure(frames: Frames, recipe: SummarizerRecipe, model: Any, tokenizer: Any
     figures = evaluate(model, tokenizer, test, max_tokens=recipe.max_tokens)
     if has_choice(model.config):
         room = recipe.max_target_tokens
-        figures["choice"] = evaluate_choice(model, tokenizer, test, max_tokens=recipe.max_tokens, room=room)
+        leads = {k: figures[f"lead_{k}"] for k in (1, 2, 3)}
+        figures["choice"] = evaluate_choice(
+            model, tokenizer, test, max_tokens=recipe.max_tokens, room=room, leads=leads
+        )
     return figures
 
 

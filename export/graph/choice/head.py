@@ -12,6 +12,7 @@ from onnx import TensorProto
 
 from export.graph.checkpoint_weights import CheckpointWeights
 from export.graph.graph import Graph
+from reading.choice import PROBABILITY_SCALE, WORDS_SCALE
 
 LAYER: Final = "choice.layers.{}"
 """The name of a layer between the encoder and the head, in a checkpoint."""
@@ -19,10 +20,6 @@ WORDS: Final = "choice.words"
 """The dense layer for the probabilities of a word and of a pair: 2 outputs..."""
 LENGTH: Final = "choice.length"
 """...and the one for the logarithm of the summary's words: 1 output."""
-WORD_UNITS: Final = 1_000
-"""The integers of a row count thousandths of a word..."""
-PROBABILITY_UNITS: Final = 1_000_000
-"""...and millionths of a probability."""
 _LONGEST: Final = 14.0
 """The largest logarithm of a summary's words: what it stands for is still within INT32."""
 
@@ -45,7 +42,7 @@ def write_head(graph: Graph, hidden: str, weights: CheckpointWeights) -> str:
     logarithm = graph.reshape(_dense(graph, graph.token(hidden, 0), LENGTH, weights), [0, 1])
     longest = graph.initializers.constant(_LONGEST, np.float32)
     words = graph.one("Exp", graph.one("Min", logarithm, longest))
-    numbers = [_whole(graph, words, WORD_UNITS), _whole(graph, graph.reshape(odds, [0, -1]), PROBABILITY_UNITS)]
+    numbers = [_whole(graph, words, WORDS_SCALE), _whole(graph, graph.reshape(odds, [0, -1]), PROBABILITY_SCALE)]
     return graph.one("Concat", *numbers, axis=1)
 
 

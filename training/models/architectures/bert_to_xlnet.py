@@ -21,11 +21,10 @@ from typing import Any, Final
 import torch
 from torch.nn.functional import layer_norm
 
-from training.errors import BaseModelError
 from training.models.tokenization import load_tokenizer, with_specials_last
 
 from .inspected import load_whole
-from .layers import kept_layers
+from .layers import kept_layers, require_activation
 
 _ARTICLES: Final = 4
 """Texts of random tokens on which scores are measured."""
@@ -56,11 +55,7 @@ def from_bert(base: str, *, labels: int, keep_layers: int = 0) -> tuple[Any, Any
     bert = load_whole(BertModel, base, add_pooling_layer=False).eval()
     tokenizer = load_tokenizer(base)
     shape = bert.config
-    if shape.hidden_act not in {"gelu", "relu"}:
-        raise BaseModelError(
-            f"{base}: an XLNet that is served has gelu or relu, not {shape.hidden_act}: leave convert_to out, and it "
-            "stays a BERT"
-        )
+    require_activation(shape, base, "an XLNet that is served")
     kept = kept_layers(shape.num_hidden_layers, keep_layers, base)
     words = _words(bert, tokenizer)
     distances = _distances(bert, tokenizer, words, layers=kept[-1] + 1)

@@ -11,11 +11,10 @@ from typing import Any, Final
 import torch
 
 from infolens.contract import AnswerKind
-from training.errors import BaseModelError
 from training.models.tokenization import load_tokenizer, train_wordpiece
 
 from .inspected import load_whole
-from .layers import kept_layers
+from .layers import kept_layers, require_activation
 from .record import Architecture, Starter
 
 _NAMES: Final = {
@@ -72,10 +71,7 @@ def from_bert(base: str, *, labels: int, keep_layers: int = 0) -> tuple[Any, Any
 
     bert = load_whole(BertModel, base, add_pooling_layer=False)
     shape = bert.config
-    if shape.hidden_act not in {"gelu", "relu"}:
-        raise BaseModelError(
-            f"{base}: a DistilBERT has gelu or relu, not {shape.hidden_act}: leave convert_to out, and it stays a BERT"
-        )
+    require_activation(shape, base, "a DistilBERT")
     kept = kept_layers(shape.num_hidden_layers, keep_layers, base)
     model: Any = DistilBertForSequenceClassification(
         DistilBertConfig(

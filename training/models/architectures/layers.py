@@ -1,8 +1,10 @@
-"""Which layers of a base a smaller model keeps."""
+"""What a model that is made of a BERT takes from it: which layers, and whether they fit."""
 
 from __future__ import annotations
 
-from training.errors import SettingError
+from typing import Any
+
+from training.errors import BaseModelError, SettingError
 
 
 def kept_layers(total: int, keep: int, base: str) -> list[int]:
@@ -20,3 +22,20 @@ def kept_layers(total: int, keep: int, base: str) -> list[int]:
         raise SettingError(f"keep_layers is at most {total} for {base}, not {keep}")
     count = keep or total
     return [round(i * (total - 1) / max(1, count - 1)) for i in range(count)]
+
+
+def require_activation(config: Any, base: str, made: str) -> None:
+    """Check that a BERT has an activation that the model made of it can have.
+
+    Args:
+        config: Of the BERT.
+        base: Where it comes from, for the message.
+        made: What it becomes, for the message, with its article.
+
+    Raises:
+        BaseModelError: It has another one.
+    """
+    if config.hidden_act not in {"gelu", "relu"}:
+        raise BaseModelError(
+            f"{base}: {made} has gelu or relu, not {config.hidden_act}: leave convert_to out, and it stays a BERT"
+        )
