@@ -7,10 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from export.errors import RepositoryError, TableError
 from export.progress import step
@@ -24,13 +21,13 @@ from export.repository.workspace import workspace
 from infolens.contract import CONTRACTS, AnswerKind, Task
 
 from . import asking, card
-from .figures import DIGITS, Judged
-from .fitting import LEAST_ANSWERED, Band, fit_band
+from .figures import DIGITS
+from .fitting import LEAST_ANSWERED, Band
+from .held_out import HeldOut, held_out_of, require_enough, require_labels
 from .picture import draw
 from .tables import Columns, Row, read_rows
+from .turns import Fits, fits
 
-_FEWEST: Final = 20
-"""So many articles of each half must be enough to judge by."""
 _LOG = logging.getLogger(__name__)
 
 Ask = Callable[[Path, str, Artefact, Sequence[Row]], asking.Answers]
@@ -51,6 +48,8 @@ class CalibrateOptions:
     """The collections that are taken; empty for all."""
     risk: float = 0.2
     """Share of the answers that may be wrong."""
+    held_out: HeldOut | None = None
+    """What the figures are measured on; by default a collection where there are several, and otherwise a half."""
     in_domain: tuple[Path, ...] = ()
     """Tables of articles of the collections that the model was trained on, which it has not seen; the accuracy on them
     is measured too. Collections that are calibrated on are left out of them."""
@@ -79,16 +78,39 @@ def read_tables(options: CalibrateOptions, labels: Sequence[str]) -> tuple[Row, 
         TableError: A table cannot be used.
     """
     rows = read_rows(options.files, labels, columns=options.columns, sources=options.sources)
+    check_rows(options, rows)
+    _LOG.info("%s", _counts(rows))
+    if len({row.source for row in rows}) == 1:
+        _LOG.warning("the tables are of one collection: how sure a model is elsewhere only several of them can tell")
+    return rows
+
+
+def _counts(rows: Sequence[Row]) -> str:
+    """How many articles there are of each collection."""
+    counts = Counter(row.source for row in rows)
+    return ", ".join(f"{source}: {count:,} articles" for source, count in sorted(counts.items()))
+
+
+def check_rows(options: CalibrateOptions, rows: Sequence[Row]) -> None:
+    """Refuse articles that nothing can be fitted on, before a model is asked about them.
+
+    Raises:
+        TableError: They have one label, all of them or without the collection that is held out, or are too few; or a
+            collection is to be held out, and there is no other.
+    """
     if len(told := {row.label for row in rows}) < 2:
         raise TableError(
             f"every article is {told.pop()!r}, which tells nothing of a model that says so always: give articles of "
             "several labels"
         )
-    counts = Counter(row.source for row in rows)
-    _LOG.info("%s", ", ".join(f"{source}: {count:,} articles" for source, count in sorted(counts.items())))
-    if len(counts) == 1:
-        _LOG.warning("the tables are of one collection: how sure a model is elsewhere only several of them can tell")
-    return rows
+    sources = [row.source for row in rows]
+    if held_out_of(options.held_out, sources) is HeldOut.COLLECTION:
+        for name, count in sorted(Counter(sources).items()):
+            require_enough(len(sources) - count, without=name)
+        require_labels(sources, [row.label for row in rows])
+        return
+    for half in (True, False):
+        require_enough(sum(row.fits is half for row in rows))
 
 
 def read_in_domain(options: CalibrateOptions, labels: Sequence[str] | None, unseen: Sequence[Row]) -> tuple[Row, ...]:
@@ -128,39 +150,22 @@ def calibrate(options: CalibrateOptions, *, ask: Ask = asking.ask) -> Calibratio
     name, artefact = _model(options)
     rows = read_tables(options, artefact.labels)
     known = read_in_domain(options, artefact.labels, rows)
+    if known:
+        _LOG.info("as collections that it was trained on: %s", _counts(known))
     with step(f"asking {name} about {len(rows):,} articles"):
         answers = ask(options.repository, name, artefact, rows)
     if answers.refused:
         _LOG.warning("%d articles were refused, the first: %s", len(answers.refused), answers.refused[0])
-    labels = _classes(artefact, answers.rows)
-    sources = [row.source for row in answers.rows]
-    fits = np.array([row.fits for row in answers.rows])
-    for half in (fits, ~fits):
-        if (half & answers.clear).sum() < _FEWEST:
-            raise TableError(
-                f"{(half & answers.clear).sum()} articles of one half of the tables are enough to judge by, and "
-                f"{_FEWEST} are needed: give more, or longer ones"
-            )
-    band = fit_band(
-        answers.probabilities[fits],
-        labels[fits],
-        _chosen(sources, fits),
-        answers.clear[fits],
-        risk=options.risk,
-    )
-    judged = Judged(
-        probabilities=answers.probabilities[~fits],
-        labels=labels[~fits],
-        sources=_chosen(sources, ~fits),
-        clear=answers.clear[~fits],
-        band=band,
-    )
-    made = _with(artefact, judged, Counter(_chosen(sources, fits)), len(answers.refused), options.risk)
+    held_out = held_out_of(options.held_out, [row.source for row in answers.rows])
+    if held_out is not held_out_of(options.held_out, [row.source for row in rows]):
+        _LOG.warning("every article that was answered is of one collection, so the figures are those of a half of it")
+    found = fits(answers, artefact.labels, held_out=held_out, risk=options.risk)
+    made = _with(artefact, found, held_out, len(answers.refused), options.risk)
     # What was measured before holds on: temperature and threshold move no label.
     in_domain = _in_domain(options, ask, name, artefact, known) if known else artefact.calibration.get("in_domain")
     if in_domain is not None:
         made = replace(made, calibration={**made.calibration, "in_domain": in_domain})
-    picture = draw(judged, risk=options.risk)
+    picture = draw(found.judged, risk=options.risk)
     return Calibration(name=name, artefact=made, written=_write(options.repository, name, made, picture))
 
 
@@ -182,30 +187,29 @@ def _in_domain(
         answers = ask(options.repository, name, artefact, rows)
     if answers.refused:
         _LOG.warning("%d articles were refused, the first: %s", len(answers.refused), answers.refused[0])
-    right = answers.probabilities.argmax(axis=1) == _classes(artefact, answers.rows)
-    return {"articles": len(right), "accuracy": round(float(right.mean()), DIGITS)}
+    said = [artefact.labels[index] for index in answers.probabilities.argmax(axis=1)]
+    right = [label == row.label for label, row in zip(said, answers.rows, strict=True)]
+    return {"articles": len(right), "accuracy": round(sum(right) / len(right), DIGITS)}
 
 
-def _classes(artefact: Artefact, rows: Sequence[Row]) -> npt.NDArray[np.int64]:
-    classes = {label: index for index, label in enumerate(artefact.labels)}
-    return np.array([classes[row.label] for row in rows])
-
-
-def _chosen(sources: Sequence[str], mask: npt.NDArray[np.bool_]) -> list[str]:
-    return [source for source, taken in zip(sources, mask, strict=True) if taken]
-
-
-def _with(artefact: Artefact, judged: Judged, fitted: Counter[str], refused: int, risk: float) -> Artefact:
-    band: Band = judged.band
+def _with(artefact: Artefact, found: Fits, held_out: HeldOut, refused: int, risk: float) -> Artefact:
+    band, judged = found.served, found.judged
+    turns = judged.bands if held_out is HeldOut.COLLECTION else {}
     calibration = {
         "risk": risk,
         "least_answered": LEAST_ANSWERED,
         "reached": band.reached,
-        "fitted_on": dict(sorted(fitted.items())),
+        "held_out": held_out.value,
+        "fitted_on": dict(found.fitted_on),
         "refused": refused,
-        "figures": [judged.figures(name) for name in judged.names()],
+        "figures": [{**judged.figures(name), **_turn(turns.get(name))} for name in judged.names()],
     }
     return replace(artefact, temperature=band.temperature, threshold=band.threshold, calibration=calibration)
+
+
+def _turn(band: Band | None) -> dict[str, float]:
+    """What a collection's figures were measured with, where that is not what is served."""
+    return {} if band is None else {"temperature": band.temperature, "threshold": band.threshold}
 
 
 def _write(repository: Path, name: str, artefact: Artefact, picture: bytes) -> tuple[str, ...]:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from export.repository.model_card import BEGIN, END, HEADING, PICTURE
 
+from .held_out import HeldOut, held_out_in
+
 _COLUMNS: Final[Mapping[str, str]] = {
     "clear": "enough to judge by",
+    "threshold": "sure from",
     "coverage": "answered",
     "accuracy": "accuracy of all",
+    "macro_f1": "macro-F1 of all",
     "accuracy_answered": "of the answered",
     "ece": "calibration error",
     "ece_calibrated": "calibrated",
     "aurc": "AURC",
+}
+"""Those that none of the rows has are left out."""
+_JUDGED: Final[Mapping[HeldOut, str]] = {
+    HeldOut.COLLECTION: "For each collection both were fitted on the others; the figures are those of articles of a "
+    "collection that neither the model nor its calibration has seen. What is served was fitted on all of them. The "
+    "answers are those that are served, and a signal is given from what the others say (*sure from*):",
+    HeldOut.HALF: "Both were fitted on one half of collections that the model was not trained on, told apart by a hash "
+    "of the text. These are the figures of the other half, as served:",
 }
 
 
@@ -28,14 +40,16 @@ def section(calibration: Mapping[str, Any], temperature: float, threshold: float
         doubt_word: What a signal says where there is doubt.
     """
     asked = (
-        f"at most {calibration['risk']:.0%} of the answers wrong, and at least {calibration['least_answered']:.0%} of "
-        "the articles answered"
+        f"at most {calibration['risk'] * 100:g}% of the answers wrong, and at least "
+        f"{calibration['least_answered']:.0%} of the articles answered"
     )
     rule = (
         f"the lowest with {asked}"
         if calibration["reached"]
         else f"asked for was {asked}; **no threshold does that**, and this one has the fewest wrong answers"
     )
+    rows = calibration["figures"]
+    columns = {key: title for key, title in _COLUMNS.items() if any(key in figures for figures in rows)}
     lines = [
         BEGIN,
         "",
@@ -45,13 +59,11 @@ def section(calibration: Mapping[str, Any], temperature: float, threshold: float
         "or too much of it is unknown to the model, and where the largest probability, calibrated with temperature "
         f"**{temperature:g}**, is below **{threshold:g}**.",
         "",
-        f"The threshold: {rule}, every collection counting the same. Both were fitted on one half of collections that "
-        "the model was not trained on, told apart by a hash of the text. These are the figures of the other half, as "
-        "served:",
+        f"The threshold: {rule}, every collection counting the same. {_JUDGED[held_out_in(calibration)]}",
         "",
-        _line(["collection", "articles", *_COLUMNS.values()]),
-        _line(["---"] * (2 + len(_COLUMNS))),
-        *(_row(figures) for figures in calibration["figures"]),
+        _line(["collection", "articles", *columns.values()]),
+        _line(["---"] * (2 + len(columns))),
+        *(_row(figures, columns) for figures in rows),
         "",
         *_in_domain(calibration),
         f"![risk by coverage, and reliability]({PICTURE})",
@@ -72,8 +84,9 @@ def _in_domain(calibration: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _row(figures: Mapping[str, Any]) -> str:
-    return _line([figures["collection"], f"{figures['articles']:,}", *(_number(key, figures[key]) for key in _COLUMNS)])
+def _row(figures: Mapping[str, Any], columns: Iterable[str]) -> str:
+    numbers = (_number(key, figures.get(key)) for key in columns)
+    return _line([figures["collection"].replace("|", r"\|"), f"{figures['articles']:,}", *numbers])
 
 
 def _number(key: str, value: float | None) -> str:

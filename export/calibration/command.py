@@ -10,7 +10,11 @@ from typing import Any, Final
 from export.arguments import add_repository, share
 from infolens.contract import CONTRACTS, AnswerKind, Task
 
+from .held_out import HeldOut
+
 _COLUMNS: Final = ("text", "label", "title", "source")
+_SHOWN: Final = ("threshold", "coverage", "accuracy", "macro_f1", "accuracy_answered", "ece", "ece_calibrated", "aurc")
+"""The figures that are printed, where there are such."""
 _HELP: Final = "fit how sure a classifier must be, on tables of articles that it was not trained on"
 
 
@@ -58,7 +62,8 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FILE",
         help="tables of articles of the collections that it was trained on, which it has not seen: measures how often "
-        "it is right on them too (collections that it is calibrated on are left out)",
+        "it is right on them too (collections that it is calibrated on are left out; no others may be in there that it "
+        "was not trained on)",
     )
     command.add_argument(
         "--in-domain-split",
@@ -72,6 +77,13 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         default=0.2,
         metavar="SHARE",
         help="how many of the answers may be wrong, every collection counting the same (default: 0.2)",
+    )
+    command.add_argument(
+        "--held-out",
+        choices=[one.value for one in HeldOut],
+        help="what the figures are measured on: each collection in turn, fitted on the others (what is served is "
+        "fitted on all), or one half of the articles, fitted on the other (default: collection where the tables have "
+        "at least two, half where they have one)",
     )
 
 
@@ -96,7 +108,7 @@ def run(options: argparse.Namespace, task: Task, name: str) -> int:
         print(f"  in domain: {known['articles']:,} articles, accuracy {known['accuracy']:.3f}")
     if not facts["reached"]:
         print(
-            f"warning: no threshold makes at most {facts['risk']:.0%} of the answers wrong and answers "
+            f"warning: no threshold makes at most {facts['risk'] * 100:g}% of the answers wrong and answers "
             f"{facts['least_answered']:.0%} of the articles; this one has the fewest wrong answers. Train on articles "
             "of more kinds, or allow a higher --risk"
         )
@@ -109,11 +121,13 @@ def check_tables(options: argparse.Namespace, task: Task) -> None:
     Raises:
         TableError: A table cannot be used.
     """
-    from .calibrate import read_in_domain
+    from .calibrate import check_rows, read_in_domain
     from .tables import read_rows
 
     wanted = _options(options, task, "")
-    read_in_domain(wanted, None, read_rows(wanted.files, None, columns=wanted.columns, sources=wanted.sources))
+    rows = read_rows(wanted.files, None, columns=wanted.columns, sources=wanted.sources)
+    check_rows(wanted, rows)
+    read_in_domain(wanted, None, rows)
 
 
 def _options(options: argparse.Namespace, task: Task, name: str) -> Any:
@@ -128,12 +142,12 @@ def _options(options: argparse.Namespace, task: Task, name: str) -> Any:
         columns=Columns(**{column: getattr(options, f"{column}_column") for column in _COLUMNS}),
         sources=tuple(name.strip() for name in options.sources.split(",") if name.strip()),
         risk=options.risk,
+        held_out=None if options.held_out is None else HeldOut(options.held_out),
         in_domain=tuple(options.in_domain),
         in_domain_split=options.in_domain_split,
     )
 
 
 def _line(figures: Mapping[str, Any]) -> str:
-    shown = ("coverage", "accuracy", "accuracy_answered", "ece", "ece_calibrated", "aurc")
-    numbers = (f"{key} {figures[key]:.3f}" for key in shown if figures[key] is not None)
+    numbers = (f"{key} {figures[key]:.3f}" for key in _SHOWN if figures.get(key) is not None)
     return f"{figures['collection']}: {figures['articles']:,} articles, {', '.join(numbers)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ class Curves:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """Articles of the half that was not fitted on, with a band's judgement of them."""
+    """Articles whose labels are known, each judged by a band that was not fitted on it."""
 
     probabilities: Floats
     """[n, C]."""
@@ -38,7 +38,8 @@ class Judged:
     """True classes, [n]."""
     sources: Sequence[str]
     clear: npt.NDArray[np.bool_]
-    band: Band
+    bands: Mapping[str, Band]
+    """The band that judges the articles of each collection."""
 
     @property
     def right(self) -> npt.NDArray[np.bool_]:
@@ -49,8 +50,11 @@ class Judged:
     @property
     def sure(self) -> Floats:
         """The largest calibrated probability, [n]; minus infinity where the text is too little to judge by."""
-        highest = calibrated(self.probabilities, self.band.temperature).max(axis=1)
-        return np.where(self.clear, highest, -np.inf)
+        return np.where(self.clear, self._highest(), -np.inf)
+
+    def temperatures(self) -> list[float]:
+        """The lowest and the highest temperature of the bands; one entry where they are the same."""
+        return sorted({pick(band.temperature for band in self.bands.values()) for pick in (min, max)})
 
     def names(self) -> list[str]:
         """The collections, in their order, and `ALL` where there are several."""
@@ -69,22 +73,26 @@ class Judged:
         """The figures of a collection.
 
         ``articles``; ``clear``, the share whose text is enough to judge by; ``coverage``, the share that is answered;
-        ``accuracy`` of all labels and ``accuracy_answered``; ``ece`` and ``ece_calibrated``, the expected calibration
-        error over ten bins before and after; ``aurc``, the area under the risk-coverage curve: the mean share of wrong
-        answers over all coverages (Geifman et al., "Bias-Reduced Uncertainty Estimation", 2019). A share of nothing is
-        None.
+        ``accuracy`` of all labels, and their ``macro_f1``: the mean F1 of the labels that a collection has (not of
+        those that are only said of it), and over all collections the mean of theirs; ``accuracy_answered``; ``ece`` and
+        ``ece_calibrated``, the expected calibration error over ten bins before and after; ``aurc``, the area under the
+        risk-coverage curve: the mean share of wrong answers over all coverages (Geifman et al., "Bias-Reduced
+        Uncertainty Estimation", 2019). A share of nothing is None.
         """
         weight, right, sure = self.weight(name), self.right, self.sure
-        answered = sure >= self.band.threshold
+        answered = sure >= np.array([self.bands[source].threshold for source in self.sources])
         clear = weight * self.clear
         curve = self.curve(name)
         values = {
             "clear": clear.sum(),
             "coverage": weight @ answered,
             "accuracy": weight @ right,
+            "macro_f1": np.mean(
+                [self._macro_f1(one) for one in (sorted(set(self.sources)) if name == ALL else [name])]
+            ),
             "accuracy_answered": _mean(right, weight * answered),
             "ece": self._error(self.probabilities.max(axis=1), clear),
-            "ece_calibrated": self._error(sure, clear),
+            "ece_calibrated": self._error(self._highest(), clear),
             "aurc": float(np.diff(curve.answered, prepend=0.0) @ curve.wrong / curve.answered[-1])
             if len(curve.answered)
             else None,
@@ -99,15 +107,36 @@ class Judged:
         _, answered, wrong = risk_coverage(sure, self.right, weight)
         return Curves(answered=answered, wrong=wrong)
 
-    def reliability(self, temperature: float) -> tuple[Floats, Floats]:
-        """The points of a reliability diagram over all collections at a temperature: how sure, and how often right."""
+    def reliability(self, *, fitted: bool) -> tuple[Floats, Floats]:
+        """The points of a reliability diagram over all collections: how sure, and how often right.
+
+        Args:
+            fitted: Whether the probabilities are calibrated, or as the model gives them.
+        """
         weight = self.weight(self.names()[-1]) * self.clear
-        sure = calibrated(self.probabilities, temperature).max(axis=1)
+        sure = self._highest() if fitted else self.probabilities.max(axis=1)
         bins = [(sure[mask], self.right[mask], weight[mask]) for mask in _bins(sure) if weight[mask].sum() > 0]
         return (
             np.array([_mean(confidence, share) for confidence, _, share in bins], np.float64),
             np.array([_mean(right, share) for _, right, share in bins], np.float64),
         )
+
+    def _highest(self) -> Floats:
+        each = np.array([self.bands[source].temperature for source in self.sources])
+        highest: Floats = calibrated(self.probabilities, each[:, None]).max(axis=1)
+        return highest
+
+    def _macro_f1(self, source: str) -> float:
+        mine = np.asarray(self.sources) == source
+        labels, said = self.labels[mine], self.probabilities[mine].argmax(axis=1)
+        # Twice the hits, over how often a label is true and how often it is said.
+        scores = [
+            2
+            * np.count_nonzero((labels == one) & (said == one))
+            / (np.count_nonzero(labels == one) + np.count_nonzero(said == one))
+            for one in np.unique(labels)
+        ]
+        return float(np.mean(scores))
 
     def _error(self, sure: Floats, weight: Floats) -> float | None:
         if not weight.sum():

@@ -42,8 +42,11 @@ class Band:
     """Whether the answers are as seldom wrong as was asked."""
 
 
-def calibrated(probabilities: Floats, temperature: float) -> Floats:
-    """Probabilities [n, C] at a temperature, as the labels backend has them; each row adds up to 1."""
+def calibrated(probabilities: Floats, temperature: float | Floats) -> Floats:
+    """Probabilities [n, C] at a temperature, or at one of each row [n, 1], as the labels backend has them.
+
+    Each row adds up to 1.
+    """
     logits = np.log(np.maximum(probabilities, _SMALLEST)) / temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     scaled: Floats = powers / powers.sum(axis=1, keepdims=True)

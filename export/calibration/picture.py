@@ -17,7 +17,7 @@ def draw(judged: Judged, *, risk: float) -> bytes:
     """A PNG with the risk-coverage curves of the collections and their reliability before and after.
 
     Args:
-        judged: The articles of the half that was not fitted on.
+        judged: The articles, each with a band that was not fitted on it.
         risk: The share of wrong answers that was asked for.
     """
     # Imported here, so that other commands need no matplotlib.
@@ -34,17 +34,16 @@ def draw(judged: Judged, *, risk: float) -> bytes:
         left.plot(curve.answered, curve.wrong, color=colour, linewidth=2.2 if whole else 1.2, label=name)
     left.axhline(risk, color=_GREY, linestyle=":", label=f"asked for: {risk:g}")
     coverage = judged.figures(names[-1])["coverage"]
-    left.axvline(coverage, color=_ORANGE, linestyle="--", label=f"the threshold: {coverage:.0%} answered")
+    left.axvline(coverage, color=_ORANGE, linestyle="--", label=f"given a signal: {coverage:.0%}")
     left.set(xlim=(0, 1), ylim=(0, None), xlabel="share that is answered", ylabel="share of the answers that is wrong")
     left.set_title("Risk by coverage")
     left.legend(frameon=False, fontsize=8)
     right.plot([0, 1], [0, 1], color=_GREY, linestyle=":", label="perfect")
-    fitted = judged.band.temperature
-    for temperature, colour, label in ((1.0, _GREY, "as the model gives it"), (fitted, _BLUE, "calibrated")):
-        sure, often = judged.reliability(temperature)
+    for fitted, colour, label in ((False, _GREY, "as the model gives it"), (True, _BLUE, "calibrated")):
+        sure, often = judged.reliability(fitted=fitted)
         right.plot(sure, often, color=colour, marker="o", markersize=4, label=label)
     right.set(xlim=(0, 1), ylim=(0, 1), xlabel="largest probability", ylabel="share that is right")
-    right.set_title(f"Reliability, temperature {fitted:g}")
+    right.set_title(f"Reliability, temperature {' to '.join(f'{one:g}' for one in judged.temperatures())}")
     right.legend(frameon=False, fontsize=8)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)

@@ -60,8 +60,8 @@ class Artefact:
     threshold: float = 0.0
     """A classifier is sure from this largest calibrated probability on; 0: always, as before it was calibrated."""
     calibration: dict[str, Any] = field(default_factory=dict)
-    """How temperature and threshold were found: the rule, the collections, and the figures of each; empty where they
-    were not."""
+    """How temperature and threshold were found: the rule, the collections, what of them was held out (``held_out``; a
+    half where it is not said), and the figures of each; empty where they were not."""
     target: str = Target.CPU.value
     """What its graphs were written for, one of `Target`; those of a summarizer in steps are the same for all."""
     quotes: bool = False

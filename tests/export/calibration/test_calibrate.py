@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from PIL import Image
 from export.calibration import calibrate as calibrating
 from export.calibration.asking import Answers
 from export.calibration.calibrate import CalibrateOptions, calibrate
+from export.calibration.held_out import HeldOut
 from export.calibration.tables import Row
 from export.cli import main
 from export.errors import RepositoryError, TableError
@@ -103,7 +105,7 @@ def test_the_command_writes_artefact_configuration_card_and_picture(
         assert figures["accuracy_answered"] > figures["accuracy"]
         assert 0.4 < figures["coverage"] < 1
     fitted, judged = artefact.calibration["fitted_on"], artefact.calibration["figures"][-1]["articles"]
-    assert sum(fitted.values()) + judged == 400
+    assert (sum(fitted.values()), judged) == (400, 400)
     found = parameters(repository, "xlnet_labels")
     assert (found["temperature"], found["threshold"]) == (str(artefact.temperature), str(artefact.threshold))
     assert check_generated(repository) == []
@@ -134,8 +136,13 @@ def known(tmp_path: Path) -> Path:
 
 
 def test_the_accuracy_in_domain_is_measured_and_stays(
-    repository: Path, table: Path, known: Path, capsys: pytest.CaptureFixture[str]
+    repository: Path,
+    table: Path,
+    known: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("INFO")
     words = ["calibrate", "veracity", str(table), "--repository", str(repository)]
     path, card = repository / "xlnet" / "1" / "artefact.json", repository / "xlnet" / "README.md"
     assert main(words) == 0
@@ -145,6 +152,7 @@ def test_the_accuracy_in_domain_is_measured_and_stays(
     assert main([*words, "--in-domain", str(known), "--in-domain-split", "test"]) == 0
     found = read_artefact(path)
     assert found.calibration == {**without.calibration, "in_domain": {"articles": 40, "accuracy": 0.75}}
+    assert "as collections that it was trained on: home: 40 articles" in caplog.text
     assert (found.temperature, found.threshold) == (without.temperature, without.threshold)
     assert "the label of **0.750** is right (40 articles" in card.read_text(encoding="utf-8")
     assert "in domain: 40 articles, accuracy 0.750" in capsys.readouterr().out
@@ -155,7 +163,8 @@ def test_the_accuracy_in_domain_is_measured_and_stays(
 
 
 @pytest.mark.parametrize(
-    ("split", "message"), [("holdout", "no row has both a text and a label"), ("", "labels that the model does not")]
+    ("split", "message"),
+    [("holdout", "no row among those of the split 'holdout' has both"), ("", "labels that the model does not")],
 )
 def test_tables_in_domain_that_cannot_be_used_change_nothing(
     repository: Path, table: Path, known: Path, split: str, message: str, capsys: pytest.CaptureFixture[str]
@@ -199,8 +208,8 @@ def test_what_cannot_be_done_changes_nothing(
 
 def test_too_few_texts_that_are_enough_to_judge_by_are_refused(repository: Path, table: Path) -> None:
     options = CalibrateOptions(task=Task.VERACITY, files=(table,), repository=repository)
-    with pytest.raises(TableError, match=r"articles of one half .* and 20 are needed"):
-        calibrate(options, ask=partial(answered, short=370))
+    with pytest.raises(TableError, match=r"\d+ articles of one half .* and 20 are needed"):
+        calibrate(replace(options, held_out=HeldOut.HALF), ask=partial(answered, short=370))
     with pytest.raises(TableError, match="summary writes texts"):
         CalibrateOptions(task=Task.SUMMARY, files=(table,))
 

@@ -86,7 +86,7 @@ def test_the_figures_are_those_of_each_collection_and_of_all() -> None:
         labels=np.array([0, 1, 1, 0, 0]),
         sources=["a", "a", "a", "a", "b"],
         clear=np.array([True, True, True, False, True]),
-        band=Band(temperature=1.0, threshold=0.75, reached=True),
+        bands=dict.fromkeys("ab", Band(temperature=1.0, threshold=0.75, reached=True)),
     )
     assert judged.names() == ["a", "b", ALL]
     a = judged.figures("a")
@@ -100,6 +100,10 @@ def test_the_figures_are_those_of_each_collection_and_of_all() -> None:
     # In bins of their own: 0.9 is right, 0.8 and 0.6 are wrong.
     assert a["ece"] == a["ece_calibrated"] == pytest.approx((0.1 + 0.8 + 0.6) / 3, abs=1e-3)
     assert a["aurc"] == pytest.approx((0 + 1 / 2 + 2 / 3) / 3, abs=1e-3)
+    # Of a's labels the first is said four times and true twice, the second never; of b's there is the first alone.
+    assert a["macro_f1"] == pytest.approx((2 * 2 / 6 + 0) / 2, abs=1e-4)
+    assert judged.figures("b")["macro_f1"] == 1
+    assert judged.figures(ALL)["macro_f1"] == pytest.approx((1 / 3 + 1) / 2, abs=1e-4)
     assert judged.figures(ALL)["coverage"] == 0.75
     assert judged.figures(ALL)["accuracy"] == 0.75
     nothing = Judged(
@@ -107,6 +111,47 @@ def test_the_figures_are_those_of_each_collection_and_of_all() -> None:
         labels=np.array([0]),
         sources=["a"],
         clear=np.array([False]),
-        band=judged.band,
+        bands=judged.bands,
     ).figures("a")
     assert (nothing["coverage"], nothing["accuracy_answered"], nothing["ece"], nothing["aurc"]) == (0, None, None, None)
+
+
+def test_the_articles_of_each_collection_are_judged_by_its_own_band() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.9, 0.1]])
+    cool, hot = Band(temperature=0.5, threshold=0.98, reached=True), Band(temperature=2.0, threshold=0.8, reached=True)
+    judged = Judged(
+        probabilities=probabilities,
+        labels=np.array([0, 0]),
+        sources=["a", "b"],
+        clear=np.array([True, True]),
+        bands={"a": cool, "b": hot},
+    )
+    np.testing.assert_allclose(judged.sure, [0.81 / 0.82, 0.75])
+    assert (judged.figures("a")["coverage"], judged.figures("b")["coverage"]) == (1, 0)
+    assert judged.figures("b")["ece_calibrated"] == 0.25
+    assert judged.temperatures() == [0.5, 2.0]
+    np.testing.assert_allclose(judged.reliability(fitted=True)[0], [0.75, 0.81 / 0.82])
+    np.testing.assert_allclose(judged.reliability(fitted=False)[0], [0.9])
+
+
+def test_a_text_too_short_is_no_part_of_the_calibration_error_however_unsure_the_model_is_of_the_others() -> None:
+    band = Band(temperature=20.0, threshold=0.0, reached=True)
+    judged = Judged(
+        probabilities=np.full((2, 20), 0.05),
+        labels=np.array([0, 0]),
+        sources=["a", "a"],
+        clear=np.array([True, False]),
+        bands={"a": band},
+    )
+    assert judged.figures("a")["ece_calibrated"] == 0.95
+
+
+def test_a_label_that_is_only_said_of_a_collection_has_no_f1() -> None:
+    judged = Judged(
+        probabilities=np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1]]),
+        labels=np.array([0, 0]),
+        sources=["a", "a"],
+        clear=np.array([True, True]),
+        bands={"a": Band(temperature=1.0, threshold=0.0, reached=True)},
+    )
+    assert judged.figures("a")["macro_f1"] == pytest.approx(2 * 1 / (2 + 1), abs=1e-4)

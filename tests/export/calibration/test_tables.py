@@ -63,8 +63,10 @@ def test_rows_of_a_split_may_be_taken_and_collections_left_out(tmp_path: Path) -
     taken = read_rows([path], LABELS, columns=Columns(), split="test")
     assert [(row.text, row.source) for row in taken] == [("Two.", "b"), ("One.", "b")]
     assert [row.text for row in read_rows([path], LABELS, columns=Columns(), without=["b"])] == ["One."]
-    with pytest.raises(TableError, match="no row has both"):
+    with pytest.raises(TableError, match=r"every article is of a collection that is left out here \(a, b\): give"):
         read_rows([path], LABELS, columns=Columns(), without=["a", "b"])
+    with pytest.raises(TableError, match="no row among those of the split 'dev' has both a text and a label"):
+        read_rows([path], LABELS, columns=Columns(), split="dev")
     with pytest.raises(TableError, match="no column 'split', by which the rows 'test' were to be taken"):
         read_rows([write(tmp_path, ".json")], LABELS, columns=Columns(), split="test")
 
@@ -92,3 +94,43 @@ def test_a_text_belongs_to_the_same_half_in_every_table() -> None:
     again = [Row(text=row.text, title="T", label="fake", source="b") for row in rows]
     assert [row.fits for row in rows] == [row.fits for row in again]
     assert 150 < sum(row.fits for row in rows) < 250
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv"])
+def test_the_file_is_the_collection_of_rows_that_name_none_and_blanks_make_no_other_one(
+    tmp_path: Path, ending: str
+) -> None:
+    frame = pd.DataFrame({"text": list("abcde"), "label": [" real", "fake", "real ", "fake", "real"]})
+    path = write(tmp_path, ending, frame.assign(source=["the  north", " ", None, "the north ", "south"]))
+    rows = read_rows([path], LABELS, columns=Columns())
+    assert [(row.label, row.source) for row in rows] == [
+        ("real", "the north"),
+        ("fake", "table"),
+        ("real", "table"),
+        ("fake", "the north"),
+        ("real", "south"),
+    ]
+    assert [row.text for row in read_rows([path], LABELS, columns=Columns(), sources=["the  north"])] == ["a", "d"]
+    categories = frame.assign(source=pd.Categorical(["a", None, "a", "a", "a"]))
+    assert read_rows([write(tmp_path, ".parquet", categories)], LABELS, columns=Columns())[1].source == "table"
+
+
+def test_a_row_with_a_blank_label_has_none(tmp_path: Path) -> None:
+    path = write(tmp_path, ".csv", FRAME.assign(label=["real", " ", "real", "real", "real", "fake"]))
+    assert [row.text for row in read_rows([path], LABELS, columns=Columns())] == ["One.", "Six."]
+
+
+def test_files_of_the_same_name_are_collections_of_their_own(tmp_path: Path) -> None:
+    for folder, text in (("north", "One."), ("south", "Two.")):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder, ".csv", pd.DataFrame({"text": [text], "label": ["real"]}))
+    north, south = (tmp_path / folder / "table.csv" for folder in ("north", "south"))
+    assert [row.source for row in read_rows([north, south], LABELS, columns=Columns())] == [str(north), str(south)]
+    assert [row.source for row in read_rows([north, north], LABELS, columns=Columns())] == ["table"]
+
+
+def test_a_text_that_another_collection_has_too_is_taken_where_that_one_is_not(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"text": ["One.", "One."], "label": ["real", "real"], "source": ["a", "b"]})
+    path = write(tmp_path, ".csv", frame)
+    assert [row.source for row in read_rows([path], LABELS, columns=Columns())] == ["a"]
+    assert [row.source for row in read_rows([path], LABELS, columns=Columns(), sources=["b"])] == ["b"]
