@@ -11,7 +11,7 @@ import pytest
 
 from serving.runtime import ROOT
 
-RECIPES = sorted((ROOT / "recipes").glob("*gpu.toml"))
+RECIPES = sorted(path for kind in ("*gpu", "*starter") for path in (ROOT / "recipes").glob(f"{kind}.toml"))
 
 
 @pytest.fixture(params=RECIPES, ids=lambda path: path.stem)

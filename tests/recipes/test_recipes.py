@@ -26,6 +26,11 @@ BASES = {
     Task.CATEGORY: "distilbert-base-uncased",
     Task.VERACITY: "xlnet-base-cased",
 }
+STARTERS = {
+    Task.SUMMARY: "checkpoints/writer",
+    Task.CATEGORY: "sentence-transformers/all-MiniLM-L6-v2",
+    Task.VERACITY: "sentence-transformers/all-MiniLM-L6-v2",
+}
 
 
 def options(path: Path, task: str, *more: str) -> argparse.Namespace:
@@ -39,8 +44,8 @@ def read(path: Path) -> tuple[Task, Recipe]:
     return recipe_from(options(path, tomllib.loads(path.read_text(encoding="utf-8"))["task"]))
 
 
-def test_there_is_one_for_each_task_and_number_of_gpus() -> None:
-    expected = {f"{task.value}-{gpus}gpu" for task in BASES for gpus in (1, 4)}
+def test_there_is_one_for_each_task_and_number_of_gpus_and_starter() -> None:
+    expected = {f"{task.value}-{kind}" for task in BASES for kind in ("1gpu", "4gpu", "starter")}
     assert {path.stem for path in (ROOT / "recipes").glob("*.toml")} == expected | {"category-descriptions"}
 
 
@@ -52,7 +57,7 @@ def test_the_descriptions_of_the_category_are_of_its_labels() -> None:
 def test_fit_takes_it_and_prints_it_whole(recipe_file: Path) -> None:
     task, recipe = read(recipe_file)
     assert recipe_file.stem.startswith(task.value)
-    assert recipe.base == BASES[task]
+    assert recipe.base == (STARTERS if recipe_file.stem.endswith("-starter") else BASES)[task]
     whole = tomllib.loads(to_toml(recipe, task))
     assert {field.name for field in fields(recipe)} | {"task"} == set(whole)
 

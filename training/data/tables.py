@@ -75,7 +75,8 @@ def load_splits(
         if name not in sources:
             known = ", ".join(sorted(sources))
             raise DataError(
-                f"{source}: column 'source' never says {name!r}, so it cannot be held out; it says: {known}"
+                f"{source}: column 'source' never says {name!r}, so it cannot be held out; it says: {known} "
+                "(--hold-out '' holds nothing out)"
             )
     frame = pd.concat(parts).drop(index=list(copies.dropped))
     if copies.dropped:

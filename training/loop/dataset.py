@@ -77,11 +77,14 @@ class AugmentedArticles(Articles):
 
     def lengths_now(self) -> NDArray[np.int64]:
         """How long each article is in this pass, with those that follow it, before tokens are left out."""
-        lengths = self.lengths
-        if self.recipe.join:
-            more = (self.lengths[self._more(index, self._draws(index))].sum() for index in range(len(self)))
-            lengths = lengths + np.fromiter(more, dtype=np.int64, count=len(self))
-        return np.minimum(lengths, self.room)
+        if not self.recipe.join and not self.recipe.least_train_tokens:
+            return np.minimum(self.lengths, self.room)
+        return np.fromiter((self._length_now(index) for index in range(len(self))), dtype=np.int64, count=len(self))
+
+    def _length_now(self, index: int) -> int:
+        rng = self._draws(index)
+        more = self._more(index, rng)
+        return min(int(self.lengths[index] + self.lengths[more].sum()), self._room_now(rng))
 
     def _draws(self, index: int) -> np.random.Generator:
         return np.random.default_rng((self.recipe.seed, self.epoch, int(index)))
@@ -92,6 +95,12 @@ class AugmentedArticles(Articles):
             return np.empty(0, dtype=np.int64)
         return np.asarray(rng.choice(self.by_class[int(self.classes[index])], size=int(rng.integers(1, 3))))
 
+    def _room_now(self, rng: np.random.Generator) -> int:
+        """The most tokens that an article has in this pass; the second that is drawn."""
+        if not self.recipe.least_train_tokens:
+            return self.room
+        return int(rng.integers(self.room - (self.recipe.longest - self.recipe.least_train_tokens), self.room + 1))
+
     def __getitem__(self, index: int) -> Article:
         row = super().__getitem__(index)
         rng = self._draws(index)
@@ -101,7 +110,7 @@ class AugmentedArticles(Articles):
             ids = np.concatenate(
                 [ids, *(super(AugmentedArticles, self).__getitem__(int(i))["input_ids"] for i in more)]
             )
-        row["input_ids"] = drop_tokens(crop(ids, self.room, rng), self.recipe.token_dropout, rng)
+        row["input_ids"] = drop_tokens(crop(ids, self._room_now(rng), rng), self.recipe.token_dropout, rng)
         return row
 
 

@@ -187,7 +187,7 @@ def _batches_of_texts(_: Recipe, model: Any, tokenizer: Any, table: Any) -> tupl
 
 def _batches_of_labels(recipe: Recipe, model: Any, tokenizer: Any, table: Any) -> tuple[Articles, Any]:
     ours = cast("ClassifierRecipe", recipe)
-    room = min(ours.train_tokens, ours.window or ours.train_tokens) - tokenizer.num_special_tokens_to_add(pair=False)
+    room = ours.longest - tokenizer.num_special_tokens_to_add(pair=False)
     types = architecture_of(model.config.model_type).token_types
     return AugmentedArticles(table, ours, room=room), ClassifierCollator(tokenizer, types=types)
 

@@ -25,6 +25,9 @@ class ClassifierRecipe(Recipe):
     """Tokens of a window: longer articles are judged by windows spread over them, max_tokens in all; 0 for none."""
     train_tokens: int = 256
     """Longest training input: longer texts are cropped at the beginning or a random place; at most a window."""
+    least_train_tokens: int = 0
+    """Texts are cropped to a length between this and train_tokens, another one in each pass, so that the model learns
+    from short texts too; 0 crops only what is longer than train_tokens."""
     smoothing: float = 0.05
     """Label smoothing: the share of a target that all classes get alike."""
     token_dropout: float = 0.0
@@ -77,6 +80,11 @@ class ClassifierRecipe(Recipe):
         """Tokens that the model reads at once, special ones included."""
         return self.window or self.max_tokens
 
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest training input, special ones included."""
+        return min(self.train_tokens, self.window or self.train_tokens)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         label_rule(self.labels)
@@ -88,6 +96,11 @@ class ClassifierRecipe(Recipe):
             require_minimum(self, name, 8)
         if self.window and (self.window < 8 or self.max_tokens % self.window):
             raise ValueError(f"window is at least 8 and divides max_tokens ({self.max_tokens}), not {self.window}")
+        if self.least_train_tokens and not 8 <= self.least_train_tokens <= self.longest:
+            raise ValueError(
+                f"least_train_tokens is 0, or from 8 to the longest training input ({self.longest}), not "
+                f"{self.least_train_tokens}"
+            )
         for name in ("keep_layers", "keep_vocabulary", "unlabelled_passes", "descriptions_weight"):
             require_minimum(self, name, 0)
         for name in ("vocabulary", "layers", "width", "heads"):

@@ -51,11 +51,28 @@ def test_joined_articles_are_of_one_class(table: datasets.Dataset) -> None:
         assert {int(token) // 100 % 2 for token in ids} == {index % 2}
 
 
-@pytest.mark.parametrize("room", [20, 500])
+def test_articles_are_cropped_to_another_length_in_each_pass(table: datasets.Dataset) -> None:
+    articles = AugmentedArticles(table, small(least_train_tokens=12), room=30)
+    seen: dict[int, set[int]] = {length: set() for length in LENGTHS}
+    for epoch in range(200):
+        articles.set_epoch(epoch)
+        for index, length in enumerate(LENGTHS):
+            seen[length].add(len(articles[index]["input_ids"]))
+    for length, lengths in seen.items():
+        assert lengths == set(range(min(10, length), min(30, length) + 1)), "two of the 12 to 32 are special tokens"
+
+
+@pytest.mark.parametrize(("least", "longest"), [(7, 32), (33, 32), (17, 16)])
+def test_the_shortest_training_input_is_no_longer_than_the_longest(least: int, longest: int) -> None:
+    with pytest.raises(ValueError, match=rf"from 8 to the longest training input \({longest}\), not {least}"):
+        small(least_train_tokens=least, max_tokens=32, window=longest)
+
+
+@pytest.mark.parametrize(("room", "least"), [(20, 0), (500, 0), (30, 12)])
 def test_articles_are_put_together_by_the_lengths_that_they_have_in_the_pass(
-    table: datasets.Dataset, room: int
+    table: datasets.Dataset, room: int, least: int
 ) -> None:
-    articles = AugmentedArticles(table, small(join=0.5, token_dropout=0.0), room=room)
+    articles = AugmentedArticles(table, small(join=0.5, token_dropout=0.0, least_train_tokens=least), room=room)
     for epoch in (0, 3):
         articles.set_epoch(epoch)
         assert articles.lengths_now().tolist() == [len(articles[index]["input_ids"]) for index in range(10)]
