@@ -51,6 +51,9 @@ class ChoiceRules:
     """by so much for each word that it lacks, where ROUGE is 0 to 1."""
     least_sentence_words: int = 4
     """A sentence of fewer words is quoted where there is nothing else."""
+    report_words: int = 80
+    """An article of no more words is a report whose first sentence is the news: its summary has that one. Those that
+    models learn from are longer."""
     length: float = 0.6
     """By what the words are multiplied that the model expects of the summary: below 1, summaries become shorter."""
 
@@ -169,8 +172,9 @@ def choose(
 ) -> Chosen:
     """Choose the sentences of a summary.
 
-    A sentence that is no part of the story (`quotable.is_apart`) or has the words of an earlier one is chosen where
-    there is nothing else, and one that leans on the sentence before it together with that one.
+    A sentence that is no part of the story (`quotable.is_apart`) is chosen where there is nothing else, one that has
+    the words of an earlier one never, and one that leans on the sentence before it together with that one. A report of
+    few words keeps its first sentence.
 
     Args:
         prediction: What the model says of the row of the article.
@@ -195,10 +199,12 @@ def choose(
     expected = prediction.expected_words * rules.length
     alone = bags.values(np.eye(count, dtype=np.bool_), expected, rules)
     texts = [text[dateline(text) :] for text in texts[:count]]
-    story = ~np.array([is_apart(text) for text in texts], np.bool_) & ~_repeats(words)
+    new = ~_repeats(words)
+    story = ~np.array([is_apart(text) for text in texts], np.bool_) & new
     leaning = np.array([leans(text) for text in texts], np.bool_)
     fits = (words.sizes > 0) & (words.sizes <= room)
     enough = bags.words.sum(1) >= rules.least_sentence_words
+    short = bags.words.sum() <= rules.report_words
 
     def best_of(allowed: Flags, tied: Flags) -> tuple[int, ...]:
         candidates = _candidates(alone, allowed, tied, rules)
@@ -206,6 +212,9 @@ def choose(
             return ()
         sets = _subsets(len(candidates), rules.most_sentences)
         legal = sets @ words.sizes[candidates] <= room
+        first = int(allowed.argmax())
+        if short and first == candidates[0]:
+            legal &= sets[:, 0]
         for place in np.flatnonzero(tied[candidates]).tolist():  # the one before it is the candidate before it
             legal &= ~sets[:, place] | sets[:, place - 1]
         sets = sets[legal]
@@ -227,7 +236,7 @@ def choose(
     for allowed, tied in ((fits & story & enough, leaning), (fits & story & enough, alike), (fits & story, alike)):
         if chosen := best_of(allowed, tied):
             return Chosen(indices=chosen)
-    if not story.any() and (chosen := best_of(fits, alike)):
+    if not story.any() and (chosen := best_of(fits & new, alike)):
         return Chosen(indices=chosen)
     for allowed in (story & enough & ~leaning, story, ~alike):
         if allowed.any():

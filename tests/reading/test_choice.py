@@ -15,7 +15,7 @@ import pytest
 from reading.choice import Bags, ChoiceRules, Chosen, Prediction, choose
 from reading.words import Words
 
-PLAIN = ChoiceRules(repeated=0.35, pairs=1.0, length=1.0)
+PLAIN = ChoiceRules(repeated=0.35, pairs=1.0, length=1.0, report_words=0)
 """Rules of these tests' own: the usual ones are chosen by measurement, and change."""
 LOOSE = replace(PLAIN, least_words=0)
 
@@ -99,6 +99,17 @@ def test_words_side_by_side_count_where_the_words_do_not_tell() -> None:
     assert leaning.choose(rules=replace(LOOSE, most_sentences=1, pairs=0)).indices == (0,)
 
 
+def test_a_report_of_few_words_keeps_its_first_sentence() -> None:
+    judged = judge(STORY, {"rain": 0.9, "bridge": 0.3, "cost": 0.8}, expected=12)
+    words = sum(len(sentence.split()) for sentence in STORY)
+    assert judged.choose().indices == (3, 4)
+    assert judged.choose(rules=replace(LOOSE, report_words=words)).indices == (0, 3, 4)
+    assert judged.choose(rules=replace(LOOSE, report_words=words - 1)).indices == (3, 4)
+    # What is no story begins nothing.
+    ferry = judge(("What the rain says", FERRY, RAIN), {"rain": 0.9}, expected=6)
+    assert ferry.choose(rules=replace(LOOSE, report_words=words)).indices == (1, 2)
+
+
 def test_a_short_summary_is_worth_less() -> None:
     judged = judge(STORY, {"bridge": 0.9, "rain": 0.3}, expected=7)
     assert judged.choose().indices == (0,)
@@ -154,6 +165,11 @@ def test_a_sentence_that_was_not_read_to_its_end_is_not_quoted() -> None:
 def test_what_is_no_story_is_quoted_where_there_is_nothing_else(sentences: Sequence[str], indices: tuple[int]) -> None:
     rules = replace(LOOSE, most_sentences=1)
     assert judge(sentences, {"harbour": 0.9}, expected=6).choose(rules=rules).indices == indices
+
+
+def test_nothing_is_said_twice_where_there_is_no_story() -> None:
+    headings = ("What the harbour knows", "Why", "What the harbour knows", "What the harbour knows")
+    assert judge(headings, {"harbour": 0.9, "why": 0.8}, expected=60).choose(least=12).indices == (0, 1)
 
 
 def test_a_pronoun_comes_with_the_sentence_before_it() -> None:

@@ -87,6 +87,8 @@ def extractive(parsed: quotes.Parsed, source: quotes.Source, decode: Callable[[i
     whole = _quoting(source, parsed.indices[:-1])
     start, end = source.sentences[parsed.indices[-1]]
     until = quotes.end_of_written(source.text, start, end, decode(parsed.cut))
+    if until == end:  # without its dateline it has no more tokens than that
+        return _quoting(source, parsed.indices)
     cut = {"index": parsed.indices[-1], "start": start, "end": until, "truncated": True}
     text = f"{whole.text} {source.text[start:until]}{ELLIPSIS}".lstrip()
     return Written(text=text, sentences=[*whole.sentences, cut])

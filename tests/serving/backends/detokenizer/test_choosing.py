@@ -106,6 +106,21 @@ def test_where_no_sentence_fits_the_likeliest_is_cut(detokenizer: Detokenizer, t
     assert len(tokenizer.encode(words, add_special_tokens=False).ids) <= room
 
 
+def test_a_sentence_that_fits_without_its_dateline_is_whole(detokenizer: Detokenizer, tokenizer: Tokenizer) -> None:
+    article = ARTICLE[: ARTICLE.index(" Click")]
+    marked = mark(tokenizer, article)
+    words = article[article.index("The old") :]
+    room = len(tokenizer.encode(words, add_special_tokens=False).ids)
+    assert room < len(marked.runs[0])
+    only = judged(marked, [0])
+    for size, ending in ((room, ""), (room - 2, "\u2026")):
+        found = written(detokenizer([only], [beside(marked, room=size)])[0])
+        (quote,) = found.sentences
+        assert (quote["index"], quote.get("truncated", False)) == (0, bool(ending))
+        assert found.text == article[quote["start"] : quote["end"]] + ending
+        assert (found.text == words) == (not ending)
+
+
 def test_rows_of_other_kinds_beside_it_are_answered_as_ever(detokenizer: Detokenizer, tokenizer: Tokenizer) -> None:
     marked = mark(tokenizer, ARTICLE)
     ids = tokenizer.encode(" Ferries will cross.", add_special_tokens=False).ids
@@ -123,7 +138,7 @@ def test_rows_of_other_kinds_beside_it_are_answered_as_ever(detokenizer: Detoken
 
 
 def test_rows_of_one_request_are_answered_one_by_one(detokenizer: Detokenizer, tokenizer: Tokenizer) -> None:
-    marked = mark(tokenizer, ARTICLE)
+    marked = mark(tokenizer, f"{ARTICLE} {'The harbour is old and has many stones of other years. ' * 12}")
     one = beside(marked)
     two = {name: np.concatenate((array, array)) for name, array in one.items()}
     for row in (0, 1):
@@ -195,4 +210,5 @@ def test_of_any_article_something_is_quoted_character_for_character(
         assert cut or all(any(map(str.isalnum, words)) for words in quoted)
         indices = [quote["index"] for quote in found.sentences]
         assert indices == sorted(set(indices))
-        assert cut or sum(len(marked.runs[index]) for index in indices) <= room
+        alone = len(tokenizer.encode(found.text, add_special_tokens=False).ids)
+        assert cut or alone <= room or sum(len(marked.runs[index]) for index in indices) <= room
