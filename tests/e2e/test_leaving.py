@@ -36,7 +36,7 @@ pytestmark = [
 CALLERS = 200
 MAY_RUN = 12
 """Requests that run at the same time in one branch: `max_running` of `info_lens`."""
-TEXT = "The council met on Tuesday to speak about the new bridge over the river and its costs. " * 20
+TEXT = "The council met on Tuesday to speak about the new bridge over the river and its costs. " * 50
 LONG = {"min_length": 256, "max_length": 256, "num_beams": 8}
 CALM = Patience(hung_s=600.0, quiet_s=600.0, idle_s=600.0)
 """A model that stands still is left alone, and none is asked for a sign of life, which would use its processor."""
@@ -119,18 +119,22 @@ def long_request(model: str) -> bytes:
 
 
 def ask_past_the_door(running: Running) -> None:
-    """One such request is answered; the door learns nothing of how long that takes."""
+    """As many such requests as may run are answered, one after another; the door learns nothing of their time."""
     with grpc.insecure_channel(running.supervisor.server.grpc_address) as channel:
-        channel.unary_unary(f"/{SERVICE}/ModelInfer")(long_request("summarize"), timeout=DEADLINE_S)
+        for _ in range(MAY_RUN):
+            channel.unary_unary(f"/{SERVICE}/ModelInfer")(long_request("summarize"), timeout=DEADLINE_S)
 
 
 async def test_callers_who_leave_cost_nothing_that_had_not_begun(running: Running) -> None:
     urls = running.supervisor.urls
     assert urls is not None
-    before_s = spent_s(running, "bart")
+    before_s, summarized = spent_s(running, "bart"), counted(running, "summarize") + MAY_RUN
     await asyncio.to_thread(ask_past_the_door, running)
-    one_s = spent_s(running, "bart") - before_s
-    tokenized, summarized = counted(running, "bart_tokenizer"), counted(running, "summarize")
+    await asyncio.to_thread(
+        until, lambda: counted(running, "summarize") == summarized
+    )  # Triton counts after it answers
+    all_s = spent_s(running, "bart") - before_s
+    tokenized = counted(running, "bart_tokenizer")
     with standing_still(running, "bart") as go_on:
         async with (
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
@@ -151,7 +155,8 @@ async def test_callers_who_leave_cost_nothing_that_had_not_begun(running: Runnin
         before_s = spent_s(running, "bart")
         go_on()
         await asyncio.to_thread(until, lambda: gauges(running) == numbers(0, 0, 0, 0))
-    assert spent_s(running, "bart") - before_s < one_s, "the summarizer has written for somebody who has left"
+    # The clock of a process moves in steps of 10 ms, and one request may take less: so half of what all of them take.
+    assert spent_s(running, "bart") - before_s < all_s / 2, "the summarizer has written for somebody who has left"
     assert counted(running, "bart_tokenizer") == tokenized + MAY_RUN, "somebody who waited has reached a model"
     assert counted(running, "summarize") == summarized
     with Client(urls.grpc) as client:

@@ -108,7 +108,7 @@ def test_a_reference_that_says_nothing_is_left_out(tmp_path: Path, caplog: pytes
     assert with_row("# A card by hand\n", 1, counts.to_json()) == "# A card by hand\n"
 
 
-@pytest.mark.parametrize(("model", "articles"), [("bart", 9_127), ("distilbert", 56_441), ("xlnet", 14_435)])
+@pytest.mark.parametrize(("model", "articles"), [("bart", 9_127), ("distilbert", 56_372), ("xlnet", 14_435)])
 def test_the_starters_say_what_they_were_trained_on(model: str, articles: int) -> None:
     file = REPOSITORY / model / "1" / FILE
     found = parse(file.read_text(encoding="utf-8"))

@@ -67,7 +67,7 @@ def rating_line(report: Report, *, dim: bool = False) -> str:
     """How its answers can be rated, as the last line below a report; empty where they cannot."""
     if report.prediction is None:
         return ""
-    line = f"  {'Rate it':<{_INDENT - 2}}infolens rate {report.prediction}"
+    line = f"  {'Rate it':<{_INDENT - 2}}infolens rate {report.prediction} --stars 1..5"
     return f"\x1b[2m{line}\x1b[22m\n" if dim else f"{line}\n"
 
 

@@ -85,7 +85,7 @@ export default {
 
   summary_title: "Summary",
   summary_empty: "A few sentences that say what the article says.",
-  summary_quotes: "Whole sentences of the article, word for word.",
+  summary_quotes: "Whole sentences of the article, word for word; what they say was not checked.",
   summary_links: "Choose one to see where it stands.",
   summary_partly: "The linked sentences stand in the article word for word; the others are the model's own words.",
   summary_free: "The model's own words: check them against the article.",

@@ -144,7 +144,7 @@ def test_without_an_address_feedback_goes_to_the_usual_one_of_http(run: Any, mon
 def test_analyze_shows_how_answers_can_be_rated(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with http_server(FakeTransport(fake_report(prediction=ID))) as url:
         out = run("analyze", "--text", "The home side won.", "--server", url)[1]
-        assert out.splitlines()[-1] == f"  Rate it   infolens rate {ID}"
+        assert out.splitlines()[-1] == f"  Rate it   infolens rate {ID} --stars 1..5"
         assert json.loads(run("analyze", "--text", "He won.", "--json", "--server", url)[1])["prediction"] == ID
         (tmp_path / "a.txt").write_text("The home side won.")
         table = tmp_path / "out.jsonl"

@@ -78,7 +78,7 @@ def test_what_was_not_read_is_greyed_out_and_said(page: Page) -> None:
     first = page.locator(".text").inner_text()
     assert first.startswith(SENTENCES[0])
     page.locator(".unread-words select").select_option(label="Wording")
-    page.get_by_text("up to 256 tokens").wait_for()
+    page.get_by_text("up to 512 tokens").wait_for()
 
 
 def test_what_moved_an_answer_is_shown_when_it_is_asked_for(page: Page) -> None:

@@ -97,7 +97,7 @@ def test_the_command_rates_and_forgets(
 ) -> None:
     monkeypatch.setenv("INFOLENS_URL", http_door.url)
     assert infolens.cli.main(["analyze", "--text", TEXT]) == 0
-    name = capsys.readouterr().out.split()[-1]
+    name = capsys.readouterr().out.rpartition("infolens rate ")[2].split()[0]
     assert infolens.cli.main(["rate", name, "--stars", "5", "--category", "right"]) == 0
     assert infolens.cli.main(["rate", name, "--category", "Weather"]) == 1
     assert infolens.cli.main(["forget", name]) == 0
