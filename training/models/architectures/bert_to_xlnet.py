@@ -23,8 +23,7 @@ from torch.nn.functional import layer_norm
 
 from training.models.tokenization import load_tokenizer, with_specials_last
 
-from .inspected import load_whole
-from .layers import kept_layers, require_activation
+from .layers import load_bert
 
 _ARTICLES: Final = 4
 """Texts of random tokens on which scores are measured."""
@@ -50,13 +49,12 @@ def from_bert(base: str, *, labels: int, keep_layers: int = 0) -> tuple[Any, Any
         SettingError: It has fewer layers than ``keep_layers``.
         BaseModelError: It has what an XLNet cannot have.
     """
-    from transformers import BertModel, XLNetConfig, XLNetForSequenceClassification
+    from transformers import XLNetConfig, XLNetForSequenceClassification
 
-    bert = load_whole(BertModel, base, add_pooling_layer=False).eval()
+    bert, kept = load_bert(base, keep_layers=keep_layers, made="an XLNet that is served")
+    bert.eval()
     tokenizer = load_tokenizer(base)
     shape = bert.config
-    require_activation(shape, base, "an XLNet that is served")
-    kept = kept_layers(shape.num_hidden_layers, keep_layers, base)
     words = _words(bert, tokenizer)
     distances = _distances(bert, tokenizer, words, layers=kept[-1] + 1)
     layers = [_layer(bert.encoder.layer[number], distances[number], shape.num_attention_heads) for number in kept]

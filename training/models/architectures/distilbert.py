@@ -13,8 +13,7 @@ import torch
 from infolens.contract import AnswerKind
 from training.models.tokenization import load_tokenizer, train_wordpiece
 
-from .inspected import load_whole
-from .layers import kept_layers, require_activation
+from .layers import load_bert
 from .record import Architecture, Starter
 
 _NAMES: Final = {
@@ -67,12 +66,10 @@ def from_bert(base: str, *, labels: int, keep_layers: int = 0) -> tuple[Any, Any
         SettingError: It has fewer layers than ``keep_layers``.
         BaseModelError: It has what a DistilBERT cannot have.
     """
-    from transformers import BertModel, DistilBertConfig, DistilBertForSequenceClassification
+    from transformers import DistilBertConfig, DistilBertForSequenceClassification
 
-    bert = load_whole(BertModel, base, add_pooling_layer=False)
+    bert, kept = load_bert(base, keep_layers=keep_layers, made="a DistilBERT")
     shape = bert.config
-    require_activation(shape, base, "a DistilBERT")
-    kept = kept_layers(shape.num_hidden_layers, keep_layers, base)
     model: Any = DistilBertForSequenceClassification(
         DistilBertConfig(
             vocab_size=shape.vocab_size,

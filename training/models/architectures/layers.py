@@ -6,6 +6,8 @@ from typing import Any
 
 from training.errors import BaseModelError, SettingError
 
+from .inspected import load_whole
+
 
 def kept_layers(total: int, keep: int, base: str) -> list[int]:
     """The layers that are kept, evenly spread from the first to the last.
@@ -24,18 +26,24 @@ def kept_layers(total: int, keep: int, base: str) -> list[int]:
     return [round(i * (total - 1) / max(1, count - 1)) for i in range(count)]
 
 
-def require_activation(config: Any, base: str, made: str) -> None:
-    """Check that a BERT has an activation that the model made of it can have.
+def load_bert(base: str, *, keep_layers: int, made: str) -> tuple[Any, list[int]]:
+    """Load a BERT that another model is made of: ``(BertModel without pooler, the layers that are kept)``.
 
     Args:
-        config: Of the BERT.
-        base: Where it comes from, for the message.
+        base: A hub id or a checkpoint folder of model type ``bert``.
+        keep_layers: How many layers are kept, evenly spread; 0 keeps all.
         made: What it becomes, for the message, with its article.
 
     Raises:
-        BaseModelError: It has another one.
+        Unfit: It cannot be loaded.
+        SettingError: It has fewer layers than ``keep_layers``.
+        BaseModelError: It has an activation that the model made of it cannot have.
     """
-    if config.hidden_act not in {"gelu", "relu"}:
+    from transformers import BertModel
+
+    bert = load_whole(BertModel, base, add_pooling_layer=False)
+    if bert.config.hidden_act not in {"gelu", "relu"}:
         raise BaseModelError(
-            f"{base}: {made} has gelu or relu, not {config.hidden_act}: leave convert_to out, and it stays a BERT"
+            f"{base}: {made} has gelu or relu, not {bert.config.hidden_act}: leave convert_to out, and it stays a BERT"
         )
+    return bert, kept_layers(bert.config.num_hidden_layers, keep_layers, base)
